@@ -1,0 +1,32 @@
+"""Time, as a part that is handed in: the system's in production, a scripted one in tests."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where a part reads the time. All moments are seconds since the epoch, UTC; all spans are seconds.
+
+    Implementations are safe to call from several threads.
+    """
+
+    def now(self) -> float:
+        """Return the wall-clock moment (UTC epoch seconds). It may step when the system's clock is set."""
+
+    def monotonic(self) -> float:
+        """Return a reading that never goes back, for measuring spans within one process."""
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+SYSTEM_CLOCK = SystemClock()

@@ -1,0 +1,200 @@
+"""The contract of a broker: it keeps messages until each was settled by the one who holds its lease."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from celeriac.wire.message import Message, Unreadable
+
+
+class QueueSpec(Struct, frozen=True):
+    """A queue as the application configured it. Stores without exchanges use `name` alone.
+
+    `arguments` are AMQP's queue arguments (``x-max-priority``, ``x-queue-type`` ...), passed through.
+    """
+
+    name: str
+    exchange: str = ""
+    exchange_type: str = "direct"
+    routing_key: str = ""
+    durable: bool = True
+    auto_delete: bool = False
+    exclusive: bool = False
+    arguments: Mapping[str, Any] = {}
+
+
+class Route(Struct, frozen=True):
+    """Where a message goes. `queue` is always resolved; RabbitMQ publishes to `exchange` with `routing_key`."""
+
+    queue: str
+    exchange: str = ""
+    routing_key: str = ""
+
+
+class Outgoing(Struct, frozen=True):
+    """A message to send.
+
+    `priority` is the user's number, 0 to 9, which the store reads its own way (see `BrokerCapabilities.most_urgent`).
+    `not_before` (UTC epoch seconds) keeps it from being received before that moment; None sends it at once.
+    """
+
+    route: Route
+    message: Message
+    priority: int | None = None
+    not_before: float | None = None
+
+
+class Lease(Struct, frozen=True):
+    """The right to settle one delivery: a fenced handle that may go to another process.
+
+    `tag` is the store's own; a message that is delivered again gets another tag, so a holder that lost its lease
+    can settle nothing.
+    """
+
+    queue: str
+    tag: str
+
+
+class Delivery(Struct, frozen=True):
+    """A message that was received and is held.
+
+    `message` is `Unreadable` when the store holds bytes that are no message; the core rejects it with the reason.
+    `redelivered` is True when it was delivered before and not settled. `attempt` counts deliveries from 1 where the
+    store counts them, else None.
+    """
+
+    lease: Lease
+    message: Message | Unreadable
+    priority: int | None = None
+    redelivered: bool = False
+    attempt: int | None = None
+
+
+class Upkeep(Struct, frozen=True):
+    """What one round of upkeep did.
+
+    `promoted` delayed messages became due, `reclaimed` came back from holders whose lease ran out. `next_due` is the
+    moment (UTC epoch seconds) of the earliest thing that is still waiting, None when nothing waits.
+    """
+
+    promoted: int = 0
+    reclaimed: int = 0
+    next_due: float | None = None
+
+
+class QueueStats(Struct, frozen=True):
+    """How a queue stands. `oldest_age` is in seconds, None when nothing is ready or the store cannot tell."""
+
+    ready: int = 0
+    delayed: int = 0
+    leased: int = 0
+    dead: int = 0
+    oldest_age: float | None = None
+
+
+class BrokerCapabilities(Struct, frozen=True):
+    """What a store can do; the core reads it and fills each gap in one place.
+
+    `leases`: deliveries are leased for a time and `extend` renews them; False: they live as long as the connection.
+    `max_delay`: the longest `Outgoing.not_before` from now that the store keeps by itself, in seconds; 0 for none.
+    `priorities`: how many levels it tells apart; 1 for none. `most_urgent`: which end of 0..9 is served first.
+    `dead_letters`: `reject` keeps the message. `max_batch`: the most messages that one round trip carries; the
+    driver splits larger batches. `max_message_bytes`: None for no limit. `atomic_follow_ups`: `ack` stores the
+    follow-ups and removes the delivery in one step.
+    """
+
+    leases: bool = True
+    max_delay: float = float("inf")
+    priorities: int = 10
+    most_urgent: Literal["lowest", "highest"] = "highest"
+    dead_letters: bool = True
+    max_batch: int = 1000
+    max_message_bytes: int | None = None
+    atomic_follow_ups: bool = True
+
+
+class Broker(Protocol):
+    """Queues of messages. At least once: a message leaves the store only by `ack`, `reject` or `purge`.
+
+    Every method may be called from any thread and blocks until the store has answered. Every method raises
+    `BrokerError` kin, and nothing else, when the store fails; what was asked may then have happened or not.
+    """
+
+    @property
+    def capabilities(self) -> BrokerCapabilities: ...
+
+    @property
+    def location(self) -> str:
+        """Where the store is, for people: a URL without its password."""
+
+    def connect(self) -> None:
+        """Make sure that the store can be reached. Other methods do so by themselves; this one reports early."""
+
+    def close(self) -> None:
+        """Let go of every connection. Held deliveries stay leased. Idempotent."""
+
+    def declare(self, queues: Sequence[QueueSpec]) -> None:
+        """Make the queues known to the store and to stock clients. Idempotent."""
+
+    def send(self, outgoing: Sequence[Outgoing]) -> None:
+        """Return when the store has all of them, in order.
+
+        Raises `SendIncomplete`, naming the positions that the store has not, when only a part was stored.
+        """
+
+    def receive(
+        self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str
+    ) -> Sequence[Delivery]:
+        """Take up to `limit` messages, and hold each for `lease` seconds in the name of `owner`.
+
+        Queues are served in the order given, and within a queue the most urgent first, then the oldest. With nothing
+        ready it waits up to `wait` seconds for the first message, without polling the store where it can; then it
+        returns what there is, perhaps nothing. A message that was taken is never only in the air: if the caller dies
+        at any moment, the message comes back when the lease ends.
+        """
+
+    def interrupt(self) -> None:
+        """Make a `receive` that waits in another thread return at once; the next one if none is waiting.
+
+        Safe to call from a signal handler.
+        """
+
+    def extend(self, leases: Sequence[Lease], *, lease: float) -> Sequence[Lease]:
+        """Hold them for `lease` seconds from now. Return those that were lost."""
+
+    def ack(
+        self, leases: Sequence[Lease], *, follow_ups: Mapping[str, Sequence[Outgoing]] | None = None
+    ) -> Sequence[Lease]:
+        """Remove these messages for good. Return those whose lease was lost: nothing was done for them.
+
+        `follow_ups` maps a lease's tag to the messages that replace it: they are sent before it is removed, in the
+        same step where `capabilities.atomic_follow_ups`; not sent for a lease that was lost, if the store can tell.
+        """
+
+    def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0) -> Sequence[Lease]:
+        """Give these messages back, first in line of their priority, or after `delay` seconds.
+
+        A message given back is not marked as redelivered. Return those whose lease was lost.
+        """
+
+    def reject(self, leases: Sequence[Lease], *, reason: str) -> Sequence[Lease]:
+        """Move these messages to the dead letters of their queue, with the reason. Return the lost."""
+
+    def upkeep(self, *, limit: int) -> Upkeep:
+        """Let due messages become ready and take back expired leases, up to `limit` of each, on all queues.
+
+        Any number of processes may call it at any time. A no-op where the server does it. A message taken back from
+        a holder whose lease ran out is marked as redelivered and goes first in line.
+        """
+
+    def stats(self, queues: Sequence[str]) -> Mapping[str, QueueStats]:
+        """Return how each of the queues stands; an unknown queue is empty."""
+
+    def queues(self) -> Sequence[str]:
+        """Return the names of the queues that the store knows, sorted."""
+
+    def purge(self, queue: str) -> int:
+        """Remove what is ready or delayed, never what is leased. Return how many were removed."""

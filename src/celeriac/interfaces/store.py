@@ -1,0 +1,45 @@
+"""One store: those of the four contracts that it can serve, and what it is opened with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from celeriac.clock import SYSTEM_CLOCK, Clock
+from celeriac.interfaces.broker import Broker
+from celeriac.interfaces.coordinator import Coordinator
+from celeriac.interfaces.pubsub import PubSub
+from celeriac.interfaces.results import ResultBackend
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """What a driver is told when it opens a store. All spans are seconds.
+
+    `connect_timeout` bounds the making of a connection; `socket_timeout` bounds every answer, so that no caller hangs
+    on a half-open connection. `transport_options` are the user's ``broker_transport_options`` or
+    ``result_backend_transport_options``; `tls` is ``broker_use_ssl`` or ``redis_backend_use_ssl`` (True for the
+    defaults, or a mapping of the ssl module's names). `client_name` shows up in the server's list of clients.
+    """
+
+    transport_options: Mapping[str, Any] = field(default_factory=dict)
+    tls: bool | Mapping[str, Any] = False
+    connect_timeout: float = 4.0
+    socket_timeout: float = 15.0
+    client_name: str = "celeriac"
+    clock: Clock = SYSTEM_CLOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An opened store: nothing is connected yet. None stands for a contract that the store cannot serve.
+
+    `used_options` names the transport options that the driver understands, so that the others can be named once.
+    """
+
+    broker: Broker | None = None
+    pubsub: PubSub | None = None
+    coordinator: Coordinator | None = None
+    results: ResultBackend | None = None
+    used_options: frozenset[str] = frozenset()

@@ -1,0 +1,1 @@
+"""A message as one JSON document: the form that kombu's list-like transports keep, and ours."""
