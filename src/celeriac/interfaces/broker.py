@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
+from celeriac.routing import QueueSpec, Route
 from celeriac.wire.message import Message, Unreadable
 
-
-class QueueSpec(Struct, frozen=True):
-    """A queue as the application configured it. Stores without exchanges use `name` alone.
-
-    `arguments` are AMQP's queue arguments (``x-max-priority``, ``x-queue-type`` ...), passed through.
-    """
-
-    name: str
-    exchange: str = ""
-    exchange_type: str = "direct"
-    routing_key: str = ""
-    durable: bool = True
-    auto_delete: bool = False
-    exclusive: bool = False
-    arguments: Mapping[str, Any] = {}
-
-
-class Route(Struct, frozen=True):
-    """Where a message goes. `queue` is always resolved; RabbitMQ publishes to `exchange` with `routing_key`."""
-
-    queue: str
-    exchange: str = ""
-    routing_key: str = ""
+__all__ = [
+    "Broker",
+    "BrokerCapabilities",
+    "Delivery",
+    "Lease",
+    "Outgoing",
+    "QueueSpec",
+    "QueueStats",
+    "Route",
+    "Upkeep",
+]
 
 
 class Outgoing(Struct, frozen=True):
