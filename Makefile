@@ -1,0 +1,46 @@
+# `make help` lists the targets. Each makes ready what it needs (scripts/bootstrap.sh) and says so.
+
+BOOTSTRAP := sh scripts/bootstrap.sh
+BIN := .venv/bin
+JOBS ?= 2
+PYTEST := CELERIAC_STOCK_PYTHON=$(CURDIR)/.venv-interop/bin/python $(BIN)/python -m pytest -n $(JOBS)
+PYTHON_FILES := src tests scripts benchmarks
+
+.PHONY: help demo test test-all check format bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
+
+demo: ## start a worker on the embedded default, send tasks, show the results
+	@$(BOOTSTRAP) package
+	@$(BIN)/celeriac demo
+
+test: ## run the whole suite against servers of its own (ARGS="-k name" to choose)
+	@$(BOOTSTRAP) develop interop redis
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-all: ## the same with the slow tests
+	@$(BOOTSTRAP) develop interop redis
+	$(PYTEST) $(ARGS)
+
+check: ## format, lint, types, layers, sizes, spelling
+	@$(BOOTSTRAP) develop
+	$(BIN)/ruff format --check $(PYTHON_FILES)
+	$(BIN)/ruff check $(PYTHON_FILES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_sizes.py
+	$(BIN)/codespell
+
+format: ## put the code in shape
+	@$(BOOTSTRAP) develop
+	$(BIN)/ruff format $(PYTHON_FILES)
+	$(BIN)/ruff check --fix $(PYTHON_FILES)
+
+bench: ## measure beside stock Celery in one run; the figures go to benchmarks/results/
+	@$(BOOTSTRAP) develop interop redis
+	CELERIAC_STOCK_PYTHON=$(CURDIR)/.venv-interop/bin/python $(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove the environments and every cache
+	rm -rf .venv .venv-interop .cache .hypothesis .import_linter_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
