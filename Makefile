@@ -4,7 +4,6 @@ BOOTSTRAP := sh scripts/bootstrap.sh
 BIN := .venv/bin
 JOBS ?= 2
 PYTEST := CELERIAC_STOCK_PYTHON=$(CURDIR)/.venv-interop/bin/python $(BIN)/python -m pytest -n $(JOBS)
-PYTHON_FILES := src tests scripts benchmarks
 
 .PHONY: help demo test test-all check format bench clean
 
@@ -25,8 +24,8 @@ test-all: ## the same with the slow tests
 
 check: ## format, lint, types, layers, sizes, spelling
 	@$(BOOTSTRAP) develop
-	$(BIN)/ruff format --check $(PYTHON_FILES)
-	$(BIN)/ruff check $(PYTHON_FILES)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/check_sizes.py
@@ -34,8 +33,8 @@ check: ## format, lint, types, layers, sizes, spelling
 
 format: ## put the code in shape
 	@$(BOOTSTRAP) develop
-	$(BIN)/ruff format $(PYTHON_FILES)
-	$(BIN)/ruff check --fix $(PYTHON_FILES)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 bench: ## measure beside stock Celery in one run; the figures go to benchmarks/results/
 	@$(BOOTSTRAP) develop interop redis
