@@ -1,0 +1,87 @@
+"""Celery's settings that have no effect here, each with the reason. Work that gives one an effect removes its line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from celeriac.settings.beat import BeatSettings
+from celeriac.settings.broker import ControlSettings
+from celeriac.settings.security import SecuritySettings
+from celeriac.settings.stores import DatabaseSettings, OtherStoreSettings, RedisSettings
+from celeriac.settings.table import fields_of
+
+_UNUSED = "not used by this version"
+_NO_STORE = "this version has no driver for that store"
+_IN_URL = "write it in the URL"
+_ENGINE = "the engine works in another way"
+_RECONNECT = "a worker always connects again, with growing pauses"
+_PREFETCH = "how many messages an engine takes follows from how long its tasks run"
+
+INERT: Final[Mapping[str, str]] = {
+    **dict.fromkeys(fields_of(ControlSettings, BeatSettings, SecuritySettings), _UNUSED),
+    **dict.fromkeys(fields_of(DatabaseSettings, OtherStoreSettings), _NO_STORE),
+    **dict.fromkeys(fields_of(RedisSettings), "write it in `result_backend` or `result_backend_transport_options`"),
+    "broker_channel_error_retry": _RECONNECT,
+    "broker_connection_max_retries": _RECONNECT,
+    "broker_connection_retry": _RECONNECT,
+    "broker_connection_retry_on_startup": _RECONNECT,
+    "broker_failover_strategy": "the broker's URLs are tried in the order given",
+    "broker_heartbeat": _UNUSED,
+    "broker_heartbeat_checkrate": _UNUSED,
+    "broker_host": _IN_URL,
+    "broker_login_method": _UNUSED,
+    "broker_native_delayed_delivery_queue_type": _UNUSED,
+    "broker_password": _IN_URL,
+    "broker_pool_acquire_timeout": _ENGINE,
+    "broker_pool_limit": _ENGINE,
+    "broker_port": _IN_URL,
+    "broker_transport": _IN_URL,
+    "broker_user": _IN_URL,
+    "broker_vhost": _IN_URL,
+    "deprecated_settings": "it is a note of Celery to itself",
+    "result_backend_always_retry": _UNUSED,
+    "result_backend_base_sleep_between_retries_ms": _UNUSED,
+    "result_backend_max_retries": _UNUSED,
+    "result_backend_max_sleep_between_retries_ms": _UNUSED,
+    "result_backend_thread_safe": "result stores are always safe to share between threads",
+    "result_cache_max": "results are not remembered by the client",
+    "result_chord_expires": _UNUSED,
+    "result_chord_join_timeout": _UNUSED,
+    "result_chord_retry_interval": _UNUSED,
+    "result_exchange": _UNUSED,
+    "result_exchange_type": _UNUSED,
+    "result_failure_expires": _UNUSED,
+    "result_persistent": _UNUSED,
+    "task_allow_error_cb_on_chord_header": _UNUSED,
+    "task_default_rate_limit": _UNUSED,
+    "task_remote_tracebacks": _UNUSED,
+    "task_retry_on_worker_lost": _UNUSED,
+    "task_send_sent_event": _UNUSED,
+    "worker_agent": _ENGINE,
+    "worker_autoscaler": _UNUSED,
+    "worker_cancel_long_running_tasks_on_connection_loss": _UNUSED,
+    "worker_consumer": _ENGINE,
+    "worker_deduplicate_successful_tasks": _UNUSED,
+    "worker_detect_quorum_queues": _UNUSED,
+    "worker_direct": _UNUSED,
+    "worker_disable_prefetch": _PREFETCH,
+    "worker_disable_rate_limits": _UNUSED,
+    "worker_enable_prefetch_count_reduction": _PREFETCH,
+    "worker_enable_remote_control": _UNUSED,
+    "worker_enable_soft_shutdown_on_idle": _UNUSED,
+    "worker_eta_task_limit": "delayed messages wait in the broker",
+    "worker_lost_wait": _ENGINE,
+    "worker_max_memory_per_child": _UNUSED,
+    "worker_max_tasks_per_child": _UNUSED,
+    "worker_pool_putlocks": _ENGINE,
+    "worker_pool_restarts": _UNUSED,
+    "worker_pool_start_method": "engines start by forkserver, or by spawn where there is no fork",
+    "worker_prefetch_multiplier": _PREFETCH,
+    "worker_proc_alive_timeout": _ENGINE,
+    "worker_send_task_events": _UNUSED,
+    "worker_soft_shutdown_timeout": _UNUSED,
+    "worker_state_db": _UNUSED,
+    "worker_timer": _ENGINE,
+    "worker_timer_precision": _ENGINE,
+}

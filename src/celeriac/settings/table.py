@@ -1,0 +1,72 @@
+"""How one setting is declared: an annotated class attribute with its default, a line of meaning and a unit.
+
+The groups (`broker`, `task`, `worker`, `result`, `beat`, `security`, `stores`) are classes of such attributes, and
+`celeriac.settings.conf.Settings` is made of them; so ``conf.task_acks_late`` has a static type.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import sys
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, TypeVar, get_type_hints
+
+T = TypeVar("T")
+
+_IMMUTABLE = (str, bytes, bool, int, float, tuple, type(None))
+
+
+class Field:
+    """One setting of the table. Reading it from an instance gives the default until a value is stored there.
+
+    `annotation` is the type as written, `group` the class that declares it. A mutable default is copied for each
+    instance, so that changing ``conf.task_publish_retry_policy["max_retries"]`` changes one application.
+    """
+
+    __slots__ = ("annotation", "default", "doc", "group", "name", "secret", "unit")
+
+    def __init__(self, default: Any, doc: str, unit: str, *, secret: bool) -> None:
+        self.default = default
+        self.doc = doc
+        self.unit = unit
+        self.secret = secret
+        self.name = ""
+        self.annotation = ""
+        self.group: type = object
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        self.group = owner
+        self.annotation = str(inspect.get_annotations(owner)[name])
+
+    def __get__(self, instance: object | None, owner: type) -> Any:
+        if instance is None:
+            return self
+        if isinstance(self.default, _IMMUTABLE):
+            return self.default
+        value = copy.deepcopy(self.default)
+        vars(instance)[self.name] = value
+        return value
+
+    @property
+    def type(self) -> Any:
+        """Return the annotation as a type."""
+        return _hints(self.group)[self.name]
+
+
+def setting(default: T, doc: str, *, unit: str = "", secret: bool = False) -> T:
+    """Declare a setting. `unit` is told in the reference; a `secret` value is never shown whole."""
+    field: Any = Field(default, doc, unit, secret=secret)
+    return field  # type: ignore[no-any-return]  # a descriptor that reads as its default's type
+
+
+def fields_of(*groups: type) -> Mapping[str, Field]:
+    """Return the settings that the classes declare, by name, in the order written."""
+    return {name: value for group in groups for name, value in vars(group).items() if isinstance(value, Field)}
+
+
+@cache
+def _hints(group: type) -> Mapping[str, Any]:
+    return get_type_hints(group, vars(sys.modules[group.__module__]))
