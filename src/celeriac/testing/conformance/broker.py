@@ -1,0 +1,6 @@
+"""The suite of the broker contract: order and bytes, leases, waiting, keeping."""
+
+from celeriac.testing.conformance.broker_keeping import *  # noqa: F403
+from celeriac.testing.conformance.broker_leases import *  # noqa: F403
+from celeriac.testing.conformance.broker_order import *  # noqa: F403
+from celeriac.testing.conformance.broker_waiting import *  # noqa: F403

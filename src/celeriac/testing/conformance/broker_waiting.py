@@ -1,0 +1,133 @@
+"""Waiting: woken by a message, by an interruption, by the end of the time, and by nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from celeriac.interfaces.broker import Broker
+from celeriac.interfaces.store import Store
+from celeriac.testing.clock import FakeClock
+from celeriac.testing.conformance.samples import (
+    DEADLINE,
+    drain,
+    in_thread,
+    leases,
+    names,
+    outgoing,
+    receive,
+    send,
+)
+
+LONG = 60.0
+"""A wait that must not last: the test fails at `DEADLINE` before."""
+
+
+@pytest.fixture
+def peer(reopen: Callable[[], Store]) -> Broker:
+    """A second client of the same store."""
+    broker = reopen().broker
+    assert broker is not None
+    return broker
+
+
+def test_a_wait_ends_empty_when_its_time_is_over(broker: Broker) -> None:
+    start = time.monotonic()
+    assert list(receive(broker, wait=0.2)) == []
+    assert time.monotonic() - start >= 0.19
+
+
+def test_what_is_ready_is_received_without_waiting_for_more(broker: Broker) -> None:
+    send(broker, 1)
+    with in_thread(lambda: receive(broker, limit=50, wait=LONG)) as received:
+        assert names(received.result(DEADLINE)) == [1]
+
+
+def test_a_wait_ends_when_another_client_sends(broker: Broker, peer: Broker) -> None:
+    with in_thread(lambda: receive(broker, wait=LONG)) as received:
+        send(peer, 1)
+        assert names(received.result(DEADLINE)) == [1]
+
+
+def test_a_wait_ends_when_the_same_client_sends(broker: Broker) -> None:
+    with in_thread(lambda: receive(broker, wait=LONG)) as received:
+        send(broker, 1)
+        assert names(received.result(DEADLINE)) == [1]
+
+
+def test_a_wait_on_several_queues_ends_with_a_message_on_the_last(broker: Broker, peer: Broker) -> None:
+    with in_thread(lambda: receive(broker, "a", "b", "c", wait=LONG)) as received:
+        send(peer, 1, queue="unheard")
+        send(peer, 2, queue="c")
+        assert names(received.result(DEADLINE)) == [2]
+
+
+def test_a_wait_ends_when_a_message_is_given_back(broker: Broker, peer: Broker) -> None:
+    send(broker, 1)
+    held = leases(receive(peer))
+    with in_thread(lambda: receive(broker, wait=LONG)) as received:
+        peer.requeue(held)
+        assert names(received.result(DEADLINE)) == [1]
+
+
+def test_a_wait_ends_when_a_follow_up_is_sent(broker: Broker, peer: Broker) -> None:
+    send(broker, 1)
+    held = leases(receive(peer))
+    with in_thread(lambda: receive(broker, wait=LONG)) as received:
+        peer.ack(held, follow_ups={held[0].tag: [outgoing(2)]})
+        assert names(received.result(DEADLINE)) == [2]
+
+
+def test_a_wait_ends_when_upkeep_makes_a_message_ready(broker: Broker, peer: Broker, clock: FakeClock) -> None:
+    broker.send([outgoing(1, not_before=clock.now() + 500)])
+    with in_thread(lambda: receive(broker, wait=LONG)) as received:
+        clock.advance(501)
+        peer.upkeep(limit=10)
+        assert names(received.result(DEADLINE)) == [1]
+
+
+def test_an_interruption_ends_a_wait(broker: Broker) -> None:
+    with in_thread(lambda: receive(broker, wait=LONG)) as received:
+        broker.interrupt()
+        assert list(received.result(DEADLINE)) == []
+
+
+def test_an_interruption_before_a_wait_ends_that_wait_and_no_other(broker: Broker) -> None:
+    broker.interrupt()
+    with in_thread(lambda: receive(broker, wait=LONG)) as received:
+        assert list(received.result(DEADLINE)) == []
+    start = time.monotonic()
+    assert list(receive(broker, wait=0.2)) == []
+    assert time.monotonic() - start >= 0.19
+
+
+def test_an_interruption_does_not_reach_another_client(broker: Broker, peer: Broker) -> None:
+    with in_thread(lambda: receive(peer, wait=LONG)) as received:
+        broker.interrupt()
+        send(broker, 1)
+        assert names(received.result(DEADLINE)) == [1]
+    broker.interrupt()
+    receive(broker, wait=LONG)
+
+
+def test_of_many_who_wait_each_message_wakes_one(broker: Broker, reopen: Callable[[], Store]) -> None:
+    peers = [peer for peer in (reopen().broker for _ in range(3)) if peer is not None]
+    received: list[object] = []
+
+    def work(peer: Broker) -> None:
+        while deliveries := receive(peer, wait=LONG, limit=1):
+            peer.ack(leases(deliveries))
+            received.extend(names(deliveries))
+
+    with in_thread(lambda: work(peers[0])), in_thread(lambda: work(peers[1])), in_thread(lambda: work(peers[2])):
+        for n in range(30):
+            send(broker, n)
+        end = time.monotonic() + DEADLINE
+        while len(received) < 30 and time.monotonic() < end:
+            time.sleep(0.01)
+        for peer in peers:
+            peer.interrupt()
+    assert sorted(map(str, received)) == sorted(map(str, range(30)))
+    assert drain(broker) == []

@@ -1,0 +1,26 @@
+"""The stores under test, one module each: how to open one in a namespace of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from celeriac.testing.clock import FakeClock
+from celeriac.testing.conformance import Case
+
+Make = Callable[[Path, FakeClock], Case]
+"""Make a case from an empty directory and the test's clock. Raises `ServiceMissing` when its server cannot be had."""
+
+
+class ServiceMissing(Exception):
+    """The server that a store needs is not installed here; the message says how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriverCase:
+    """A row of the table. `service` is what ``CELERIAC_REQUIRE`` calls the server; None when none is needed."""
+
+    name: str
+    make: Make
+    service: str | None = None

@@ -1,0 +1,32 @@
+"""One table of the stores that pass the suite, and the fixture that makes a case of each row."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("celeriac.testing.conformance")
+
+from celeriac.testing.clock import FakeClock  # noqa: E402  after the assertions are rewritten
+from celeriac.testing.conformance import Case  # noqa: E402
+from celeriac.testing.conformance.fixtures import *  # noqa: E402, F403
+from tests.conformance.cases import DriverCase, ServiceMissing, memory, sqlite  # noqa: E402
+
+DRIVERS = (
+    DriverCase("memory", memory.make),
+    DriverCase("sqlite", sqlite.make),
+)
+
+
+@pytest.fixture(params=DRIVERS, ids=lambda driver: driver.name)
+def case(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Case:
+    driver: DriverCase = request.param
+    try:
+        return driver.make(tmp_path, clock)
+    except ServiceMissing as missing:
+        required = os.environ.get("CELERIAC_REQUIRE", "").split(",")
+        if driver.service in required:
+            pytest.fail(f"CELERIAC_REQUIRE names {driver.service}: {missing}")
+        pytest.skip(str(missing))

@@ -1,0 +1,3 @@
+"""Every store passes the coordinator suite."""
+
+from celeriac.testing.conformance.coordinator import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""Every store keeps its promises through lost connections."""
+
+from celeriac.testing.conformance.faults import *  # noqa: F403
