@@ -1,1 +1,187 @@
-"""A message as one JSON document: the form that kombu's list-like transports keep, and ours."""
+"""A message as one JSON document: the form that kombu's list-like transports keep, and ours.
+
+The order of the keys is fixed, and part of the contract with the stores' scripts: ``properties`` comes first and holds
+nothing but text of ours and ``priority``; ``headers`` comes last. The body is JSON text inside a JSON string, so its
+quotes are escaped. The first unescaped ``"headers":{`` of a document is therefore the envelope's own, and so is the
+first unescaped ``"priority":`` of one that was written with a priority.
+"""
+
+from __future__ import annotations
+
+from binascii import a2b_base64, b2a_base64
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct, field
+
+from celeriac.exceptions import DecodeError, EncodeError
+from celeriac.wire import json
+from celeriac.wire.message import BINARY, UTF8, Message
+
+_BASE64 = "base64"
+_COMPRESSION = "compression"
+_REDELIVERED = "redelivered"
+_UNTYPED = "application/data"  # what kombu takes a missing content type for
+_TAG = b'"__type__"'
+
+
+class Envelope(Struct, frozen=True):
+    """A message, and what its envelope says about the way it went.
+
+    `redelivered` is True when a stock worker put the message back. `priority` is None when none was written.
+    """
+
+    message: Message
+    priority: int | None
+    redelivered: bool
+    exchange: str
+    routing_key: str
+
+
+class _Address(Struct):
+    exchange: str
+    routing_key: str
+
+
+class _Properties(Struct, omit_defaults=True):
+    delivery_info: _Address
+    delivery_tag: str
+    priority: int | None = None
+    body_encoding: str | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+
+
+class _Document(Struct):
+    properties: _Properties
+    content_type: str = field(name="content-type")
+    content_encoding: str = field(name="content-encoding")
+    body: str
+    headers: dict[str, Any] | Raw
+
+
+class _ReadAddress(Struct):
+    exchange: str | None = None
+    routing_key: str | None = None
+    redelivered: Any = None
+
+
+class _ReadProperties(Struct):
+    delivery_info: _ReadAddress | None = None
+    priority: int | None = None
+    body_encoding: str | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+
+
+class _ReadDocument(Struct):
+    properties: _ReadProperties
+    body: Any
+    headers: dict[str, Any] | None = None
+    content_type: str | None = field(name="content-type", default=None)
+    content_encoding: str | None = field(name="content-encoding", default=None)
+    redelivered: Any = None
+
+
+_write = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder(_ReadDocument).decode
+
+
+def encode(message: Message, *, exchange: str, routing_key: str, priority: int | None, delivery_tag: str) -> bytes:
+    """Write the message as a document that stock kombu reads, with no more in it than a reader needs.
+
+    A body of UTF-8 text stays text; any other, and a compressed one, is written as base64. Raises EncodeError when the
+    headers hold what JSON cannot.
+    """
+    headers = message.headers
+    body, body_encoding = _body_text(message)
+    properties = _Properties(
+        _Address(exchange, routing_key),
+        delivery_tag,
+        priority,
+        body_encoding,
+        message.correlation_id,
+        message.reply_to,
+    )
+    plain = headers if json.is_simple(headers.values()) else _raw_headers(headers)
+    document = _Document(properties, message.content_type, message.content_encoding, body, plain)
+    try:
+        return _write(document)
+    except UnicodeEncodeError:  # lone surrogates, which only escapes can carry
+        try:
+            return _write(
+                _Document(properties, message.content_type, message.content_encoding, body, _raw_headers(headers))
+            )
+        except UnicodeEncodeError as error:
+            raise EncodeError(f"a property of the message is no valid text: {error}") from error
+
+
+def decode(raw: bytes) -> Envelope:
+    """Read a document that kombu or `encode` wrote. Raises DecodeError, with the reason, for anything else."""
+    document = _document(raw)
+    properties = document.properties
+    headers = document.headers or {}
+    address = properties.delivery_info or _NOWHERE
+    redelivered = document.redelivered is True or address.redelivered is True
+    if headers.get(_REDELIVERED) is True:
+        redelivered = True
+        del headers[_REDELIVERED]
+    message = Message(
+        headers,
+        _body_bytes(document.body, properties.body_encoding),
+        document.content_type or _UNTYPED,
+        document.content_encoding or UTF8,
+        properties.correlation_id or None,
+        properties.reply_to or None,
+    )
+    return Envelope(message, properties.priority, redelivered, address.exchange or "", address.routing_key or "")
+
+
+def _body_text(message: Message) -> tuple[str, str | None]:
+    # A stock reader unpacks a compressed body before it turns text into bytes, so that one must be base64.
+    if message.content_encoding != BINARY and _COMPRESSION not in message.headers:
+        try:
+            return message.body.decode("utf-8"), None
+        except UnicodeDecodeError:
+            pass
+    return b2a_base64(message.body, newline=False).decode("ascii"), _BASE64
+
+
+def _raw_headers(headers: dict[str, Any]) -> Raw:
+    try:
+        return Raw(json.dumps(headers))
+    except Exception as error:
+        raise EncodeError(f"cannot write the headers as JSON: {error}") from error
+
+
+def _document(raw: bytes) -> _ReadDocument:
+    if _TAG not in raw:
+        try:
+            return _read(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass  # NaN and the like are for the slower reader, which also finds the reason for what is broken
+    try:
+        return msgspec.convert(json.loads(raw), _ReadDocument)
+    except Exception as error:  # what hostile text makes the readers throw, RecursionError included
+        raise DecodeError(f"{len(raw)} bytes that are no message: {type(error).__name__}: {error}"[:400]) from error
+
+
+def _body_bytes(body: Any, encoding: str | None) -> bytes:
+    if isinstance(body, bytes):  # kombu's tagged bytes, from a message that a stock client put back
+        return body
+    if not isinstance(body, str):
+        raise DecodeError(f"the body of the message is {type(body).__name__}, not text")
+    if encoding == _BASE64:
+        try:
+            return a2b_base64(body, strict_mode=True)
+        except ValueError as error:
+            raise DecodeError(f"the body of the message is no base64: {error}") from error
+    if encoding is not None and encoding.lower() != UTF8:
+        raise DecodeError(f"unknown body_encoding {encoding!r}")
+    try:
+        return body.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DecodeError(f"the body of the message is no valid text: {error}") from error
+
+
+_NOWHERE = _ReadAddress()

@@ -1,0 +1,168 @@
+"""JSON as kombu writes and reads it: plain values, and tagged ones for the types that JSON has not.
+
+A tagged value is an object with exactly two keys, ``{"__type__": marker, "__value__": plain}``:
+
+    datetime  ISO text, with an offset when aware      time   ISO text
+    date      ISO text                                  uuid   {"hex": "..."}
+    decimal   text                                      bytes  text, when the bytes are UTF-8
+                                                        base64 text, when they are not
+
+msgspec does the work for plain values (0.2 us for a small call, the standard library takes 3 us). It would write NaN
+as null and a datetime as mere text, so the values are looked at first, and anything that is not exactly str, int,
+float, bool, None, list, tuple or a dict with str keys goes through the standard library's encoder instead.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import uuid
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time
+from decimal import Decimal
+from math import isfinite
+from typing import Any, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+_TAG = "__type__"
+_VALUE = "__value__"
+_TAG_BYTES = b'"__type__"'
+
+_KEYS = frozenset({str})
+_SCALARS = frozenset({str, int, bool, type(None)})
+_SIMPLE = _SCALARS | {float, list, tuple, dict}
+_MAX_DEPTH = 32  # deeper and wider values are left to the standard library, which finds circles and reports its limits
+_MAX_WIDTH = 1_000_000
+
+_fast_encode = msgspec.json.Encoder().encode
+_fast_decode = msgspec.json.Decoder().decode
+
+_encoders: dict[type, tuple[str | None, Callable[[Any], Any]]] = {}
+_decoders: dict[str, Callable[[Any], Any]] = {}
+
+
+def dumps(value: Any) -> bytes:
+    """Write `value` as UTF-8 JSON.
+
+    Raises TypeError for a type that has no JSON form, ValueError for a value that contains itself, RecursionError for
+    one that is too deep.
+    """
+    if is_simple((value,)):
+        try:
+            return _fast_encode(value)
+        except UnicodeEncodeError:  # a lone surrogate, which the standard library writes as an escape
+            pass
+    return _slow_encode(value).encode("ascii")
+
+
+def loads(body: bytes | str) -> Any:
+    """Read JSON, and give tagged values their type back.
+
+    Raises ValueError, TypeError, KeyError, AttributeError, ArithmeticError (broken text or a broken tagged value) or
+    RecursionError (too deep).
+    """
+    raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+    if _TAG_BYTES not in raw:
+        try:
+            return _fast_decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            pass  # NaN, Infinity, lone surrogates, 1e400: the standard library reads them; broken text fails there too
+    return json.loads(raw.decode("utf-8") if isinstance(body, bytes) else body, object_hook=_untag)
+
+
+def is_simple(values: Iterable[Any]) -> bool:
+    """Tell whether msgspec writes all of `values` as Celery's readers expect them.
+
+    It goes level by level, so that it is quick for flat data and ends for values that contain themselves.
+    """
+    level = values
+    for _ in range(_MAX_DEPTH):
+        kinds = set(map(type, level))
+        if kinds <= _SCALARS:
+            return True
+        if not kinds <= _SIMPLE:
+            return False
+        deeper: list[Any] = []
+        for value in level:
+            kind = type(value)
+            if kind is float:
+                if not isfinite(value):
+                    return False
+            elif kind is list or kind is tuple:
+                deeper += value
+            elif kind is dict and value:
+                if not set(map(type, value)) <= _KEYS:
+                    return False
+                deeper += value.values()
+        if not deeper:
+            return True
+        if len(deeper) > _MAX_WIDTH:
+            return False
+        level = deeper
+    return False
+
+
+def register_type(
+    cls: type[T], marker: str | None, encode: Callable[[T], Any], decode: Callable[[Any], T] = lambda value: value
+) -> None:
+    """Let JSON carry instances of `cls`: `encode` gives a plain value, `decode` makes the instance of it again.
+
+    With `marker` None the value is written bare and is not converted back. Call it when modules are imported, in every
+    process that reads or writes such values.
+    """
+    _encoders[cls] = (marker, encode)
+    if marker is not None:
+        _decoders[marker] = decode
+
+
+def _tag(value: Any) -> Any:
+    reduce = getattr(value, "__json__", None)
+    if reduce is not None:
+        return reduce()
+    if isinstance(value, bytes):
+        return _tag_bytes(value)
+    for cls, (marker, encode) in _encoders.items():
+        if isinstance(value, cls):
+            plain = encode(value)
+            return plain if marker is None else {_TAG: marker, _VALUE: plain}
+    if _is_lazy_text(value):
+        return str(value)
+    raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} cannot be written as JSON")
+
+
+def _tag_bytes(value: bytes) -> dict[str, str]:
+    try:
+        return {_TAG: "bytes", _VALUE: value.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {_TAG: "base64", _VALUE: base64.b64encode(value).decode("ascii")}
+
+
+def _is_lazy_text(value: Any) -> bool:
+    # Only a process that has loaded this module can hold one of its values.
+    module = sys.modules.get("django.utils.functional")
+    return module is not None and isinstance(value, module.Promise)
+
+
+def _untag(value: dict[str, Any]) -> Any:
+    if len(value) != 2 or _TAG not in value or _VALUE not in value:
+        return value
+    decode = _decoders.get(value[_TAG])
+    if decode is None:
+        raise ValueError(f"no type is registered for the JSON marker {value[_TAG]!r}")
+    return decode(value[_VALUE])
+
+
+_slow_encode = json.JSONEncoder(default=_tag, separators=(",", ":")).encode
+
+_decoders["bytes"] = lambda text: text.encode("utf-8")
+_decoders["base64"] = lambda text: base64.b64decode(text.encode("utf-8"))
+# datetime stands before date, for a datetime is a date too.
+register_type(datetime, "datetime", datetime.isoformat, datetime.fromisoformat)
+register_type(date, "date", date.isoformat, lambda text: datetime.fromisoformat(text).date())
+register_type(time, "time", time.isoformat, time.fromisoformat)
+register_type(Decimal, "decimal", str, Decimal)
+register_type(uuid.UUID, "uuid", lambda value: {"hex": value.hex}, lambda parts: uuid.UUID(**parts))

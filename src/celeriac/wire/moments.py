@@ -1,0 +1,26 @@
+"""Moments as messages carry them: ISO 8601 text, numbers, datetimes."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+
+def parse(value: Any) -> datetime | None:
+    """Return the moment, aware and in UTC; None for None and for empty text.
+
+    Text and datetimes without an offset are UTC; numbers are seconds since the epoch. Raises ValueError for anything
+    else, and for what lies outside the years that a datetime knows.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        if isinstance(value, datetime):
+            return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ValueError(f"{value!r:.100} is no moment: {error}") from error
+    raise ValueError(f"{value!r:.100} is no moment")

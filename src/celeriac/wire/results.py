@@ -1,0 +1,186 @@
+"""The state of a task as result stores keep it, in Celery's shape."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from celeriac import states
+from celeriac.exceptions import DecodeError, EncodeError, RemoteError
+from celeriac.wire import compression, content, errors, moments
+
+_COMPRESSED = b"\x00celery-compressed\x00"
+_MAX_COMPRESSED = 1 << 30  # bytes a compressed result may unpack to
+_OWN = "celeriac."
+
+
+class TaskResult(Struct, frozen=True):
+    """A task's state. `result` is its value, in `states.EXCEPTION_STATES` an exception.
+
+    `children` are Celery's tuples: ``[[id, parent], null]`` for a task, ``[[id, parent], [child, ...]]`` for a group.
+    `date_done` is aware and in UTC, None until the state is ready. The fields from `name` on are there only when the
+    worker stores extended results.
+    """
+
+    task_id: str
+    state: str
+    result: Any = None
+    traceback: str | None = None
+    children: list[Any] | None = None
+    date_done: datetime | None = None
+    group_id: str | None = None
+    parent_id: str | None = None
+    name: str | None = None
+    args: Any = None
+    kwargs: Any = None
+    worker: str | None = None
+    retries: int | None = None
+    queue: str | None = None
+    stamped_headers: list[str] | None = None
+    stamps: dict[str, Any] | None = None
+
+
+class _Meta(Struct):
+    """What a stored result must look like."""
+
+    status: str
+    task_id: str
+    result: Any = None
+    traceback: str | None = None
+    children: list[Any] | None = None
+    date_done: Any = None
+    group_id: str | None = None
+    parent_id: str | None = None
+    name: str | None = None
+    args: Any = None
+    kwargs: Any = None
+    worker: str | None = None
+    retries: int | None = None
+    queue: str | None = None
+    stamped_headers: list[str] | None = None
+
+
+class _Status(Struct):
+    status: str
+
+
+_peek_status = msgspec.json.Decoder(_Status).decode
+
+
+def encode(result: TaskResult, *, serializer: str = "json", extended: bool = False) -> bytes:
+    """Write the result. Raises EncodeError, naming the task and the place, for a value that cannot be written."""
+    value = result.result
+    if isinstance(value, BaseException) and result.state in states.EXCEPTION_STATES:
+        value = _exception(value, serializer)
+    meta: dict[str, Any] = {
+        "status": result.state,
+        "result": value,
+        "traceback": result.traceback,
+        "children": result.children,
+        "date_done": result.date_done and result.date_done.isoformat(),
+    }
+    if result.group_id is not None:
+        meta["group_id"] = result.group_id
+    if result.parent_id is not None:
+        meta["parent_id"] = result.parent_id
+    if extended:
+        meta |= _extended(result)
+    meta["task_id"] = result.task_id
+    try:
+        return content.dumps(meta, serializer).body
+    except EncodeError as error:
+        raise EncodeError(f"result of task {result.name or ''}[{result.task_id}]: {error}") from error.__cause__
+
+
+def decode(payload: bytes, *, serializer: str = "json", accept: frozenset[str]) -> TaskResult:
+    """Read a stored result, compressed or not. Raises DecodeError, or ContentDisallowed for a type not in `accept`."""
+    raw = _load(payload, serializer, accept)
+    try:
+        meta = msgspec.convert(raw, _Meta)
+        date_done = moments.parse(meta.date_done)
+    except ValueError as error:  # msgspec's ValidationError is one
+        raise DecodeError(f"not a stored result: {error}") from error
+    value = meta.result
+    if meta.status in states.EXCEPTION_STATES and value is not None:
+        value = errors.load(value) if isinstance(value, Mapping | BaseException) else RemoteError(value)
+    stamped = meta.stamped_headers
+    return TaskResult(
+        meta.task_id,
+        meta.status,
+        value,
+        meta.traceback,
+        meta.children,
+        date_done,
+        meta.group_id,
+        meta.parent_id,
+        meta.name,
+        meta.args,
+        meta.kwargs,
+        meta.worker,
+        meta.retries,
+        meta.queue,
+        stamped,
+        None if stamped is None else {name: raw[name] for name in stamped if name in raw},
+    )
+
+
+def state_of(payload: bytes, *, serializer: str = "json", accept: frozenset[str] | None = None) -> str:
+    """Return the state in a stored result; of JSON nothing else is built. Raises what `decode` raises."""
+    if serializer == "json" and not payload.startswith(_COMPRESSED):
+        try:
+            return _peek_status(payload).status
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass  # the full reader takes NaN and the like, and has the reason for what is broken
+    raw = _load(payload, serializer, content.accepted([serializer]) if accept is None else accept)
+    state = raw.get("status") if isinstance(raw, dict) else None
+    if not isinstance(state, str):
+        raise DecodeError("not a stored result: it has no status")
+    return state
+
+
+def _extended(result: TaskResult) -> dict[str, Any]:
+    meta: dict[str, Any] = {
+        "name": result.name,
+        "args": result.args,
+        "kwargs": result.kwargs,
+        "worker": result.worker,
+        "retries": result.retries,
+        "queue": result.queue,
+    }
+    if result.stamped_headers is not None:
+        stamps = result.stamps or {}
+        meta["stamped_headers"] = result.stamped_headers
+        meta |= {name: stamps[name] for name in result.stamped_headers if name in stamps}
+    return meta
+
+
+def _exception(exc: BaseException, serializer: str) -> Any:
+    """Return what stands for the exception: with pickle itself, where a stock reader can load it."""
+    if serializer != "pickle":
+        return errors.dump(exc, serializer=serializer)
+    if type(exc).__module__.startswith(_OWN) or not _survives_pickle(exc):
+        return errors.dump(exc, serializer=serializer)
+    return exc
+
+
+def _survives_pickle(exc: BaseException) -> bool:
+    try:
+        pickle.loads(pickle.dumps(exc))
+    except Exception:  # noqa: BLE001  an exception of the user's may fail in any way here; its description never does
+        return False
+    return True
+
+
+def _load(payload: bytes, serializer: str, accept: frozenset[str]) -> Any:
+    content_type, content_encoding = content.type_of(serializer)
+    if content_type not in accept:
+        raise content.refusal(content_type, accept)
+    if payload.startswith(_COMPRESSED):
+        mime, _, payload = payload[len(_COMPRESSED) :].partition(b"\x00")
+        payload = compression.decompress(payload, mime.decode("latin-1"), limit=_MAX_COMPRESSED)
+    return content.loads(payload, content_type, content_encoding, accept=accept)

@@ -1,0 +1,369 @@
+"""A task call to a message and back.
+
+Written is Celery's protocol 2, slim: a header or an embedded key is left out when its absence means the same to every
+reader, stock workers included. Read are protocol 2, protocol 1 (the body is one mapping) and the mix of both, with any
+key missing that can be, but with each that is there of the right kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from math import isfinite
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct
+
+from celeriac.exceptions import DecodeError, EncodeError, InvalidTaskError
+from celeriac.wire import compression as compressors
+from celeriac.wire import content, moments
+from celeriac.wire.message import JSON, Message
+
+_REPR_LENGTH = 1024  # Celery's argsrepr_maxsize
+
+
+class TaskCall(Struct, frozen=True):
+    """A call of a task, as its message carries it.
+
+    `args` is a list or tuple and `kwargs` a mapping with str keys. `eta` and `expires` are aware and in UTC. `chain`
+    holds the steps that remain, the next one last; it, `callbacks` and `errbacks` are lists of signatures as mappings,
+    `chord` is one. `time_limit` (hard) and `soft_time_limit` are in seconds. `root_id` is None when it is `id` itself.
+    `headers` holds the user's own headers, and all that are unknown.
+    """
+
+    name: str
+    id: str
+    args: Sequence[Any] = ()
+    kwargs: Mapping[str, Any] = {}
+    retries: int = 0
+    eta: datetime | None = None
+    expires: datetime | None = None
+    group_id: str | None = None
+    group_index: int | None = None
+    chord: dict[str, Any] | None = None
+    chain: list[dict[str, Any]] | None = None
+    callbacks: list[dict[str, Any]] | None = None
+    errbacks: list[dict[str, Any]] | None = None
+    root_id: str | None = None
+    parent_id: str | None = None
+    time_limit: float | None = None
+    soft_time_limit: float | None = None
+    argsrepr: str | None = None
+    kwargsrepr: str | None = None
+    origin: str | None = None
+    ignore_result: bool = False
+    shadow: str | None = None
+    replaced_task_nesting: int = 0
+    stamped_headers: list[str] | None = None
+    stamps: dict[str, Any] | None = None
+    reply_to: str | None = None
+    headers: dict[str, Any] = {}
+
+
+_Text = Annotated[str, Meta(min_length=1)]
+
+
+class _Headers(Struct):
+    """The headers that Celery defines, and the kinds they must be of."""
+
+    task: _Text
+    id: _Text
+    lang: Any = None
+    meth: Any = None
+    shadow: str | None = None
+    eta: Any = None
+    expires: Any = None
+    group: str | None = None
+    group_index: int | None = None
+    retries: int | None = None
+    timelimit: tuple[float | None, float | None] | None = None
+    root_id: str | None = None
+    parent_id: str | None = None
+    argsrepr: str | None = None
+    kwargsrepr: str | None = None
+    origin: str | None = None
+    ignore_result: bool | None = None
+    replaced_task_nesting: int | None = None
+    stamped_headers: list[str] | None = None
+    stamps: dict[str, Any] | None = None
+    compression: Any = None
+
+
+class _Embed(Struct):
+    """The third part of a body."""
+
+    callbacks: list[dict[str, Any]] | None = None
+    errbacks: list[dict[str, Any]] | None = None
+    chain: list[dict[str, Any]] | None = None
+    chord: dict[str, Any] | None = None
+
+
+class _Identity(Struct):
+    task: Any = None
+    id: Any = None
+
+
+_K = TypeVar("_K", _Headers, _Embed)
+
+_KNOWN = frozenset(_Headers.__struct_fields__)
+_NO_EMBED = _Embed()
+_NO_LIMITS = (None, None)
+_peek = msgspec.json.Decoder(_Identity).decode
+
+
+def encode(call: TaskCall, *, serializer: str = "json", compression: str | None = None, full: bool = False) -> Message:
+    """Write the call as a message.
+
+    `full` writes every header and key that Celery writes, for readers that want them. In the slim form
+    ``ignore_result`` False is left out: a stock worker then goes by its task's own setting. Raises EncodeError, naming
+    the argument, when the serializer cannot write one, and ImproperlyConfigured for an unknown serializer or
+    compression.
+    """
+    headers = _full_headers(call) if full else _slim_headers(call)
+    embed = _embed(call)
+    if full:
+        embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None, **embed}
+    kwargs = call.kwargs if type(call.kwargs) is dict else dict(call.kwargs)
+    try:
+        written = content.dumps([call.args, kwargs, embed], serializer)
+    except EncodeError as error:
+        raise _unwritable(call, serializer, error) from error.__cause__
+    body = written.body
+    if compression is not None:
+        body, headers["compression"] = compressors.compress(body, compression)
+    correlation_id = call.id if full or call.reply_to is not None else None
+    return Message(headers, body, written.content_type, written.content_encoding, correlation_id, call.reply_to)
+
+
+def decode(message: Message, *, accept: frozenset[str], max_body: int | None = None) -> TaskCall:
+    """Read a call from a message.
+
+    `accept` holds content types (see `content.accepted`); `max_body` is the most bytes of a body, unpacked. Raises
+    ContentDisallowed for other types, DecodeError for a body that is too large or broken, InvalidTaskError, naming
+    the field, for what is no task. No code of the sender's runs unless pickle is accepted.
+    """
+    body = _payload(message, accept, max_body)
+    headers = message.headers
+    if isinstance(body, list | tuple):
+        if not 2 <= len(body) <= 3:
+            raise InvalidTaskError(f"{_label(message)}: the body has {len(body)} parts instead of args, kwargs, embed")
+        args, kwargs = body[0], body[1]
+        known = _convert(headers, _Headers, message)
+        embed = _convert(body[2], _Embed, message) if len(body) == 3 and body[2] else _NO_EMBED
+    elif isinstance(body, dict):
+        args, kwargs = body.get("args", ()), body.get("kwargs", {})
+        known = _convert(_merged_headers(headers, body), _Headers, message)
+        embed = _convert(body, _Embed, message)
+    else:
+        raise InvalidTaskError(f"{_label(message)}: the body is {type(body).__name__}, not a list of args and kwargs")
+    return _call(message, known, embed, args, kwargs)
+
+
+def peek_identity(message: Message) -> tuple[str | None, str | None]:
+    """Return the task's name and id as far as the message tells them, for log lines. Never raises."""
+    name, task_id = message.headers.get("task"), message.headers.get("id")
+    if name is None and message.content_type == JSON:
+        try:
+            old = _peek(message.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return None, task_id if isinstance(task_id, str) else None
+        name, task_id = old.task, old.id
+    return name if isinstance(name, str) else None, task_id if isinstance(task_id, str) else None
+
+
+def _slim_headers(call: TaskCall) -> dict[str, Any]:
+    headers: dict[str, Any] = {"lang": "py", "task": call.name, "id": call.id}
+    if call.retries:
+        headers["retries"] = call.retries
+    if call.eta is not None:
+        headers["eta"] = call.eta.isoformat()
+    if call.expires is not None:
+        headers["expires"] = call.expires.isoformat()
+    if call.group_id is not None:
+        headers["group"] = call.group_id
+    if call.group_index is not None:
+        headers["group_index"] = call.group_index
+    if call.root_id is not None and call.root_id != call.id:
+        headers["root_id"] = call.root_id
+    if call.parent_id is not None:
+        headers["parent_id"] = call.parent_id
+    _add_particulars(headers, call)
+    if call.headers:
+        headers |= {key: value for key, value in call.headers.items() if key not in _KNOWN}
+    return headers
+
+
+def _add_particulars(headers: dict[str, Any], call: TaskCall) -> None:
+    if call.time_limit is not None or call.soft_time_limit is not None:
+        headers["timelimit"] = [call.time_limit, call.soft_time_limit]
+    if call.ignore_result:
+        headers["ignore_result"] = True
+    if call.shadow is not None:
+        headers["shadow"] = call.shadow
+    if call.replaced_task_nesting:
+        headers["replaced_task_nesting"] = call.replaced_task_nesting
+    if call.argsrepr is not None:
+        headers["argsrepr"] = call.argsrepr
+    if call.kwargsrepr is not None:
+        headers["kwargsrepr"] = call.kwargsrepr
+    if call.origin is not None:
+        headers["origin"] = call.origin
+    if call.stamped_headers is not None:
+        headers["stamped_headers"] = call.stamped_headers
+        headers["stamps"] = call.stamps or {}
+
+
+def _full_headers(call: TaskCall) -> dict[str, Any]:
+    stamps = call.stamps or {}
+    return {
+        **{key: value for key, value in call.headers.items() if key not in _KNOWN},
+        **stamps,  # Celery repeats each stamp as a header of its own
+        "lang": "py",
+        "task": call.name,
+        "id": call.id,
+        "shadow": call.shadow,
+        "eta": call.eta and call.eta.isoformat(),
+        "expires": call.expires and call.expires.isoformat(),
+        "group": call.group_id,
+        "group_index": call.group_index,
+        "retries": call.retries,
+        "timelimit": [call.time_limit, call.soft_time_limit],
+        "root_id": call.root_id or call.id,
+        "parent_id": call.parent_id,
+        "argsrepr": _repr(tuple(call.args)) if call.argsrepr is None else call.argsrepr,
+        "kwargsrepr": _repr(dict(call.kwargs)) if call.kwargsrepr is None else call.kwargsrepr,
+        "origin": call.origin,
+        "ignore_result": call.ignore_result,
+        "replaced_task_nesting": call.replaced_task_nesting,
+        "stamped_headers": call.stamped_headers,
+        "stamps": stamps,
+    }
+
+
+def _repr(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001  the user's objects may throw anything; the call itself is sound
+        return f"<no repr: {type(error).__name__}>"
+    return text if len(text) <= _REPR_LENGTH else text[: _REPR_LENGTH - 3] + "..."
+
+
+def _embed(call: TaskCall) -> dict[str, Any]:
+    embed: dict[str, Any] = {}
+    if call.callbacks is not None:
+        embed["callbacks"] = call.callbacks
+    if call.errbacks is not None:
+        embed["errbacks"] = call.errbacks
+    if call.chain is not None:
+        embed["chain"] = call.chain
+    if call.chord is not None:
+        embed["chord"] = call.chord
+    return embed
+
+
+def _unwritable(call: TaskCall, serializer: str, error: EncodeError) -> EncodeError:
+    named = [(f"argument {position}", value) for position, value in enumerate(call.args)]
+    named += [(f"keyword argument {name}", value) for name, value in call.kwargs.items()]
+    for place, value in named:
+        if not content.is_writable(value, serializer):
+            found = content.unwritable(value, serializer, place=place)
+            return EncodeError(f"task {call.name}[{call.id}]: {found}")
+    return EncodeError(f"task {call.name}[{call.id}]: {error}")
+
+
+def _payload(message: Message, accept: frozenset[str], max_body: int | None) -> Any:
+    body = message.body
+    mime = message.headers.get("compression")
+    if mime:
+        if message.content_type not in accept:  # refused before a byte of it is unpacked
+            raise content.refusal(message.content_type, accept)
+        if not isinstance(mime, str):
+            raise InvalidTaskError(f"{_label(message)}: compression is not text")
+        body = compressors.decompress(body, mime, limit=max_body)
+    if max_body is not None and len(body) > max_body:
+        raise DecodeError(f"{_label(message)}: the body of {len(body)} bytes is larger than the limit of {max_body}")
+    return content.loads(body, message.content_type, message.content_encoding, accept=accept)
+
+
+def _merged_headers(headers: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
+    merged = {key: value for key, value in body.items() if key in _KNOWN}
+    if body.get("taskset") is not None:
+        merged["group"] = body["taskset"]
+    merged.update((key, value) for key, value in headers.items() if value is not None)
+    return merged
+
+
+def _convert(values: Any, kind: type[_K], message: Message) -> _K:
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        field = f"{path.rstrip('`')}: " if path else ""
+        raise InvalidTaskError(f"{_label(message)}: {field}{reason}") from error
+
+
+def _call(message: Message, known: _Headers, embed: _Embed, args: Any, kwargs: Any) -> TaskCall:
+    if not isinstance(args, list | tuple):
+        raise InvalidTaskError(f"{_label(message)}: args: expected a list, got {type(args).__name__}")
+    if not isinstance(kwargs, dict):
+        raise InvalidTaskError(f"{_label(message)}: kwargs: expected a mapping, got {type(kwargs).__name__}")
+    if kwargs and not all(isinstance(key, str) for key in kwargs):
+        raise InvalidTaskError(f"{_label(message)}: kwargs: a name is not text")
+    hard, soft = known.timelimit or _NO_LIMITS
+    return TaskCall(
+        known.task,
+        known.id,
+        args,
+        kwargs,
+        known.retries or 0,
+        _moment("eta", known.eta, message),
+        _moment("expires", known.expires, message),
+        known.group,
+        known.group_index,
+        embed.chord,
+        embed.chain,
+        embed.callbacks,
+        embed.errbacks,
+        known.root_id,
+        known.parent_id,
+        _limit(hard, message),
+        _limit(soft, message),
+        known.argsrepr,
+        known.kwargsrepr,
+        known.origin,
+        known.ignore_result or False,
+        known.shadow,
+        known.replaced_task_nesting or 0,
+        known.stamped_headers,
+        known.stamps,
+        message.reply_to,
+        _own_headers(message.headers, known),
+    )
+
+
+def _own_headers(headers: dict[str, Any], known: _Headers) -> dict[str, Any]:
+    if headers.keys() <= _KNOWN:
+        return {}
+    stamps = known.stamps or {}
+    return {key: value for key, value in headers.items() if key not in _KNOWN and key not in stamps}
+
+
+def _moment(field: str, value: Any, message: Message) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        return moments.parse(value)
+    except ValueError as error:
+        raise InvalidTaskError(f"{_label(message)}: {field}: {error}") from error
+
+
+def _limit(seconds: float | None, message: Message) -> float | None:
+    if seconds is not None and not isfinite(seconds):
+        raise InvalidTaskError(f"{_label(message)}: timelimit: {seconds} is no number of seconds")
+    return seconds
+
+
+def _label(message: Message) -> str:
+    name, task_id = peek_identity(message)
+    return f"task {name or '?'}[{task_id or '?'}]"
