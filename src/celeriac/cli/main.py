@@ -1,0 +1,45 @@
+"""The command ``celeriac``: its options, and the table of its subcommands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from celeriac.cli.group import Commands, Entry, global_options
+from celeriac.cli.session import Session
+
+TABLE: Final = {
+    "worker": Entry("celeriac.cli.worker", "Start a worker."),
+    "call": Entry("celeriac.cli.call", "Send a task by name."),
+    "result": Entry("celeriac.cli.result", "Show what became of a task."),
+    "queues": Entry("celeriac.cli.queues", "Show how the queues stand."),
+    "purge": Entry("celeriac.cli.purge", "Remove waiting messages from queues."),
+    "report": Entry("celeriac.cli.report", "Show versions, settings and whether the stores answer."),
+    "shell": Entry("celeriac.cli.shell", "Open a Python prompt with the application."),
+    "completion": Entry("celeriac.cli.completion", "Print the script for the shell's completion."),
+    "demo": Entry("celeriac.cli.demo", "Run a worker and a few dozen tasks in a temporary place."),
+}
+"""Modules are imported when their command is used, so that every command starts fast; each has one `command`."""
+
+
+@click.command(cls=Commands, table=TABLE, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="celeriac", prog_name="celeriac", message="%(prog)s %(version)s")
+@click.pass_context
+def cli(context: click.Context, /, **given: str | Path | bool | None) -> None:
+    """A distributed task queue with Celery's API and wire format.
+
+    Options on this level may also be written after the command. Environment: CELERIAC_APP (or CELERY_APP) names the
+    application, NO_COLOR and FORCE_COLOR decide on colour. The file pyproject.toml may name the application as well:
+    app = "proj.celery:app" under [tool.celeriac].
+    """
+    context.obj = Session().with_options(**given)
+
+
+cli.params[:0] = global_options(from_environment=True)
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 used wrongly, 69 broker or backend unavailable."""
+    cli(prog_name="celeriac")

@@ -1,0 +1,68 @@
+"""Kinds of option values that several commands take."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import msgspec
+
+
+class Json(click.ParamType[Any]):
+    """A JSON value of a given kind."""
+
+    name = "JSON"
+
+    def __init__(self, kind: type[list[Any] | dict[str, Any]]) -> None:
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return msgspec.json.decode(value, type=self._kind)
+        except msgspec.DecodeError as error:
+            example = "'[4, 5]'" if self._kind is list else "'{\"x\": 4}'"
+            self.fail(f"{value!r} is not the JSON that is wanted here, such as {example} ({error}).", param, ctx)
+
+
+class Moment(click.ParamType[datetime]):
+    """A date and time in ISO 8601; in UTC where it names no offset."""
+
+    name = "ISO-8601"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no date and time, such as 2026-01-31T12:00Z.", param, ctx)
+        return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+class MomentOrSeconds(Moment):
+    """A date and time, or a number of seconds from now."""
+
+    name = "ISO-8601|SECONDS"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            return super().convert(value, param, ctx)
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names separated by commas."""
+
+    name = "NAME[,NAME...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if not isinstance(value, str):
+            return tuple(value)
+        names = tuple(name.strip() for name in value.split(",") if name.strip())
+        if not names:
+            self.fail("at least one name is wanted.", param, ctx)
+        return names

@@ -1,0 +1,43 @@
+"""``celeriac purge``: remove waiting messages from queues."""
+
+from __future__ import annotations
+
+import click
+
+from celeriac.cli.group import Command
+from celeriac.cli.output import note, write_json
+from celeriac.cli.parameters import Names
+from celeriac.cli.session import Session
+
+
+@click.command("purge", cls=Command)
+@click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@click.option("-Q", "--queues", type=Names(), help="These queues instead of the application's.")
+@click.option("-X", "--exclude-queues", type=Names(), default=(), help="All but these.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object: queue to number removed. Implies --force."
+)
+@click.pass_obj
+def command(
+    session: Session, force: bool, queues: tuple[str, ...] | None, exclude_queues: tuple[str, ...], as_json: bool
+) -> None:
+    """Remove all ready and delayed messages from the application's queues. There is no undo.
+
+    Messages that a worker holds stay: they are being worked on.
+    """
+    with session.open() as app:
+        names = [name for name in (queues or app.queue_names()) if name not in exclude_queues]
+        if not names:
+            raise click.UsageError("No queue is left to purge.")
+        broker = app.broker
+        if not force and not as_json:
+            waiting = sum(stats.ready + stats.delayed for stats in broker.stats(names).values())
+            question = f"Remove {waiting} messages from {', '.join(names)} on {broker.location} for ever?"
+            click.confirm(question, abort=True, err=True)
+        removed = {name: broker.purge(name) for name in names}
+        if as_json:
+            write_json(removed)
+            return
+        for name, count in removed.items():
+            click.echo(f"{name}: {count} removed")
+        note(session, f"{sum(removed.values())} messages removed.")

@@ -1,0 +1,87 @@
+"""``celeriac queues``: show how the queues stand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import click
+from rich.live import Live
+from rich.table import Table
+
+from celeriac.app.base import Celeriac
+from celeriac.cli.group import Command
+from celeriac.cli.output import write_json
+from celeriac.cli.parameters import Names
+from celeriac.cli.session import Session
+from celeriac.cli.tables import console
+from celeriac.interfaces.broker import QueueStats
+
+
+@click.command("queues", cls=Command)
+@click.option("-Q", "--queues", "only", type=Names(), help="Show these queues only.")
+@click.option(
+    "--watch",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    is_flag=False,
+    flag_value=1.0,
+    help="Show again every so many seconds (1 without a number) until interrupted.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: queue to its figures.")
+@click.pass_obj
+def command(session: Session, only: tuple[str, ...] | None, watch: float | None, as_json: bool) -> None:
+    """Show for each queue how many messages are ready, delayed, leased (held by a worker) and dead.
+
+    The queues are those that the application is configured with and those that the broker knows. "Oldest" is the age
+    of the oldest ready message.
+    """  # fmt: skip
+    with session.open() as app:
+        if as_json:
+            _write_lines(app, only, watch)
+        elif watch is None:
+            console(session).print(_table(app, _stats(app, only)))
+        else:
+            _watch(session, app, only, watch)
+
+
+def _stats(app: Celeriac, only: tuple[str, ...] | None) -> Mapping[str, QueueStats]:
+    names = only or sorted({*app.queue_names(), *app.broker.queues()})
+    return app.broker.stats(names)
+
+
+def _write_lines(app: Celeriac, only: tuple[str, ...] | None, watch: float | None) -> None:
+    write_json(_stats(app, only))
+    while watch is not None:
+        time.sleep(watch)
+        write_json(_stats(app, only))
+
+
+def _watch(session: Session, app: Celeriac, only: tuple[str, ...] | None, pause: float) -> None:
+    with Live(_table(app, _stats(app, only)), console=console(session), auto_refresh=False) as live:
+        try:
+            while True:
+                time.sleep(pause)
+                live.update(_table(app, _stats(app, only)), refresh=True)
+        except KeyboardInterrupt:
+            return
+
+
+def _table(app: Celeriac, stats: Mapping[str, QueueStats]) -> Table:
+    table = Table(title=app.broker.location, title_justify="left")
+    table.add_column("queue", overflow="fold")
+    for heading in ("ready", "delayed", "leased", "dead", "oldest"):
+        table.add_column(heading, justify="right")
+    for name, queue in stats.items():
+        age = "" if queue.oldest_age is None else _span(queue.oldest_age)
+        dead = f"[red]{queue.dead}[/red]" if queue.dead else "0"
+        table.add_row(name, str(queue.ready), str(queue.delayed), str(queue.leased), dead, age)
+    return table
+
+
+def _span(seconds: float) -> str:
+    """Return a span of time in its two largest units."""
+    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit} {int(seconds % size // part)}{smaller}"
+    return f"{seconds:.1f}s"

@@ -1,0 +1,97 @@
+"""``celeriac report``: what to attach to a question or a bug report."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from celeriac.app.base import Celeriac
+from celeriac.cli.group import Command
+from celeriac.cli.output import write_json
+from celeriac.cli.session import Session
+from celeriac.cli.tables import console
+from celeriac.exceptions import CeleriacError
+
+_PACKAGES: Final = ("celeriac", "msgspec", "click", "rich", "redis", "hiredis", "celery", "kombu")
+_UNREACHABLE: Final = "unreachable"
+
+
+@click.command("report", cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_obj
+def command(session: Session, as_json: bool) -> None:
+    """Show versions, the platform, the application's settings (without secrets), and whether its stores answer.
+
+    The exit code is 0 also when a store does not answer: the report says so.
+    """
+    with session.open() as app:
+        sections = {
+            "software": _software(),
+            "application": _application(app),
+            "stores": _stores(app),
+            "settings": {name: _plain(value) for name, value in app.conf.table().items()},
+        }
+        if as_json:
+            write_json(sections)
+            return
+        screen = console(session)
+        for title, rows in sections.items():
+            screen.print(_table(title, rows))
+
+
+def _software() -> dict[str, str]:
+    found = {"python": f"{platform.python_implementation()} {platform.python_version()}", "executable": sys.executable}
+    found["platform"] = platform.platform()
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _application(app: Celeriac) -> dict[str, Any]:
+    tasks = sorted(name for name in app.tasks if not name.startswith("celery."))
+    return {"name": app.main, "queues": list(app.queue_names()), "tasks": tasks}
+
+
+def _stores(app: Celeriac) -> dict[str, str]:
+    return {"broker": _answers(lambda: app.broker), "results": _answers(lambda: app.results)}
+
+
+def _answers(find: Callable[[], Any]) -> str:
+    """Return where a store is and whether it answers."""
+    try:
+        store = find()
+        if store is None:
+            return "none"
+        store.connect()
+    except CeleriacError as error:
+        return f"{_UNREACHABLE}: {error}"
+    return f"answers: {store.location}"
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold; anything else, such as a function among the routes, as Python writes it."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)
+
+
+def _table(title: str, rows: Mapping[str, Any]) -> Table:
+    table = Table(title=title, title_justify="left", show_header=False, min_width=len(title))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        table.add_row(name, f"[red]{escape(text)}[/red]" if text.startswith(_UNREACHABLE) else escape(text))
+    return table

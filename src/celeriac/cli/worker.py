@@ -1,0 +1,94 @@
+"""``celeriac worker``: start a node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from celeriac.cli.errors import users_code
+from celeriac.cli.group import Command
+from celeriac.cli.output import note
+from celeriac.cli.parameters import Names
+from celeriac.cli.session import Session
+from celeriac.settings.sources import read_arguments
+from celeriac.worker.options import WorkerOptions
+from celeriac.worker.worker import Worker
+
+_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")
+
+_WITHOUT_EFFECT: Final = {
+    "optimization": "-O",
+    "without_gossip": "--without-gossip",
+    "without_mingle": "--without-mingle",
+    "without_heartbeat": "--without-heartbeat",
+}
+"""Options of Celery's worker that scripts use and that have no meaning here."""
+
+_FILE: Final = click.Path(dir_okay=False, path_type=Path)
+_COUNT: Final = click.IntRange(min=1)
+
+_what_runs = (
+    click.option("-P", "--pool", type=click.Choice(["prefork", "threads", "solo", "processes"]),
+                 help="How ordinary tasks run: prefork unless configured. `async def` tasks run beside them in any."),
+    click.option("-c", "--concurrency", type=_COUNT, metavar="N",
+                 help="How many ordinary tasks run at once; one per core unless configured."),
+    click.option("--processes", type=_COUNT, metavar="N", help="So many processes ..."),
+    click.option("--threads", type=_COUNT, metavar="N", help="... with so many threads each."),
+    click.option("-Q", "--queues", type=Names(), default=(), help="Take from these queues only."),
+    click.option("-X", "--exclude-queues", type=Names(), default=(), help="Take from all configured queues but these."),
+    click.option("-I", "--include", type=Names(), default=(), help="Import these modules as well."),
+    click.option("--purge", "--discard", is_flag=True, help="Remove all waiting messages from the queues first."),
+)  # fmt: skip
+
+_how_it_is_seen = (
+    click.option("-n", "--hostname", metavar="NAME",
+                 help="Name of the node; %h is the host, %n its first part, %d the rest."),
+    click.option("-l", "--loglevel", type=click.Choice(_LEVELS, case_sensitive=False), default="WARNING",
+                 show_default=True, help="What is logged."),
+    click.option("-f", "--logfile", type=_FILE, help="Log to this file."),
+    click.option("--pidfile", type=_FILE, help="Write the process id here; refuse to start while its process lives."),
+)  # fmt: skip
+
+_accepted = (
+    click.option("-O", "--optimization", metavar="NAME", help="Without effect, like the next three: Celery's."),
+    click.option("--without-gossip", is_flag=True),
+    click.option("--without-mingle", is_flag=True),
+    click.option("--without-heartbeat", is_flag=True),
+)
+
+
+def _with_options(function: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed((*_what_runs, *_how_it_is_seen, *_accepted)):
+        function = option(function)
+    return function
+
+
+@click.command("worker", cls=Command)
+@_with_options
+@click.argument("settings", nargs=-1, metavar="[-- SETTING=VALUE...]")
+@click.pass_context
+def command(context: click.Context, /, settings: tuple[str, ...], **options: Any) -> None:
+    """Take tasks from the queues and run them, until told to stop.
+
+    Ctrl-C or SIGTERM stops warmly: running tasks end first. A second one stops at once; what was running goes back to
+    its queue. Settings may be given after --, as in: celeriac worker -- task_track_started=true
+    """
+    session: Session = context.obj
+    ignored = [name for option, name in _WITHOUT_EFFECT.items() if options.pop(option)]
+    if ignored:
+        note(session, f"Without effect here: {', '.join(ignored)}.")
+    located = session.require()
+    read_arguments(located.app.conf, map(_plain_name, settings))
+    with users_code("A module with tasks"):
+        located.app.import_modules()
+    context.exit(Worker(located.app, WorkerOptions(app_spec=located.spec, **options)).run())
+
+
+def _plain_name(argument: str) -> str:
+    """Return ``name=value`` for Celery's dotted spellings: ``worker.concurrency=4``, ``.concurrency=4``."""
+    name, equals, value = argument.partition("=")
+    plain = f"worker{name}" if name.startswith(".") else name
+    return f"{plain.replace('.', '_')}{equals}{value}"
