@@ -47,14 +47,9 @@ def dumps(value: Any, serializer: str) -> Content:
     Raises EncodeError, naming the type and the place of what cannot be written, and ImproperlyConfigured for an unknown
     serializer or one whose library is missing.
     """
-    if serializer == "json":
-        try:
-            return Content(json.dumps(value), JSON, UTF8)
-        except Exception as error:
-            raise unwritable(value, serializer) from error
-    if serializer == "raw":
+    if serializer == "raw":  # the one whose encoding depends on the value
         return _dump_raw(value)
-    entry = _serializer(serializer)
+    entry = _by_name.get(serializer) or _serializer(serializer)
     try:
         body = entry.dumps(value)
     except ImproperlyConfigured:
@@ -73,8 +68,6 @@ def loads(body: bytes, content_type: str, content_encoding: str, *, accept: froz
     if content_type not in accept:
         raise refusal(content_type, accept)
     try:
-        if content_type == JSON:
-            return json.loads(body)
         if content_type == RAW:
             return body if content_encoding == BINARY else body.decode(content_encoding)
         entry = _by_type.get(content_type)
@@ -124,6 +117,12 @@ def type_of(serializer: str) -> tuple[str, str]:
     """Return content type and content encoding of the named serializer. Raises ImproperlyConfigured."""
     entry = _serializer(serializer)
     return entry.content_type, entry.content_encoding
+
+
+def serializer_of(content_type: str) -> str | None:
+    """Return the name of the serializer behind a content type, None for an unknown one."""
+    entry = _by_type.get(content_type)
+    return None if entry is None else entry.name
 
 
 def unwritable(value: Any, serializer: str, *, place: str = "") -> EncodeError:

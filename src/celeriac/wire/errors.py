@@ -77,7 +77,7 @@ def load(data: Any, *, allow_import: bool = False) -> BaseException:
     if isinstance(data, BaseException):
         return data
     if not isinstance(data, Mapping) or not isinstance(data.get("exc_type"), str):
-        raise DecodeError(f"{data!r:.200} describes no exception")
+        raise DecodeError(f"a {type(data).__name__} without exc_type describes no exception")
     name, module = data["exc_type"], data.get("exc_module")
     if not isinstance(module, str):
         module = _OWN

@@ -22,5 +22,5 @@ def parse(value: Any) -> datetime | None:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise ValueError(f"{value!r:.100} is no moment: {error}") from error
-    raise ValueError(f"{value!r:.100} is no moment")
+        raise ValueError(f"no moment: {error}") from error
+    raise ValueError(f"expected ISO 8601 text or a number, got {type(value).__name__}")

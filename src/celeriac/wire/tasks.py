@@ -28,8 +28,9 @@ class TaskCall(Struct, frozen=True):
 
     `args` is a list or tuple and `kwargs` a mapping with str keys. `eta` and `expires` are aware and in UTC. `chain`
     holds the steps that remain, the next one last; it, `callbacks` and `errbacks` are lists of signatures as mappings,
-    `chord` is one. `time_limit` (hard) and `soft_time_limit` are in seconds. `root_id` is None when it is `id` itself.
-    `headers` holds the user's own headers, and all that are unknown.
+    `chord` is one. `time_limit` (hard) and `soft_time_limit` are in seconds. `root_id` is the first
+    call of the workflow, None for `id` itself; a call that was read always has it. `headers` holds the user's own
+    headers and all that are unknown; one with a name of Celery's is not written.
     """
 
     name: str
@@ -215,10 +216,8 @@ def _add_particulars(headers: dict[str, Any], call: TaskCall) -> None:
 
 
 def _full_headers(call: TaskCall) -> dict[str, Any]:
-    stamps = call.stamps or {}
     return {
         **{key: value for key, value in call.headers.items() if key not in _KNOWN},
-        **stamps,  # Celery repeats each stamp as a header of its own
         "lang": "py",
         "task": call.name,
         "id": call.id,
@@ -237,7 +236,7 @@ def _full_headers(call: TaskCall) -> dict[str, Any]:
         "ignore_result": call.ignore_result,
         "replaced_task_nesting": call.replaced_task_nesting,
         "stamped_headers": call.stamped_headers,
-        "stamps": stamps,
+        "stamps": call.stamps or {},
     }
 
 
@@ -325,7 +324,7 @@ def _call(message: Message, known: _Headers, embed: _Embed, args: Any, kwargs: A
         embed.chain,
         embed.callbacks,
         embed.errbacks,
-        known.root_id,
+        known.root_id or known.id,
         known.parent_id,
         _limit(hard, message),
         _limit(soft, message),
