@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from msgspec import Struct
 
-from celeriac.routing import QueueSpec, Route
+from celeriac.routing.queues import QueueSpec, Route
 from celeriac.wire.message import Message, Unreadable
 
 __all__ = [

@@ -11,7 +11,7 @@ from celeriac.settings.beat import BeatSettings
 from celeriac.settings.broker import BrokerSettings, ControlSettings
 from celeriac.settings.inert import INERT
 from celeriac.settings.layers import Given, Layer, Layers, refuse_two_spellings
-from celeriac.settings.names import FIELDS, canonical, resembling, within_namespace
+from celeriac.settings.names import FIELDS, canonical, looks_like_ours, resembling, within_namespace
 from celeriac.settings.result import ResultSettings
 from celeriac.settings.secrets import censored as without_secrets
 from celeriac.settings.security import SecuritySettings
@@ -71,7 +71,7 @@ class Settings(
             name = within_namespace(spelling, namespace) if namespace else spelling
             if name is None:
                 continue
-            name = self._known_name(name, spelling, source)
+            name = _known_name(name, spelling, source)
             given = Given(_checked(name, value, spelling, source, text=text), source, spelling)
             if name in found:
                 refuse_two_spellings(name, found[name], given)
@@ -200,7 +200,7 @@ class Settings(
     def notices(self) -> list[str]:
         """Return what should be said once at start: settings without effect, unknown ones, overruled ones."""
         inert = [f"{name} has no effect: {INERT[name]}." for name in self.keys() if name in INERT]
-        unknown = [name for name in self.keys() if name not in FIELDS]
+        unknown = [name for name in self.keys() if name not in FIELDS and looks_like_ours(name)]
         kept = [f"Unknown settings, kept for plug-ins: {', '.join(unknown)}."] if unknown else []
         return [*inert, *kept, *self._overruled()]
 
@@ -213,20 +213,6 @@ class Settings(
             winner = self._stored().winner(name)
             if winner is not None and winner[0] is not Layer.ENVIRONMENT and winner[1].value != given.value:
                 yield f"{given.spelling} in the environment is overruled: {winner[1].source} sets {name}."
-
-    def _known_name(self, name: str, spelling: str, source: str) -> str:
-        known = canonical(name)
-        if known is not None:
-            return known
-        if name.startswith("_") or hasattr(Settings, name):
-            raise ImproperlyConfigured(f"{spelling} (in {source}) cannot be the name of a setting.")
-        meant = resembling(name)
-        if meant is not None:
-            raise ImproperlyConfigured(
-                f"There is no setting {spelling} (in {source}). Did you mean {meant}? "
-                "A variable that is no setting is left alone when its name begins with an underscore."
-            )
-        return name
 
     def _put(self, name: str, layer: Layer, given: Given) -> None:
         self._stored().put(name, layer, given)
@@ -241,6 +227,24 @@ class Settings(
     def _lock(self) -> threading.RLock:
         lock: threading.RLock = vars(self)["_writing"]
         return lock
+
+
+def _known_name(name: str, spelling: str, source: str) -> str:
+    """Return the present name of what was set; raise `ImproperlyConfigured` when it cannot be meant so."""
+    known = canonical(name)
+    if known is not None:
+        return known
+    if name.startswith("_") or hasattr(Settings, name):
+        raise ImproperlyConfigured(f"{spelling} (in {source}) cannot be the name of a setting.")
+    meant = resembling(name)
+    if meant is None:
+        return name
+    if spelling.endswith(name.upper()):  # prefixed and in capitals
+        meant = spelling[: -len(name)] + meant.upper()
+    raise ImproperlyConfigured(
+        f"There is no setting {spelling} (in {source}). Did you mean {meant}? "
+        "A variable that is no setting is left alone when its name begins with an underscore."
+    )
 
 
 def _checked(name: str, value: Any, spelling: str, source: str, *, text: bool) -> Any:

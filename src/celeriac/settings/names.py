@@ -139,10 +139,10 @@ def resembling(name: str) -> str | None:
     Near enough are a letter or two, a plural, and a missing or wrong first word (``acks_late``).
     """
     if name.isupper():
-        if not name.startswith(("BROKER_", "CELERIAC_", "CELERY")):
+        if not looks_like_ours(name):
             return None
-        prefixed = [f"CELERY_{known.upper()}" for known in FIELDS]
-        return _nearest(name, [*NEW_NAMES, *prefixed])
+        prefix = "CELERIAC_" if name.startswith("CELERIAC_") else "CELERY_"
+        return _nearest(name, [*NEW_NAMES, *(f"{prefix}{known.upper()}" for known in FIELDS)])
     for first in ("task", "worker", "result", "broker"):
         if f"{first}_{name}" in FIELDS and "_" in name:
             return f"{first}_{name}"
@@ -152,6 +152,11 @@ def resembling(name: str) -> str | None:
     if first in ("celeryd", "celery", "tasks", "workers", "results") and "_" in rest:
         return _only(known for known in FIELDS if known.endswith(f"_{rest}"))
     return _nearest(name, FIELDS)
+
+
+def looks_like_ours(name: str) -> bool:
+    """Say whether an unknown name may be a setting; capitals of other libraries in the same module are not."""
+    return not name.isupper() or name.startswith(("BROKER_", "CELERIAC_", "CELERY"))
 
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:
