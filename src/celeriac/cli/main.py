@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from celeriac import __version__
 from celeriac.cli.group import Commands, Entry, global_options
 from celeriac.cli.session import Session
 
@@ -19,13 +20,13 @@ TABLE: Final = {
     "report": Entry("celeriac.cli.report", "Show versions, settings and whether the stores answer."),
     "shell": Entry("celeriac.cli.shell", "Open a Python prompt with the application."),
     "completion": Entry("celeriac.cli.completion", "Print the script for the shell's completion."),
-    "demo": Entry("celeriac.cli.demo", "Run a worker and a few dozen tasks in a temporary place."),
+    "demo": Entry("celeriac.cli.demo.command", "Run a worker and a few dozen tasks in a temporary place."),
 }
 """Modules are imported when their command is used, so that every command starts fast; each has one `command`."""
 
 
 @click.command(cls=Commands, table=TABLE, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="celeriac", prog_name="celeriac", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name="celeriac", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context, /, **given: str | Path | bool | None) -> None:
     """A distributed task queue with Celery's API and wire format.
