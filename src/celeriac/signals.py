@@ -56,9 +56,15 @@ class Signal:
         self.receivers: tuple[_Connection, ...] = ()  # replaced as a whole, so that sending needs no lock
         self._connecting = threading.RLock()  # a receiver may be collected, and so removed, while one is connected
 
+    # The flags may be given by position, as with Celery.
     @overload
     def connect(
-        self, receiver: Receiver, sender: Any = ..., weak: bool = ..., dispatch_uid: Hashable = ..., retry: bool = ...
+        self,
+        receiver: Receiver,
+        sender: Any = ...,
+        weak: bool = ...,  # noqa: FBT001
+        dispatch_uid: Hashable = ...,
+        retry: bool = ...,  # noqa: FBT001
     ) -> Receiver: ...
 
     @overload
@@ -66,18 +72,18 @@ class Signal:
         self,
         receiver: None = None,
         sender: Any = ...,
-        weak: bool = ...,
+        weak: bool = ...,  # noqa: FBT001
         dispatch_uid: Hashable = ...,
-        retry: bool = ...,
+        retry: bool = ...,  # noqa: FBT001
     ) -> Callable[[Receiver], Receiver]: ...
 
     def connect(
         self,
         receiver: Any = None,
         sender: Any = None,
-        weak: bool = True,  # noqa: FBT001, FBT002  Celery's order
+        weak: bool = True,  # noqa: FBT001, FBT002
         dispatch_uid: Hashable = None,
-        retry: bool = False,  # noqa: FBT001, FBT002  Celery's order
+        retry: bool = False,  # noqa: FBT001, FBT002
     ) -> Any:
         """Call `receiver` whenever the signal is sent, by `sender` alone if one is given; also a decorator.
 
@@ -136,7 +142,7 @@ class Signal:
         try:
             return receiver(signal=self, sender=sender, **fields)
         except Exception as error:
-            logger.exception("Receiver %r of signal %s raised %r", receiver, self.name, error)
+            logger.exception("Receiver %r of signal %s failed", receiver, self.name)
             return error
 
     def _remove(self, key: _Key) -> bool:

@@ -37,7 +37,8 @@ class Routed(Struct, frozen=True):
 class Router:
     """Find the route of tasks, by the settings as they were when it was made. Thread-safe.
 
-    With `is_static`, a task's route follows from its name and the options alone: no function is asked. Raises `ImproperlyConfigured` for a ``task_routes`` that cannot be understood.
+    When it `is_static`, a route follows from the task's name and the call's options alone: no function is asked.
+    Raises `ImproperlyConfigured` for a ``task_routes`` that cannot be understood.
     """
 
     def __init__(self, conf: RoutingConf) -> None:
