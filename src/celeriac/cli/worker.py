@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -27,7 +26,7 @@ _WITHOUT_EFFECT: Final = {
 }
 """Options of Celery's worker that scripts use and that have no meaning here."""
 
-_FILE: Final = click.Path(dir_okay=False, path_type=Path)
+_FILE: Final = click.Path(dir_okay=False)
 _COUNT: Final = click.IntRange(min=1)
 
 _what_runs = (

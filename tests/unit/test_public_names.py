@@ -1,0 +1,35 @@
+"""What celeriac promises to keep: every `__all__` of the package, name by name."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+PUBLIC: dict[str, set[str]] = {}
+
+
+def declared() -> dict[str, set[str]]:
+    """Return every `__all__` that stands in the source, by module."""
+    found = {}
+    for path in (SOURCE / "celeriac").rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and any(getattr(name, "id", "") == "__all__" for name in node.targets):
+                parts = path.relative_to(SOURCE).with_suffix("").parts
+                module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+                found[module] = set(ast.literal_eval(node.value))
+    return found
+
+
+def test_the_public_names_are_the_promised_ones() -> None:
+    assert declared() == PUBLIC
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_promised_name_is_there(module: str) -> None:
+    missing = [name for name in PUBLIC[module] if not hasattr(importlib.import_module(module), name)]
+    assert missing == []
