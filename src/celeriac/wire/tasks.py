@@ -108,6 +108,7 @@ class _Identity(Struct):
 _K = TypeVar("_K", _Headers, _Embed)
 
 _KNOWN = frozenset(_Headers.__struct_fields__)
+_SEQUENCES = frozenset({list, tuple})
 _NO_EMBED = _Embed()
 _NO_LIMITS = (None, None)
 _peek = msgspec.json.Decoder(_Identity).decode
@@ -126,8 +127,9 @@ def encode(call: TaskCall, *, serializer: str = "json", compression: str | None 
     if full:
         embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None, **embed}
     kwargs = call.kwargs if type(call.kwargs) is dict else dict(call.kwargs)
+    args = call.args if type(call.args) in _SEQUENCES else list(call.args)
     try:
-        written = content.dumps([call.args, kwargs, embed], serializer)
+        written = content.dumps([args, kwargs, embed], serializer)
     except EncodeError as error:
         raise _unwritable(call, serializer, error) from error.__cause__
     body = written.body
@@ -210,7 +212,7 @@ def _add_particulars(headers: dict[str, Any], call: TaskCall) -> None:
         headers["kwargsrepr"] = call.kwargsrepr
     if call.origin is not None:
         headers["origin"] = call.origin
-    if call.stamped_headers is not None:
+    if call.stamped_headers:
         headers["stamped_headers"] = call.stamped_headers
         headers["stamps"] = call.stamps or {}
 
@@ -334,8 +336,8 @@ def _call(message: Message, known: _Headers, embed: _Embed, args: Any, kwargs: A
         known.ignore_result or False,
         known.shadow,
         known.replaced_task_nesting or 0,
-        known.stamped_headers,
-        known.stamps,
+        known.stamped_headers or None,
+        known.stamps or None,
         message.reply_to,
         _own_headers(message.headers, known),
     )
