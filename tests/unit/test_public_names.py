@@ -1,4 +1,4 @@
-"""What celeriac promises to keep: every `__all__` of the package, name by name."""
+"""What celeriac promises to keep: the `__all__` of every package and of every module at the top, name by name."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PUBLIC: dict[str, set[str]] = {}
 
 
 def declared() -> dict[str, set[str]]:
-    """Return every `__all__` that stands in the source, by module."""
+    """Return every public `__all__` that stands in the source, by module; those of inner modules are private."""
     found = {}
-    for path in (SOURCE / "celeriac").rglob("*.py"):
+    for path in {*(SOURCE / "celeriac").rglob("__init__.py"), *(SOURCE / "celeriac").glob("*.py")}:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.Assign) and any(getattr(name, "id", "") == "__all__" for name in node.targets):
                 parts = path.relative_to(SOURCE).with_suffix("").parts
