@@ -15,9 +15,8 @@ for python in "${CELERIAC_PYTHON:-}" .venv/bin/python python3.13 python3.12 pyth
     fi
 done
 
-cat >&2 <<'END'
-bootstrap: no Python 3.11 or later was found (looked for python3.13, python3.12, python3.11, python3.14, python3, python).
-Install one (Debian and Ubuntu: apt-get install python3 python3-venv; macOS: brew install python), or name it:
-    CELERIAC_PYTHON=/path/to/python3 make test
-END
+printf '%s\n' >&2 \
+    'bootstrap: no Python 3.11 or later was found (looked for python3.13, .12, .11, .14, python3 and python).' \
+    'Install one (Debian and Ubuntu: apt-get install python3 python3-venv; macOS: brew install python), or name it:' \
+    '    CELERIAC_PYTHON=/path/to/python3 make test'
 exit 1

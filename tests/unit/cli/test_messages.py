@@ -80,19 +80,19 @@ def test_call_with_wait_says_that_the_task_has_not_ended(project: Project) -> No
 
 
 def test_result_prints_the_value_of_a_task_that_succeeded(project: Project) -> None:
-    project.app.writer.progress("the-id", "SUCCESS", {"sum": 9}, request=None)
+    project.app.writer.write_state("the-id", "SUCCESS", {"sum": 9})
     result = project.on_store("result", "the-id")
     assert (result.exit_code, result.output) == (0, "{'sum': 9}\n")
 
 
 def test_result_with_json_prints_all_that_is_known(project: Project) -> None:
-    project.app.writer.progress("the-id", "SUCCESS", 9, request=None)
+    project.app.writer.write_state("the-id", "SUCCESS", 9)
     known = json.loads(project.on_store("result", "the-id", "--json").output)
     assert (known["id"], known["state"], known["result"], known["traceback"]) == ("the-id", "SUCCESS", 9, None)
 
 
 def test_result_shows_the_progress_of_a_task_that_runs(project: Project) -> None:
-    project.app.writer.progress("the-id", "PROGRESS", {"done": 3}, request=None)
+    project.app.writer.write_state("the-id", "PROGRESS", {"done": 3})
     result = project.on_store("result", "the-id", "--timeout", "0")
     assert (result.exit_code, result.output) == (1, "PROGRESS: {'done': 3}\n")
 

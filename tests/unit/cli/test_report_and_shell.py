@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from tests.unit.cli.conftest import Project
 
 TASKS = """\
 from celeriac import Celeriac
 
-app = Celeriac("mine", broker=URL, result_backend="redis://:s3cret@127.0.0.1:1/0", set_as_current=False)
+app = Celeriac("mine", broker=URL, redis_password="s3cret", set_as_current=False)
 
 
 @app.task
@@ -29,10 +31,30 @@ def test_report_tells_versions_application_and_settings_without_secrets(project:
 
 
 def test_report_says_which_store_answers_and_which_does_not(project: Project) -> None:
-    project.write("tasks.py", TASKS)
-    stores = json.loads(project.run("-A", "tasks", "report", "--json").output)["stores"]
+    nowhere = "sqlite:////nonexistent/folder/celeriac.db"
+    result = project.on_store("--result-backend", nowhere, "report", "--json")
+    stores = json.loads(result.output)["stores"]
+    assert result.exit_code == 0
     assert stores["broker"] == f"answers: {project.url}"
     assert stores["results"].startswith("unreachable")
+
+
+@pytest.mark.parametrize(
+    ("variable", "option", "colored"),
+    [
+        ("FORCE_COLOR", (), True),
+        ("NO_COLOR", (), False),
+        ("FORCE_COLOR", ("-C",), False),
+        ("LANG", (), False),
+    ],
+)
+def test_colour_follows_the_terminal_the_environment_and_the_option(
+    project: Project, monkeypatch: pytest.MonkeyPatch, variable: str, option: tuple[str, ...], colored: bool
+) -> None:
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    result = project.on_store("--result-backend", "sqlite:////nonexistent/folder/celeriac.db", "report", *option)
+    assert ("\x1b[31m" in result.output) is colored
 
 
 def test_report_for_people_has_the_same_sections(project: Project) -> None:
