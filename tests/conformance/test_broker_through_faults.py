@@ -1,4 +1,4 @@
-"""Every store passes the broker suite through a connection that is lost before every third call.
+"""Every store passes the broker suite through a connection that is lost before one call in three.
 
 A call that was cut after the store had done it cannot pass for exactly once; `test_faults` holds what it must pass.
 """

@@ -1,4 +1,4 @@
-"""Every store passes the result suite through a connection that is lost before or after every third call."""
+"""Every store passes the result suite through a connection that is lost before or after one call in three."""
 
 import pytest
 

@@ -7,6 +7,7 @@ are callers that repeat what failed, as the core does.
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
@@ -40,26 +41,25 @@ class Fault(Enum):
 
 
 class FaultSchedule:
-    """Says which calls fail: every `every`-th one, taking the `faults` in turn. Thread-safe.
+    """Says which calls fail: one in `every` on the average, taking the `faults` in turn. Thread-safe.
 
-    With ``every=2`` each first call passes and each second one fails, so that a caller who repeats gets through.
+    Which ones is drawn from `seed`, so a run can be repeated, and no caller's own rhythm falls in with the faults.
     `struck` counts the faults so far.
     """
 
-    def __init__(self, *faults: Fault, every: int = 2) -> None:
-        if every < 2 or not faults:  # noqa: PLR2004  with every call failing nobody gets through
+    def __init__(self, *faults: Fault, every: int = 2, seed: int = 1) -> None:
+        if every < 2 or not faults:
             raise ValueError("a schedule needs a fault and lets at least every other call pass")
         self._faults = faults
         self._every = every
         self._counting = threading.Lock()
-        self._calls = 0
+        self._random = random.Random(seed)
         self.struck = 0
 
     def next(self) -> Fault | None:
         """Return the fault of the call that starts now, None when it may pass."""
         with self._counting:
-            self._calls += 1
-            if self._calls % self._every:
+            if self._random.randrange(self._every):
                 return None
             fault = self._faults[self.struck % len(self._faults)]
             self.struck += 1

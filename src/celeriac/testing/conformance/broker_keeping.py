@@ -78,7 +78,6 @@ def test_purging_removes_what_is_ready_or_delayed_and_never_what_is_leased(broke
     assert drain(broker, "other") == ["other"]
 
 
-
 def test_purging_an_unknown_queue_removes_nothing(broker: Broker) -> None:
     assert broker.purge("never-seen") == 0
 
@@ -99,9 +98,7 @@ def test_messages_outlive_the_client_that_sent_them(broker: Broker, reopen: Call
     assert drain(broker) == [1]
 
 
-def test_a_holder_that_vanishes_loses_nothing(
-    broker: Broker, reopen: Callable[[], Store], clock: FakeClock
-) -> None:
+def test_a_holder_that_vanishes_loses_nothing(broker: Broker, reopen: Callable[[], Store], clock: FakeClock) -> None:
     vanishing = reopen().broker
     assert vanishing is not None
     send(broker, *range(20))
@@ -112,9 +109,7 @@ def test_a_holder_that_vanishes_loses_nothing(
     assert sorted(drain(broker)) == list(range(4, 20))
 
 
-def test_closing_twice_is_no_error_and_leaves_held_messages_leased(
-    broker: Broker, reopen: Callable[[], Store]
-) -> None:
+def test_closing_twice_is_no_error_and_leaves_held_messages_leased(broker: Broker, reopen: Callable[[], Store]) -> None:
     peer = reopen().broker
     assert peer is not None
     send(broker, 1)

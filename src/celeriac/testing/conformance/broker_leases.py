@@ -55,9 +55,7 @@ def test_an_expired_lease_brings_the_message_back_marked_and_first_in_line(
     assert back.attempt in (None, 2)
 
 
-def test_several_expired_leases_come_back_in_their_old_order(
-    broker: Broker, holder: Broker, clock: FakeClock
-) -> None:
+def test_several_expired_leases_come_back_in_their_old_order(broker: Broker, holder: Broker, clock: FakeClock) -> None:
     send(broker, *range(6))
     receive(holder, limit=4)
     lapse(holder, broker, clock)

@@ -34,7 +34,7 @@ PLANS = pytest.mark.parametrize(
 
 @pytest.fixture
 def schedule(plan: tuple[Fault, ...]) -> FaultSchedule:
-    """Every other call fails, in the ways of the plan."""
+    """Half of all calls fail, in the ways of the plan."""
     return FaultSchedule(*plan)
 
 

@@ -121,9 +121,7 @@ def test_a_direct_post_reaches_those_with_its_key(subscribe: Subscribe, speaker:
     assert list(other.get(limit=10, wait=0.0)) == []
 
 
-def test_a_post_matching_two_patterns_of_one_subscriber_is_heard_once(
-    subscribe: Subscribe, speaker: PubSub
-) -> None:
+def test_a_post_matching_two_patterns_of_one_subscriber_is_heard_once(subscribe: Subscribe, speaker: PubSub) -> None:
     ear = subscribe(topic("task.*"), topic("#.failed"))
     speaker.publish([post(1, kind="topic", routing_key="task.failed")])
     assert heard(ear, 1) == [1]

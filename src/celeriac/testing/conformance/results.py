@@ -38,9 +38,10 @@ def record(task_id: str, state: str = states.SUCCESS, *, note: str = "", ttl: fl
 
 
 def payload(task_id: str, state: str = states.SUCCESS, note: str = "") -> bytes:
-    return (
-        b'{"task_id":"%b","status":"%b","result":"%b","traceback":null,"children":[]}'  #
-        % (task_id.encode(), state.encode(), note.encode())
+    return b'{"task_id":"%b","status":"%b","result":"%b","traceback":null,"children":[]}' % (
+        task_id.encode(),
+        state.encode(),
+        note.encode(),
     )
 
 

@@ -87,7 +87,7 @@ def lapse(holder: Broker, keeper: Broker, clock: FakeClock, *, lease: float = LE
 def levels(broker: Broker) -> list[int]:
     """Return priorities that the store tells apart, the most urgent first."""
     count = broker.capabilities.priorities
-    apart = list(range(10)) if count >= 10 else [0, 3, 6, 9] if count >= 4 else [0, 9] if count >= 2 else [0]  # noqa: PLR2004
+    apart = list(range(10)) if count >= 10 else [0, 3, 6, 9] if count >= 4 else [0, 9] if count >= 2 else [0]
     return apart if broker.capabilities.most_urgent == "lowest" else apart[::-1]
 
 

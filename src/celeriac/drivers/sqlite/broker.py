@@ -1,0 +1,240 @@
+"""Messages in a table; claims and settlements are batches in one transaction each."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from celeriac.clock import Clock
+from celeriac.drivers.sqlite import queries
+from celeriac.drivers.sqlite.client import Database
+from celeriac.drivers.sqlite.tidy import Tidying
+from celeriac.exceptions import BrokerError, DecodeError
+from celeriac.interfaces.broker import (
+    BrokerCapabilities,
+    Delivery,
+    Lease,
+    Outgoing,
+    QueueSpec,
+    QueueStats,
+    Upkeep,
+)
+from celeriac.wire.envelope import decode, encode
+from celeriac.wire.message import Unreadable
+
+READY: Final = 0
+DELAYED: Final = 1
+MOST_URGENT: Final = 9
+
+_SQL: Final = queries.load("broker")
+
+Row = tuple[str, int, int, float, bytes]
+"""What `send` writes: queue, state, urgency, due, payload."""
+
+
+class SQLiteBroker:
+    """The broker contract on one `Database`. Thread-safe."""
+
+    capabilities = BrokerCapabilities(most_urgent="highest", max_message_bytes=900_000_000)
+
+    def __init__(self, database: Database, *, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._tidying = Tidying(database)
+        self._known: set[str] = set()
+        self._interrupted = False
+
+    @property
+    def location(self) -> str:
+        return self._database.location
+
+    def connect(self) -> None:
+        with self._database.write(BrokerError):
+            """An empty transaction fails where the file cannot be written."""
+
+    def close(self) -> None:
+        self._database.close()
+
+    def declare(self, queues: Sequence[QueueSpec]) -> None:
+        names = {spec.name for spec in queues}
+        if names <= self._known:
+            return
+        with self._database.write(BrokerError) as connection:
+            self._make_known(connection, names)
+        self._known |= names
+
+    def send(self, outgoing: Sequence[Outgoing]) -> None:
+        if not outgoing:
+            return
+        rows = self._rows(outgoing)
+        with self._database.write(BrokerError) as connection:
+            self._insert(connection, rows)
+        self._known.update(row[0] for row in rows)
+        self._database.ring()
+
+    def receive(
+        self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str
+    ) -> Sequence[Delivery]:
+        end = time.monotonic() + wait
+        seen = self._database.watch.generation
+        deliveries = self._claim(queues, limit, lease, owner)
+        while not deliveries:
+            remaining = end - time.monotonic()
+            if self._interrupted or remaining <= 0:
+                self._interrupted = False
+                return []
+            self._database.watch.wait(seen, remaining)
+            seen = self._database.watch.generation
+            # Each commit of anybody wakes all who wait, so they look before they ask for the write lock.
+            if self._is_anything_ready(queues):
+                deliveries = self._claim(queues, limit, lease, owner)
+        return deliveries
+
+    def interrupt(self) -> None:
+        self._interrupted = True
+        self._database.watch.ring()
+
+    def extend(self, leases: Sequence[Lease], *, lease: float) -> Sequence[Lease]:
+        until = self._clock.now() + lease
+        with self._database.write(BrokerError) as connection:
+            return _lost(connection, leases, _SQL["extend"], (until,))
+
+    def ack(
+        self, leases: Sequence[Lease], *, follow_ups: Mapping[str, Sequence[Outgoing]] | None = None
+    ) -> Sequence[Lease]:
+        if not follow_ups:
+            with self._database.write(BrokerError) as connection:
+                return _lost(connection, leases, _SQL["ack"], ())
+        rows = {tag: self._rows(outgoing) for tag, outgoing in follow_ups.items()}
+        with self._database.write(BrokerError) as connection:
+            lost = _lost(connection, leases, _SQL["ack"], ())
+            lost_tags = {lease.tag for lease in lost}
+            for lease in leases:
+                if lease.tag not in lost_tags and lease.tag in rows:
+                    self._insert(connection, rows[lease.tag])
+        self._database.ring()
+        return lost
+
+    def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0) -> Sequence[Lease]:
+        values = (DELAYED if delay > 0 else READY, self._clock.now() + max(0.0, delay))
+        with self._database.write(BrokerError) as connection:
+            lost = _lost(connection, leases, _SQL["requeue"], values)
+        self._database.ring()
+        return lost
+
+    def reject(self, leases: Sequence[Lease], *, reason: str) -> Sequence[Lease]:
+        values = (self._clock.now(), reason)
+        with self._database.write(BrokerError) as connection:
+            _lost(connection, leases, _SQL["bury"], values)
+            return _lost(connection, leases, _SQL["ack"], ())
+
+    def upkeep(self, *, limit: int) -> Upkeep:
+        now = self._clock.now()
+        self._tidying.when_due(now, limit)
+        next_due = self._next_due()
+        if next_due is None or next_due > now:
+            return Upkeep(next_due=next_due)
+        with self._database.write(BrokerError) as connection:
+            promoted = connection.execute(_SQL["promote"], (now, limit)).rowcount
+            if promoted:
+                connection.execute(_SQL["remove_promoted"], (now, limit))
+            reclaimed = connection.execute(_SQL["reclaim"], (now, now, limit)).rowcount
+        self._database.ring()
+        return Upkeep(promoted=promoted, reclaimed=reclaimed, next_due=self._next_due())
+
+    def stats(self, queues: Sequence[str]) -> Mapping[str, QueueStats]:
+        now = self._clock.now()
+        with self._database.read(BrokerError) as connection:
+            timed = {queue: counts for queue, *counts in connection.execute(_SQL["count_timed"])}
+            return {queue: _stats(connection, queue, timed.get(queue, (0, 0)), now) for queue in queues}
+
+    def queues(self) -> Sequence[str]:
+        with self._database.read(BrokerError) as connection:
+            return [name for (name,) in connection.execute(_SQL["queues"])]
+
+    def purge(self, queue: str) -> int:
+        with self._database.write(BrokerError) as connection:
+            removed = connection.execute(_SQL["purge_ready"], (queue,)).rowcount
+            return removed + connection.execute(_SQL["purge_delayed"], (queue,)).rowcount
+
+    def _rows(self, outgoing: Sequence[Outgoing]) -> list[Row]:
+        now = self._clock.now()
+        rows = []
+        for message, route, priority, due in ((o.message, o.route, o.priority, o.not_before) for o in outgoing):
+            payload = encode(
+                message, exchange=route.exchange, routing_key=route.routing_key, priority=priority, delivery_tag=""
+            )
+            urgency = -min(max(priority, 0), MOST_URGENT) if priority else 0
+            is_delayed = due is not None and due > now
+            rows.append(
+                (route.queue, int(is_delayed), urgency, due if due is not None and is_delayed else now, payload)
+            )
+        return rows
+
+    def _insert(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+        names = {row[0] for row in rows}
+        if not names <= self._known:
+            self._make_known(connection, names)
+        connection.executemany(_SQL["send"], rows)
+
+    def _make_known(self, connection: sqlite3.Connection, names: set[str]) -> None:
+        connection.executemany(_SQL["declare"], [(name,) for name in names])
+
+    def _is_anything_ready(self, queues: Sequence[str]) -> bool:
+        with self._database.read(BrokerError) as connection:
+            return any(connection.execute(_SQL["is_anything_ready"], (queue,)).fetchone() for queue in queues)
+
+    def _claim(self, queues: Sequence[str], limit: int, lease: float, owner: str) -> list[Delivery]:
+        until = self._clock.now() + lease
+        claimed: list[tuple[str, list[tuple[int, int, int, int, bytes]]]] = []
+        with self._database.write(BrokerError) as connection:
+            for queue in queues:
+                rows = connection.execute(_SQL["claim"], (until, owner, queue, limit)).fetchall()
+                claimed.append((queue, rows))
+                limit -= len(rows)
+                if limit <= 0:
+                    break
+        return [_delivery(queue, *row[1:]) for queue, rows in claimed for row in sorted(rows)]
+
+    def _next_due(self) -> float | None:
+        with self._database.read(BrokerError) as connection:
+            (due,) = connection.execute(_SQL["next_due"]).fetchone()
+        return None if due is None else float(due)
+
+
+def _delivery(queue: str, row_id: int, deliveries: int, redelivered: int, payload: bytes) -> Delivery:
+    lease = Lease(queue, f"{row_id}-{deliveries}")
+    try:
+        envelope = decode(payload)
+    except DecodeError as error:
+        return Delivery(lease, Unreadable(payload, str(error)), None, bool(redelivered), deliveries)
+    return Delivery(lease, envelope.message, envelope.priority, bool(redelivered) or envelope.redelivered, deliveries)
+
+
+def _lost(
+    connection: sqlite3.Connection, leases: Sequence[Lease], statement: str, values: tuple[object, ...]
+) -> list[Lease]:
+    """Run the statement for each lease, by its id and its number of deliveries; return those that were not held."""
+    execute = connection.execute
+    lost = []
+    for lease in leases:
+        row_id, _, deliveries = lease.tag.partition("-")
+        # A tag that is no number of ours compares unequal to every row, so it is reported as lost.
+        if execute(statement, (*values, row_id, deliveries)).rowcount != 1:
+            lost.append(lease)
+    return lost
+
+
+def _stats(connection: sqlite3.Connection, queue: str, timed: Sequence[int], now: float) -> QueueStats:
+    ready, oldest = connection.execute(_SQL["count_ready"], (queue,)).fetchone()
+    (dead,) = connection.execute(_SQL["count_dead"], (queue,)).fetchone()
+    since = connection.execute(_SQL["ready_since"], (oldest,)).fetchone() if ready else None
+    return QueueStats(
+        ready=ready,
+        delayed=timed[0],
+        leased=timed[1],
+        dead=dead,
+        oldest_age=None if since is None else max(0.0, now - since[0]),
+    )

@@ -1,0 +1,183 @@
+"""One SQLite file as this process sees it: a connection that writes, one that reads, one that watches.
+
+SQLite lets one writer at a time, so a process needs one writing connection; its lock hands over at once, where
+SQLite's own waits by sleeping. Readers do not wait for writers (WAL).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from celeriac.drivers.sqlite import queries
+from celeriac.drivers.sqlite.errors import TEMPORARY, explain, primary_code
+from celeriac.drivers.sqlite.watch import Watch, ring_all
+from celeriac.exceptions import OperationalError
+
+SCHEMA_VERSION: Final = 1
+LARGEST_WAL_KEPT: Final = 64 * 2**20
+"""Bytes to which the write-ahead log is cut back when it was larger."""
+
+
+class Database:
+    """A file with the tables of `schema.sql`. Thread-safe, and safe to fork: connections are closed before a fork and
+    opened anew by whoever needs one, because SQLite's locks do not survive in a child.
+    """
+
+    def __init__(self, path: Path, *, synchronous: str, busy_timeout: float) -> None:
+        self.path = path
+        self.location = f"sqlite:///{path}"
+        self._synchronous = synchronous
+        self._busy_timeout = busy_timeout
+        self._writing = threading.RLock()
+        self._writer: sqlite3.Connection | None = None
+        self._reading = threading.RLock()
+        self._reader: sqlite3.Connection | None = None
+        self.watch = Watch(str(path), self._connect)
+        _databases.add(self)
+
+    @contextmanager
+    def write(self, kind: type[OperationalError]) -> Iterator[sqlite3.Connection]:
+        """Run the block as one transaction that excludes all other writers; its failures are raised as `kind`."""
+        with self._writing:
+            try:
+                connection = self._writer
+                if connection is None:
+                    connection = self._writer = self._connect()
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                except BaseException:
+                    connection.rollback()
+                    raise
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                if primary_code(error) not in TEMPORARY or (self._writer and self._writer.in_transaction):
+                    self._drop_writer()
+                raise explain(error, self.location, kind) from error
+
+    @contextmanager
+    def read(self, kind: type[OperationalError]) -> Iterator[sqlite3.Connection]:
+        """Run the block with a connection to read from; its failures are raised as `kind`."""
+        with self._reading:
+            try:
+                if self._reader is None:
+                    self._reader = self._connect()
+                yield self._reader
+            except sqlite3.Error as error:
+                if primary_code(error) not in TEMPORARY:
+                    self._drop_reader()
+                raise explain(error, self.location, kind) from error
+
+    def ring(self) -> None:
+        """Wake at once whoever waits in this process; those in others see the commit by themselves."""
+        ring_all(self.watch.path)
+
+    def close(self) -> None:
+        """Close all connections and end all waits. Idempotent; whoever uses the database again opens it anew."""
+        self.watch.close()
+        with self._writing:
+            self._drop_writer()
+        with self._reading:
+            self._drop_reader()
+
+    def hold_still(self) -> None:
+        """Before a fork: wait for what runs, and close every connection."""
+        self._writing.acquire()
+        self._reading.acquire()
+        self.watch.looking.acquire()
+        self._drop_writer()
+        self._drop_reader()
+        self.watch.drop_connection()
+
+    def go_on(self) -> None:
+        """After a fork, in the parent and in the child."""
+        self.watch.looking.release()
+        self._reading.release()
+        self._writing.release()
+
+    def _drop_writer(self) -> None:
+        connection, self._writer = self._writer, None
+        if connection is not None:
+            connection.close()
+
+    def _drop_reader(self) -> None:
+        connection, self._reader = self._reader, None
+        if connection is not None:
+            connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise OperationalError(
+                f"{self.location}: SQLite cannot use its write-ahead log there (it stays in mode {mode!r}). The file "
+                "must be on a disk of this machine; use Redis or RabbitMQ to work across machines."
+            )
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute(f"PRAGMA journal_size_limit = {LARGEST_WAL_KEPT}")
+        if self._version(connection) == 0:
+            self._create(connection)
+        if (version := self._version(connection)) != SCHEMA_VERSION:
+            raise OperationalError(
+                f"{self.location} has tables of version {version}, this celeriac knows version {SCHEMA_VERSION}; "
+                "use the version of celeriac that made it, or name another file."
+            )
+
+    def _create(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if self._version(connection) == 0:
+                for statement in queries.schema().split(";\n"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.rollback()
+            raise
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return int(version)
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_held_still: list[Database] = []
+
+
+def _before_fork() -> None:
+    _held_still[:] = list(_databases)
+    for database in _held_still:
+        database.hold_still()
+
+
+def _after_fork() -> None:
+    for database in reversed(_held_still):
+        database.go_on()
+    _held_still.clear()
+
+
+def _after_fork_in_child() -> None:
+    for database in _held_still:
+        database.watch.forget_thread()
+    _after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

@@ -1,0 +1,139 @@
+"""Waiting until the database changes: one thread looks while anybody waits, and who commits here rings at once.
+
+``PRAGMA data_version`` tells a connection whether any other one has committed. The thread's connection never writes,
+so it sees the commits of this process too. ADR 0003 says why it looks at all, how often, and what that costs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Final
+
+from celeriac.exceptions import OperationalError
+
+SHORTEST_PAUSE: Final = 0.001
+LONGEST_PAUSE: Final = 0.05
+GROWTH: Final = 1.1
+"""Pauses between two looks, in seconds: short after a change, growing while nothing happens (see ADR 0003)."""
+
+_all: weakref.WeakSet[Watch]
+_listing = threading.Lock()
+
+
+class Watch:
+    """Wakes those who wait for a change of one database. Thread-safe.
+
+    `changed` guards the generation and the number of waiters. Its lock is re-entrant, so that `ring` may be called by
+    a signal handler that struck its holder. `looking` guards the thread's connection.
+    """
+
+    def __init__(self, path: str, connect: Callable[[], sqlite3.Connection]) -> None:
+        self.path = path
+        self.looking = threading.RLock()
+        self._connect = connect
+        self._changed = threading.Condition(threading.RLock())
+        self._generation = 0
+        self._waiters = 0
+        self._thread: threading.Thread | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._version = -1
+        with _listing:
+            _all.add(self)
+
+    @property
+    def generation(self) -> int:
+        """A number that grows with every change; read it before looking for what is awaited."""
+        return self._generation
+
+    def ring(self) -> None:
+        """Wake all who wait."""
+        with self._changed:
+            self._generation += 1
+            self._changed.notify_all()
+
+    def wait(self, seen: int, timeout: float) -> None:
+        """Return when the generation is no longer `seen`, or after `timeout` seconds."""
+        end = time.monotonic() + timeout
+        with self._changed:
+            self._waiters += 1
+            try:
+                if self._thread is None:
+                    self._start()
+                elif self._waiters == 1:
+                    self._changed.notify_all()
+                while self._generation == seen and (remaining := end - time.monotonic()) > 0:
+                    self._changed.wait(remaining)
+            finally:
+                self._waiters -= 1
+
+    def close(self) -> None:
+        """End the thread and let go of its connection. The next `wait` starts them anew."""
+        with self._changed:
+            thread, self._thread = self._thread, None
+            self._generation += 1
+            self._changed.notify_all()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(5.0)
+        with self.looking:
+            self.drop_connection()
+
+    def drop_connection(self) -> None:
+        """Close the connection; called with `looking` held. The thread opens another when it looks again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def forget_thread(self) -> None:
+        """In a child process: the thread and those who waited stayed with the parent."""
+        self._changed = threading.Condition(threading.RLock())
+        self._thread = None
+        self._waiters = 0
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="celeriac-sqlite-watch", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        me = threading.current_thread()
+        pause = SHORTEST_PAUSE
+        while True:
+            with self._changed:
+                while self._thread is me and not self._waiters:
+                    self._changed.wait(60.0)
+                if self._thread is not me:
+                    return
+            if self._has_changed():
+                pause = SHORTEST_PAUSE
+                self.ring()
+            else:
+                pause = min(pause * GROWTH, LONGEST_PAUSE)
+            time.sleep(pause)
+
+    def _has_changed(self) -> bool:
+        with self.looking:
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                    self._version = -1
+                (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+            except (sqlite3.Error, OperationalError):
+                # Those who wait find the reason when they look for themselves, and raise it.
+                self.drop_connection()
+                return True
+            last, self._version = self._version, int(version)
+            return self._version != last
+
+
+_all = weakref.WeakSet()
+
+
+def ring_all(path: str) -> None:
+    """Wake all in this process who wait for a change of the database at `path`."""
+    with _listing:
+        watches = [watch for watch in _all if watch.path == path]
+    for watch in watches:
+        watch.ring()
