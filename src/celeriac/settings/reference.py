@@ -25,15 +25,15 @@ From the weakest to the strongest; a stronger source wins setting by setting:
 1. the defaults below
 2. `app.add_defaults({...})`, for libraries
 3. `[tool.celeriac]` in the nearest `pyproject.toml`, from the working directory upwards
-4. the configuration: `app.config_from_object("module")`, or else `celeriacconfig.py` or `celeryconfig.py` in the working
-   directory, or the module that `CELERIAC_CONFIG_MODULE` or `CELERY_CONFIG_MODULE` names
+4. the configuration: `app.config_from_object("module")`, or else `celeriacconfig.py` or `celeryconfig.py` in the
+   working directory, or the module that `CELERIAC_CONFIG_MODULE` or `CELERY_CONFIG_MODULE` names
 5. the environment: `CELERIAC_<SETTING>` for every setting (`CELERIAC_TASK_ACKS_LATE=false`), and `CELERY_BROKER_URL`,
    `CELERY_BROKER_READ_URL`, `CELERY_BROKER_WRITE_URL`, `CELERY_RESULT_BACKEND`
 6. the application's code: `Celeriac(broker=...)`, `app.conf.task_acks_late = False`, `app.conf.update(...)`
 7. the command line: `celeriac worker -- task_acks_late=false`
 
-With Celery, those four environment variables win over the application's code. Here code wins, and a worker says so when it
-starts.
+With Celery, those four environment variables win over the application's code. Here code wins, and a worker says so when
+it starts.
 
 ## How they are written
 

@@ -14,8 +14,9 @@ HIDDEN: Final = "********"
 _SECRET_NAME = re.compile(
     r"(?i)(^|_|-)(password|passwd|passphrase|secret|token|credentials?|api_?key|access_?key|private_?key|signature)(_|-|$)"
 )
-_URL_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^:/?#\\s@]*):(?P<password>[^\\s/]*)@")
-_URL_QUERY = re.compile(r"(?i)(?P<name>[?&][^=&\\s]*(?:password|secret|token|key)[^=&\\s]*)=[^&\\s]*")
+# A password may hold any sign that is not percent-encoded as it should be; hiding too much is better than too little.
+_URL_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^:/?#\s@;]*):[^\s;]*@")
+_URL_QUERY = re.compile(r"(?i)(?P<name>[?&][^=&\s;]*(?:password|secret|token|key)[^=&\s;]*)=[^&\s;]*")
 
 
 def without_password(url: str) -> str:
