@@ -123,12 +123,12 @@ def _tag(value: Any) -> Any:
     reduce = getattr(value, "__json__", None)
     if reduce is not None:
         return reduce()
-    if isinstance(value, bytes):
-        return _tag_bytes(value)
     for cls, (marker, encode) in _encoders.items():
         if isinstance(value, cls):
             plain = encode(value)
             return plain if marker is None else {_TAG: marker, _VALUE: plain}
+    if isinstance(value, bytes):
+        return _tag_bytes(value)
     if _is_lazy_text(value):
         return str(value)
     raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} cannot be written as JSON")

@@ -22,7 +22,7 @@ def test_bytes_survive_each_method(name):
 
 @pytest.mark.parametrize("name", ["gzip", "bzip2", "lzma"])
 def test_a_bomb_is_stopped_at_the_limit(name):
-    body, mime = compression.compress(bytes(50_000_000), name)
+    body, mime = compression.compress(bytes(5_000_000), name)
     with pytest.raises(DecodeError, match="more than the limit of 1000 bytes"):
         compression.decompress(body, mime, limit=1000)
 

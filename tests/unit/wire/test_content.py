@@ -120,7 +120,7 @@ def test_names_and_types_both_say_what_is_accepted():
 
 
 def test_an_unknown_name_lists_those_that_are_known():
-    with pytest.raises(ImproperlyConfigured, match=r"unknown serializer 'jsn'.*json, msgpack, pickle, raw, yaml"):
+    with pytest.raises(ImproperlyConfigured, match=r"unknown serializer 'jsn'; known are json, msgpack, pickle, raw"):
         content.accepted(["jsn"])
     with pytest.raises(ImproperlyConfigured, match="unknown serializer 'jsn'"):
         content.dumps(1, "jsn")

@@ -161,7 +161,7 @@ json_values = st.recursive(
 )
 ids = st.text(min_size=1)
 signatures = st.dictionaries(st.text(), json_values, max_size=3)
-moments = st.none() | st.datetimes(min_value=datetime(1900, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+moments = st.none() | st.datetimes(min_value=datetime(1900, 1, 1), timezones=st.just(UTC))
 seconds = st.none() | st.floats(0, 1e9)
 
 
