@@ -221,13 +221,17 @@ class Reject(TaskPredicate):
 
 
 class Retry(TaskPredicate):
-    """The task will be tried again. `exc` is the reason, `when` the moment (datetime) or the delay in seconds."""
+    """The task will be tried again. `exc` is the reason, `when` the moment (datetime) or the delay in seconds.
+
+    `outgoing` is the message that replaces the running one; `Task.retry` sets it.
+    """
 
     def __init__(self, message: str | None = None, exc: BaseException | None = None, when: Any = None) -> None:
         super().__init__(message, exc, when)
         self.message = message
         self.exc = exc
         self.when = when
+        self.outgoing: Any = None
 
     def __str__(self) -> str:
         if self.message:

@@ -1,0 +1,7 @@
+"""The application, its tasks, and sending. `base` puts the parts together; `task` and `dispatch` are a call's way out."""
+
+from celeriac.app.base import Celeriac, Celery
+from celeriac.app.shared import shared_task
+from celeriac.app.task import Task
+
+__all__ = ["Celeriac", "Celery", "Task", "shared_task"]

@@ -1,0 +1,56 @@
+"""Checking a call's arguments against the function before the message is sent.
+
+A wrong call then fails in the caller's traceback and not in a worker. `inspect.Signature.bind` costs some 5 µs a
+call; the plain checks here cost a tenth of that, and `bind` is asked only for the text of the error.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from celeriac.types import Args, Kwargs
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class ArgumentCheck:
+    """Tells whether arguments fit a function. Built once per task; immutable, so safe in any thread."""
+
+    __slots__ = ("_any_named", "_any_positional", "_most", "_named", "_order", "_required", "_signature")
+
+    def __init__(self, function: Callable[..., Any], *, skip_first: bool) -> None:
+        signature = inspect.signature(function)
+        parameters = list(signature.parameters.values())
+        if skip_first:
+            parameters = parameters[1:]
+            signature = signature.replace(parameters=parameters)
+        positional = [p for p in parameters if p.kind in _POSITIONAL]
+        self._signature = signature
+        self._order = tuple(p.name for p in positional)
+        self._most = len(positional)
+        self._required = frozenset(
+            p.name for p in parameters if p.default is p.empty and (p.kind in _NAMED or p.kind in _POSITIONAL)
+        )
+        self._named = frozenset(p.name for p in parameters if p.kind in _NAMED)
+        self._any_positional = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+        self._any_named = any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+    def __call__(self, args: Args, kwargs: Kwargs) -> None:
+        """Raise TypeError, worded as Python words it, when the arguments do not fit."""
+        if not self._fits(args, kwargs):
+            self._signature.bind(*args, **kwargs)
+
+    def _fits(self, args: Args, kwargs: Kwargs) -> bool:
+        given = len(args)
+        if given > self._most and not self._any_positional:
+            return False
+        taken = self._order[:given]
+        if not kwargs:
+            return self._required.issubset(taken)
+        names = kwargs.keys()
+        if not self._any_named and not names <= self._named:
+            return False
+        return names.isdisjoint(taken) and self._required.issubset((*taken, *names))

@@ -1,0 +1,310 @@
+"""The application: settings, tasks, and the parts that send them and read their results."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from importlib import import_module
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from celeriac.app.ambient import choose_host, set_current_host
+from celeriac.app.configuration import Configuration
+from celeriac.app.decorator import TaskDecorator, as_task
+from celeriac.app.dispatch import Call, Dispatcher
+from celeriac.app.moments import Moments
+from celeriac.app.naming import task_name
+from celeriac.app.options import SendOptions
+from celeriac.app.publishing import Publisher, PublishPolicy
+from celeriac.app.registry import TaskRegistry
+from celeriac.app.shared import shared_tasks
+from celeriac.app.stores import Stores
+from celeriac.app.task import Task
+from celeriac.clock import SYSTEM_CLOCK, Clock
+from celeriac.interfaces.broker import Broker
+from celeriac.interfaces.coordinator import Coordinator
+from celeriac.interfaces.pubsub import PubSub
+from celeriac.interfaces.results import ResultBackend
+from celeriac.result.handle import AsyncResult
+from celeriac.result.reader import ResultReader
+from celeriac.result.writer import ResultWriter
+from celeriac.routing.router import Router
+from celeriac.settings.conf import Settings
+from celeriac.types import Args, Kwargs
+from celeriac.wire.content import accepted
+
+
+class Celeriac:
+    """An application: register tasks with ``@app.task``, send them, read their results.
+
+    `main` is the name that stands for ``__main__`` in task names. `broker` and `backend` are URLs; with neither, tasks
+    and results are kept in the file ``celeriac.db`` of the working directory. Other keywords are settings. Making an
+    application connects to nothing; the first use does. One application may be used from any number of threads, and
+    after a fork. As a context manager it closes its connections at the end.
+    """
+
+    def __init__(  # noqa: PLR0913  Celery's signature
+        self,
+        main: str | None = None,
+        *,
+        broker: str | None = None,
+        backend: str | None = None,
+        include: Iterable[str] | None = None,
+        config_source: Any = None,
+        namespace: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+        task_cls: type[Task[..., Any]] | str | None = None,
+        set_as_current: bool = True,
+        strict_typing: bool = True,
+        clock: Clock = SYSTEM_CLOCK,
+        **settings: Any,
+    ) -> None:
+        self.main = main
+        self.clock = clock
+        self.tasks = TaskRegistry()
+        self._strict_typing = strict_typing
+        given = {"broker_url": broker, "result_backend": backend, "include": tuple(include) if include else None}
+        named = {name: value for name, value in given.items() if value is not None}
+        self._configuration = Configuration({**(changes or {}), **settings, **named})
+        if config_source is not None:
+            self._configuration.add(config_source, namespace=namespace)
+        base = _resolve_class(task_cls) if task_cls is not None else Task
+        self.task = TaskDecorator(self._register_first, name_of=self._name_of, default_base=base)
+        self._discover: list[tuple[Iterable[str] | Callable[[], Iterable[str]] | None, str]] = []
+        self._finalized = False
+        if set_as_current:
+            set_current_host(self)
+
+    # -- configuration ----------------------------------------------------------------------------------------------
+
+    @property
+    def conf(self) -> Settings:
+        """The settings; read from their sources on first use, see docs/settings.md for their order."""
+        return self._configuration.settings
+
+    def config_from_object(
+        self, obj: Any, silent: bool = False, force: bool = False, namespace: str | None = None  # noqa: FBT001, FBT002
+    ) -> None:
+        """Read settings from an object, a mapping, or a module by name (``'proj.settings'``, ``'module:attr'``).
+
+        With `namespace` only names with that prefix count (``CELERY_BROKER_URL``). Read on first use of `conf`; at
+        once with `force`. `silent` passes over a module that does not exist.
+        """
+        self._configuration.add(obj, namespace=namespace, silent=silent)
+        if force:
+            _ = self._configuration.settings
+
+    def config_from_envvar(self, variable_name: str, silent: bool = False, force: bool = False) -> bool:  # noqa: FBT001, FBT002
+        """Read settings from the module that an environment variable names; False when it is not set."""
+        name = os.environ.get(variable_name)
+        if not name:
+            if silent:
+                return False
+            raise KeyError(f"The environment variable {variable_name} is not set; it should name a module of settings.")
+        self.config_from_object(name, silent=silent, force=force)
+        return True
+
+    def add_defaults(self, defaults: Mapping[str, Any]) -> None:
+        """Set what counts only where nothing else was said."""
+        self.conf.add_defaults(defaults)
+
+    # -- tasks ------------------------------------------------------------------------------------------------------
+
+    def register_task(self, task: Any) -> Task[..., Any]:
+        """Register a task made from a class with a `run` method (an instance or the class); return the instance."""
+        made = as_task(task)
+        made.name = made.name or task_name(type(made), main=self.main)
+        made.attach(self)
+        self.tasks.register(made)
+        return made
+
+    def autodiscover_tasks(
+        self,
+        packages: Iterable[str] | Callable[[], Iterable[str]] | None = None,
+        related_name: str = "tasks",
+        force: bool = False,  # noqa: FBT001, FBT002  Celery's order
+    ) -> None:
+        """Import the module `related_name` of each package when the app is finalized, or at once with `force`."""
+        self._discover.append((packages, related_name))
+        if force:
+            self._import_discovered()
+
+    def import_modules(self) -> None:
+        """Import what ``imports``, ``include`` and `autodiscover_tasks` name. Errors in them are raised."""
+        for name in (*self.conf.imports, *self.conf.include):
+            import_module(name)
+        self._import_discovered()
+
+    def finalize(self) -> None:
+        """Take in shared tasks and apply ``task_annotations``. Called by itself when the app is first used."""
+        for task in shared_tasks():
+            if task.name not in self.tasks:
+                self.tasks.register(task.copy_for(self))
+        if self._finalized:
+            return
+        self._finalized = True
+        annotate(self.tasks.values(), self.conf.task_annotations)
+
+    # -- calling ----------------------------------------------------------------------------------------------------
+
+    def send_task(
+        self, name: str, args: Args | None = None, kwargs: Kwargs | None = None, **options: Unpack[SendOptions]
+    ) -> AsyncResult[Any]:
+        """Send a task by name; it need not be known here. See `Task.apply_async`."""
+        task = self.tasks[name] if name in self.tasks else None
+        return self.dispatcher.send(Call(name=name, args=args or (), kwargs=kwargs or {}, options=options, task=task))
+
+    def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802  Celery's name
+        """Return the handle on the result of that id."""
+        return AsyncResult(task_id, self.reader)
+
+    # -- parts ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def stores(self) -> Stores:
+        """The stores that the settings name."""
+        return Stores(self.conf, clock=self.clock)
+
+    @property
+    def broker(self) -> Broker:
+        return self.stores.broker
+
+    @property
+    def pubsub(self) -> PubSub | None:
+        return self.stores.pubsub
+
+    @property
+    def coordinator(self) -> Coordinator | None:
+        return self.stores.coordinator
+
+    @property
+    def results(self) -> ResultBackend | None:
+        return self.stores.results
+
+    @cached_property
+    def router(self) -> Router:
+        """Queues and routes as configured."""
+        return Router(self.conf)
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """What sends calls."""
+        self.finalize()
+        conf = self.conf
+        moments = Moments(self.clock, timezone=conf.timezone)
+        origin = f"gen{os.getpid()}@{socket.gethostname()}"
+        return Dispatcher(
+            conf,
+            publisher=self.publisher,
+            router=self.router,
+            reader=lambda: self.reader,
+            moments=moments,
+            origin=origin,
+        )
+
+    @cached_property
+    def publisher(self) -> Publisher:
+        """What hands messages to the broker within a bounded time."""
+        conf = self.conf
+        policy = PublishPolicy(budget=conf.broker_publish_timeout)
+        publisher = Publisher(lambda: self.broker, policy=policy, clock=self.clock)
+        default = publisher.policy(retry=conf.task_publish_retry, changes=conf.task_publish_retry_policy)
+        return Publisher(lambda: self.broker, policy=default, clock=self.clock)
+
+    @cached_property
+    def reader(self) -> ResultReader:
+        """What reads results."""
+        conf = self.conf
+        accept = accepted(conf.accept_content if conf.result_accept_content is None else conf.result_accept_content)
+        return ResultReader(
+            lambda: self.results, serializer=conf.result_serializer, accept=accept, clock=self.clock
+        )
+
+    @cached_property
+    def writer(self) -> ResultWriter:
+        """What writes results."""
+        conf = self.conf
+        return ResultWriter(
+            lambda: self.results,
+            serializer=conf.result_serializer,
+            ttl=self.stores.result_ttl,
+            extended=conf.result_extended,
+            max_bytes=conf.result_max_bytes,
+            clock=self.clock,
+        )
+
+    def queue_names(self) -> list[str]:
+        """Return the names of the configured queues, the default one included."""
+        return [queue.name for queue in self.router.select()]
+
+    def close(self) -> None:
+        """Send what is pending and let go of all connections. The app may be used again afterwards."""
+        if "dispatcher" in self.__dict__:
+            self.dispatcher.close()
+        if "stores" in self.__dict__:
+            self.stores.close()
+
+    def set_current(self) -> None:
+        """Make this the current application of this thread."""
+        choose_host(self)
+
+    def set_default(self) -> None:
+        """Make this the current application of the process."""
+        set_current_host(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Celeriac {self.main or '__main__'}>"
+
+    def _name_of(self, function: Callable[..., Any]) -> str:
+        return task_name(function, main=self.main)
+
+    def _register_first(self, task: Task[..., Any]) -> Task[..., Any]:
+        task.attach(self)
+        if task.typing is None and not self._strict_typing:
+            task.typing = False
+        return self.tasks.register_first(task, origin=task.origin)
+
+    def _import_discovered(self) -> None:
+        pending, self._discover = self._discover, []
+        for packages, related_name in pending:
+            names = packages() if callable(packages) else packages or ()
+            for package in names:
+                import_module(package)
+                module = f"{package}.{related_name}"
+                if find_spec(module) is not None:
+                    import_module(module)
+
+
+def annotate(tasks: Iterable[Task[..., Any]], annotations: Any) -> None:
+    """Set attributes of tasks as ``task_annotations`` says: ``{'*': {...}, 'proj.add': {...}}``, or a list of such."""
+    if not annotations:
+        return
+    every = annotations if isinstance(annotations, list | tuple) else [annotations]
+    for task in tasks:
+        for mapping in every:
+            for key in ("*", task.name):
+                for attribute, value in (mapping.get(key) or {}).items():
+                    setattr(task, attribute, value)
+
+
+def _resolve_class(task_cls: type[Task[..., Any]] | str) -> type[Task[..., Any]]:
+    if not isinstance(task_cls, str):
+        return task_cls
+    module, _, name = task_cls.replace(":", ".").rpartition(".")
+    found: type[Task[..., Any]] = getattr(import_module(module), name)
+    return found
+
+
+Celery = Celeriac
+"""The same class, so that ``from celeriac import Celery`` is all that a move needs."""

@@ -1,0 +1,218 @@
+"""The request: what a running task knows about its own call.
+
+The running task's `Context` is kept in a context variable, so that threads and coroutines each see their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any, Final
+
+from celeriac.interfaces.broker import Delivery, Outgoing
+from celeriac.types import Args, Kwargs
+from celeriac.wire.message import Message
+from celeriac.wire.tasks import TaskCall
+
+_NO_CALL: Final = TaskCall(name="", id="", args=(), kwargs={})
+
+
+class Context:
+    """Celery's ``self.request``: read-only views on the call that is running, and what the run adds to it.
+
+    Outside a run every attribute has its neutral value and `called_directly` is True. One object belongs to one
+    run; it is not shared between threads.
+    """
+
+    __slots__ = ("_call", "_delivery", "called_directly", "children", "follow_ups", "hostname", "is_eager", "loglevel", "logfile")
+
+    def __init__(
+        self,
+        call: TaskCall | None = None,
+        *,
+        delivery: Delivery | None = None,
+        hostname: str | None = None,
+        is_eager: bool = False,
+    ) -> None:
+        self._call = call or _NO_CALL
+        self._delivery = delivery
+        self.hostname = hostname
+        self.is_eager = is_eager
+        self.called_directly = call is None
+        self.children: list[Any] = []
+        self.follow_ups: list[Outgoing] = []
+        self.loglevel: int | None = None
+        self.logfile: str | None = None
+
+    @property
+    def call(self) -> TaskCall:
+        """The whole call as it came over the wire."""
+        return self._call
+
+    @property
+    def delivery(self) -> Delivery | None:
+        """The delivery that carried the call; None for a direct or eager call."""
+        return self._delivery
+
+    @property
+    def id(self) -> str | None:
+        return self._call.id or None
+
+    @property
+    def task(self) -> str | None:
+        return self._call.name or None
+
+    @property
+    def args(self) -> Args:
+        return self._call.args
+
+    @property
+    def kwargs(self) -> Kwargs:
+        return self._call.kwargs
+
+    @property
+    def retries(self) -> int:
+        """How often the task was tried before this run."""
+        return self._call.retries
+
+    @property
+    def eta(self) -> str | None:
+        """ISO 8601 text, as in Celery."""
+        return _iso(self._call.eta)
+
+    @property
+    def expires(self) -> str | None:
+        """ISO 8601 text, as in Celery."""
+        return _iso(self._call.expires)
+
+    @property
+    def root_id(self) -> str | None:
+        return self._call.root_id or self.id
+
+    @property
+    def parent_id(self) -> str | None:
+        return self._call.parent_id
+
+    @property
+    def group(self) -> str | None:
+        return self._call.group_id
+
+    @property
+    def group_index(self) -> int | None:
+        return self._call.group_index
+
+    @property
+    def chord(self) -> Any:
+        return self._call.chord
+
+    @property
+    def chain(self) -> Any:
+        return self._call.chain
+
+    @property
+    def callbacks(self) -> Any:
+        return self._call.callbacks
+
+    @property
+    def errbacks(self) -> Any:
+        return self._call.errbacks
+
+    @property
+    def timelimit(self) -> tuple[float | None, float | None]:
+        """Hard and soft limit in seconds, in Celery's order."""
+        return (self._call.time_limit, self._call.soft_time_limit)
+
+    @property
+    def time_limit(self) -> float | None:
+        return self._call.time_limit
+
+    @property
+    def soft_time_limit(self) -> float | None:
+        return self._call.soft_time_limit
+
+    @property
+    def ignore_result(self) -> bool:
+        return self._call.ignore_result
+
+    @property
+    def shadow(self) -> str | None:
+        return self._call.shadow
+
+    @property
+    def origin(self) -> str | None:
+        return self._call.origin
+
+    @property
+    def reply_to(self) -> str | None:
+        return self._call.reply_to
+
+    @property
+    def correlation_id(self) -> str | None:
+        return self.id
+
+    @property
+    def headers(self) -> Mapping[str, Any]:
+        """The caller's own headers."""
+        return self._call.headers
+
+    @property
+    def stamps(self) -> Mapping[str, Any]:
+        return self._call.stamps or {}
+
+    @property
+    def stamped_headers(self) -> list[str]:
+        return list(self._call.stamped_headers or ())
+
+    @property
+    def replaced_task_nesting(self) -> int:
+        return self._call.replaced_task_nesting
+
+    @property
+    def utc(self) -> bool:
+        return True
+
+    @property
+    def delivery_info(self) -> dict[str, Any]:
+        """Celery's four facts about the delivery: exchange, routing_key, priority, redelivered."""
+        delivery = self._delivery
+        if delivery is None:
+            return {"is_eager": True} if self.is_eager else {}
+        return {
+            "exchange": "",
+            "routing_key": delivery.lease.queue,
+            "priority": delivery.priority,
+            "redelivered": delivery.redelivered,
+        }
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The message's properties as far as they are known: content type and encoding, ids, priority."""
+        delivery = self._delivery
+        known: dict[str, Any] = {"correlation_id": self.id, "reply_to": self.reply_to}
+        if delivery is not None and isinstance(delivery.message, Message):
+            known["content_type"] = delivery.message.content_type
+            known["content_encoding"] = delivery.message.content_encoding
+            known["priority"] = delivery.priority
+        return known
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the attribute `name`, or one of the caller's headers of that name, or `default`."""
+        if name in _READABLE:
+            return getattr(self, name)
+        return self._call.headers.get(name, default)
+
+    def __repr__(self) -> str:
+        return f"<Context: {self.task}[{self.id}] retries={self.retries}>"
+
+
+_READABLE: Final = frozenset(name for name in dir(Context) if not name.startswith("_") and name != "get")
+
+NO_REQUEST: Final = Context()
+
+running: Final[ContextVar[Context]] = ContextVar("celeriac_request", default=NO_REQUEST)
+"""The request of the task that runs here; `worker.run` sets it around each run."""
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

@@ -1,0 +1,274 @@
+"""From a call to a stored message: ids, times, route, encoding, and sending within a bounded time."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Any, Final, Protocol
+
+import msgspec
+from msgspec import Struct
+
+from celeriac import signals
+from celeriac.app.context import Context, running
+from celeriac.app.group_commit import GroupCommit
+from celeriac.app.moments import Moments
+from celeriac.app.options import CELERY_ONLY, SEND_OPTIONS, SendOptions
+from celeriac.app.publishing import Publisher, PublishPolicy
+from celeriac.exceptions import EncodeError
+from celeriac.interfaces.broker import Outgoing
+from celeriac.result.handle import AsyncResult
+from celeriac.result.reader import ResultReader
+from celeriac.routing.queues import Route
+from celeriac.routing.router import Router
+from celeriac.settings.conf import Settings
+from celeriac.types import Args, Kwargs, Seconds
+from celeriac.wire import tasks as wire
+from celeriac.wire.content import serializer_of
+from celeriac.wire.message import Message
+from celeriac.wire.tasks import TaskCall
+
+_CHUNK: Final = 500
+"""Messages that `send_many` encodes before it hands them to the broker: bounds memory, fills the pipeline."""
+
+
+class SendDefaults(Protocol):
+    """What a task says about its own sending; None leaves it to the settings."""
+
+    name: str
+    serializer: str | None
+    compression: str | None
+    priority: int | None
+    expires: Seconds | datetime | timedelta | None
+    ignore_result: bool | None
+    queue: Any
+    exchange: Any
+    routing_key: str | None
+    trail: bool
+
+
+class Call(Struct, frozen=True):
+    """A call as the user made it, before routing and encoding. `task` is None for a task known only by name."""
+
+    name: str
+    args: Args
+    kwargs: Kwargs
+    options: SendOptions
+    task: SendDefaults | None = None
+
+
+class Dispatcher:
+    """Sends calls. One per application, thread-safe."""
+
+    def __init__(  # noqa: PLR0913  the composition root hands in every part
+        self,
+        conf: Settings,
+        *,
+        publisher: Publisher,
+        router: Router,
+        reader: Callable[[], ResultReader],
+        moments: Moments,
+        origin: str,
+    ) -> None:
+        self._conf = conf
+        self._publisher = publisher
+        self._router = router
+        self._reader = reader
+        self._moments = moments
+        self._origin = origin
+        self._group = GroupCommit(publisher.send)
+
+    def send(self, call: Call) -> AsyncResult[Any]:
+        """Send one call; return its result's handle when the broker has it. Raises `BrokerError` kin in time."""
+        outgoing = self.prepare(call)
+        self._publisher.send([outgoing], policy=self._policy(call.options))
+        return self._sent(call, outgoing)
+
+    def send_many(self, calls: Iterable[Call]) -> list[AsyncResult[Any]]:
+        """Send calls in pipelines; return the handles in order. Raises `SendIncomplete` with the unsent positions."""
+        results: list[AsyncResult[Any]] = []
+        for chunk in _chunks(calls):
+            prepared = [self.prepare(call) for call in chunk]
+            self._publisher.send(prepared, policy=self._policy(chunk[0].options), offset=len(results))
+            results.extend(self._sent(call, outgoing) for call, outgoing in zip(chunk, prepared, strict=True))
+        return results
+
+    async def send_async(self, call: Call) -> AsyncResult[Any]:
+        """Send one call without blocking the event loop; calls made at the same time share a round trip."""
+        # asyncio costs 40 of the 60 ms that `import celeriac` may take (ADR 0004); who is here has imported it.
+        import asyncio  # noqa: PLC0415
+
+        outgoing = self.prepare(call)
+        await asyncio.wrap_future(self._group.add(outgoing))
+        return self._sent(call, outgoing)
+
+    def prepare(self, call: Call) -> Outgoing:
+        """Give the call an id, a route and its bytes."""
+        options, task = call.options, call.task
+        if options and not SEND_OPTIONS.issuperset(options):
+            _refuse_unknown(options)
+        route, options = self._route(call)
+        request = running.get()
+        wire_call = self._wire_call(call, options, request)
+        message = wire.encode(
+            wire_call,
+            serializer=options.get("serializer") or (task and task.serializer) or self._conf.task_serializer,
+            compression=options.get("compression") or (task and task.compression) or self._conf.task_compression,
+            full=self._conf.task_message_full,
+        )
+        self._check_size(call.name, message)
+        eta = wire_call.eta
+        outgoing = Outgoing(
+            route=route,
+            message=message,
+            priority=self._priority(options, task, request),
+            not_before=None if eta is None else eta.timestamp(),
+        )
+        if signals.before_task_publish.receivers:
+            _tell(signals.before_task_publish, call, outgoing)
+        return outgoing
+
+    def again(  # noqa: PLR0913  the arguments of Task.retry
+        self,
+        request: Context,
+        task: SendDefaults,
+        *,
+        args: Args | None,
+        kwargs: Kwargs | None,
+        eta: datetime | str | None,
+        countdown: Seconds | None,
+        options: SendOptions,
+    ) -> Outgoing:
+        """Return the message that replaces the running one: same id, one retry more, to the queue it came from."""
+        delivery, old = request.delivery, request.call
+        came_from = None if delivery is None else Route(queue=delivery.lease.queue, routing_key=delivery.lease.queue)
+        given: SendOptions = {**options, "eta": eta, "countdown": countdown}
+        call = Call(name=old.name, args=args or old.args, kwargs=kwargs or old.kwargs, options=given, task=task)
+        routed = came_from is None or not options.keys().isdisjoint(("queue", "exchange", "routing_key"))
+        route = self._route(call)[0] if routed or came_from is None else came_from
+        changed = msgspec.structs.replace(
+            old,
+            args=call.args,
+            kwargs=call.kwargs,
+            retries=old.retries + 1,
+            eta=self._moments.start(given),
+            parent_id=old.id,
+            root_id=old.root_id or old.id,
+        )
+        arrived = delivery.message if delivery is not None and isinstance(delivery.message, Message) else None
+        message = wire.encode(
+            changed,
+            serializer=given.get("serializer") or (arrived and serializer_of(arrived.content_type)) or "json",
+            compression=given.get("compression") or (arrived and arrived.headers.get("compression")),
+            full=self._conf.task_message_full,
+        )
+        priority = given.get("priority")
+        if priority is None and delivery is not None:
+            priority = delivery.priority
+        not_before = None if changed.eta is None else changed.eta.timestamp()
+        return Outgoing(route=route, message=message, priority=priority, not_before=not_before)
+
+    def close(self) -> None:
+        """Send what coroutines have handed over, and stop."""
+        self._group.close()
+
+    def _route(self, call: Call) -> tuple[Route, Mapping[str, Any]]:
+        """Return the route, and the call's options with those that the task and the route add."""
+        options: Mapping[str, Any] = call.options
+        task = call.task
+        if task is not None and (task.queue or task.exchange or task.routing_key):
+            own = {"queue": task.queue, "exchange": task.exchange, "routing_key": task.routing_key}
+            options = {**own, **options}
+        routed = self._router.route(call.name, call.args, call.kwargs, options, task=task)
+        return routed.route, routed.options
+
+    def _wire_call(self, call: Call, options: Mapping[str, Any], request: Context) -> TaskCall:
+        task_id = options.get("task_id") or str(uuid.uuid4())
+        task, inside = call.task, not request.called_directly
+        ignore = options.get("ignore_result")
+        if ignore is None and task is not None:
+            ignore = task.ignore_result
+        full = self._conf.task_message_full
+        expires = options.get("expires", None if task is None else task.expires)
+        return TaskCall(
+            name=call.name,
+            id=task_id,
+            args=call.args,
+            kwargs=call.kwargs,
+            eta=self._moments.start(options) if options else None,
+            expires=None if expires is None else self._moments.end(expires),
+            group_id=options.get("group_id"),
+            group_index=options.get("group_index"),
+            root_id=options.get("root_id") or (request.root_id if inside else None),
+            parent_id=options.get("parent_id") or (request.id if inside else None),
+            time_limit=options.get("time_limit"),
+            soft_time_limit=options.get("soft_time_limit"),
+            argsrepr=options.get("argsrepr"),
+            kwargsrepr=options.get("kwargsrepr"),
+            origin=self._origin if full else None,
+            ignore_result=self._conf.task_ignore_result if ignore is None else ignore,
+            shadow=options.get("shadow"),
+            reply_to=options.get("reply_to"),
+            headers=dict(options.get("headers") or ()),
+        )
+
+    def _priority(self, options: Mapping[str, Any], task: SendDefaults | None, request: Context) -> int | None:
+        priority = options.get("priority")
+        if priority is None and task is not None:
+            priority = task.priority
+        if priority is None and self._conf.task_inherit_parent_priority and request.delivery is not None:
+            priority = request.delivery.priority
+        return self._conf.task_default_priority if priority is None else priority
+
+    def _policy(self, options: SendOptions) -> PublishPolicy | None:
+        if options.get("retry") is None and options.get("retry_policy") is None:
+            return None
+        return self._publisher.policy(retry=options.get("retry"), changes=options.get("retry_policy"))
+
+    def _check_size(self, name: str, message: Message) -> None:
+        most = self._conf.task_message_max_bytes
+        if most is not None and len(message.body) > most:
+            raise EncodeError(
+                f"The arguments of {name} take {len(message.body)} bytes; task_message_max_bytes allows {most}."
+                " Store the data elsewhere and send a reference to it, or raise the setting."
+            )
+
+    def _sent(self, call: Call, outgoing: Outgoing) -> AsyncResult[Any]:
+        headers = outgoing.message.headers
+        result: AsyncResult[Any] = AsyncResult(
+            headers["id"], self._reader(), ignored=bool(headers.get("ignore_result"))
+        )
+        request = running.get()
+        wanted = call.options.get("add_to_parent", True) and (call.task is None or call.task.trail)
+        if not request.called_directly and wanted:
+            request.children.append(result)
+        if signals.after_task_publish.receivers:
+            _tell(signals.after_task_publish, call, outgoing)
+        return result
+
+
+def _tell(signal: signals.Signal, call: Call, outgoing: Outgoing) -> None:
+    signal.send(
+        sender=call.name,
+        body=(call.args, call.kwargs, {}),
+        exchange=outgoing.route.exchange,
+        routing_key=outgoing.route.routing_key,
+        headers=outgoing.message.headers,
+        properties={"correlation_id": outgoing.message.correlation_id, "priority": outgoing.priority},
+        declare=(),
+        retry_policy=None,
+    )
+
+
+def _refuse_unknown(options: Mapping[str, Any]) -> None:
+    unknown = sorted(options.keys() - SEND_OPTIONS - CELERY_ONLY)
+    if unknown:
+        raise TypeError(f"Unknown options of a call: {', '.join(unknown)}. Known: {', '.join(sorted(SEND_OPTIONS))}.")
+
+
+def _chunks(calls: Iterable[Call]) -> Iterator[Sequence[Call]]:
+    iterator = iter(calls)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk

@@ -1,0 +1,36 @@
+"""What a task needs of the application that it belongs to; `Celeriac` is it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Unpack
+
+from celeriac.app.dispatch import Dispatcher
+from celeriac.app.options import SendOptions
+from celeriac.result.handle import AsyncResult
+from celeriac.result.reader import ResultReader
+from celeriac.result.writer import ResultWriter
+from celeriac.settings.conf import Settings
+from celeriac.types import Args, Kwargs
+
+
+class Host(Protocol):
+    """The application as its tasks see it."""
+
+    @property
+    def main(self) -> str | None: ...
+
+    @property
+    def conf(self) -> Settings: ...
+
+    @property
+    def dispatcher(self) -> Dispatcher: ...
+
+    @property
+    def reader(self) -> ResultReader: ...
+
+    @property
+    def writer(self) -> ResultWriter: ...
+
+    def send_task(
+        self, name: str, args: Args | None = None, kwargs: Kwargs | None = None, **options: Unpack[SendOptions]
+    ) -> AsyncResult[Any]: ...

@@ -1,0 +1,81 @@
+"""Handing messages to the broker within a bounded time, whatever the broker does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from celeriac.clock import Clock
+from celeriac.exceptions import BrokerError, BrokerUnavailable, SendIncomplete
+from celeriac.interfaces.broker import Broker, Outgoing
+from celeriac.types import Seconds
+
+
+class PublishPolicy(Struct, frozen=True):
+    """How a failed send is tried again: Celery's names, seconds. `budget` bounds all tries together."""
+
+    max_retries: int | None = 3
+    interval_start: Seconds = 0.0
+    interval_step: Seconds = 0.2
+    interval_max: Seconds = 1.0
+    budget: Seconds = 4.0
+
+    def pause(self, attempt: int) -> Seconds:
+        """Return the seconds to wait after the failed attempt (counted from 0)."""
+        return min(self.interval_max, self.interval_start + attempt * self.interval_step)
+
+
+class Publisher:
+    """Sends to the broker, and tries again. Thread-safe."""
+
+    def __init__(self, broker: Callable[[], Broker], *, policy: PublishPolicy, clock: Clock) -> None:
+        self._broker = broker
+        self._default = policy
+        self._clock = clock
+
+    def policy(self, *, retry: bool | None, changes: Mapping[str, Any] | None) -> PublishPolicy:
+        """Return the default policy with the caller's changes. Raises ValueError for one that cannot be."""
+        if retry is False:
+            return msgspec.structs.replace(self._default, max_retries=0)
+        known = {name: value for name, value in (changes or {}).items() if name in PublishPolicy.__struct_fields__}
+        try:
+            return msgspec.convert({**msgspec.structs.asdict(self._default), **known}, PublishPolicy)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"retry_policy={changes!r} cannot be used: {error}") from error
+
+    def send(self, outgoing: Sequence[Outgoing], *, policy: PublishPolicy | None = None, offset: int = 0) -> None:
+        """Return when the broker has all of them.
+
+        Raises `BrokerError` kin after the policy's last try, within its budget. `offset` is added to the positions
+        that a `SendIncomplete` names.
+        """
+        policy = policy or self._default
+        ends = self._clock.monotonic() + policy.budget
+        left: Sequence[int] = range(len(outgoing))
+        attempt = 0
+        while True:
+            try:
+                self._broker().send([outgoing[position] for position in left] if attempt else outgoing)
+            except SendIncomplete as error:
+                left, failure = [left[position] for position in error.unsent], error
+            except BrokerError as error:
+                failure = error
+            else:
+                return
+            pause = policy.pause(attempt)
+            attempt += 1
+            exhausted = policy.max_retries is not None and attempt > policy.max_retries
+            if exhausted or self._clock.monotonic() + pause >= ends:
+                raise self._failure(failure, [offset + position for position in left], len(outgoing), attempt)
+            time.sleep(pause)
+
+    def _failure(self, error: BrokerError, left: Sequence[int], total: int, attempts: int) -> BrokerError:
+        tries = "1 try" if attempts == 1 else f"{attempts} tries"
+        told = f"Not sent to {self._broker().location} after {tries}: {error}"
+        failure = SendIncomplete(told, unsent=left) if len(left) < total else type(error)(told)
+        failure.__cause__ = error
+        return failure

@@ -1,0 +1,159 @@
+"""The stores of an application: which, from its settings; opened once, and again after a fork."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from celeriac import drivers
+from celeriac.clock import Clock
+from celeriac.exceptions import ImproperlyConfigured
+from celeriac.interfaces.broker import Broker
+from celeriac.interfaces.coordinator import Coordinator
+from celeriac.interfaces.pubsub import PubSub
+from celeriac.interfaces.results import ResultBackend
+from celeriac.interfaces.store import Store, StoreOptions
+from celeriac.settings.conf import Settings
+from celeriac.types import Seconds
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_FILE: Final = "celeriac.db"
+_NO_BACKEND: Final = frozenset({"disabled", "disabled://"})
+_opened: Final[weakref.WeakSet[Stores]] = weakref.WeakSet()
+
+
+class Stores:
+    """Opens the broker's and the results' store on first use. Thread-safe.
+
+    A forked child opens its own: connections never cross a fork.
+    """
+
+    def __init__(self, conf: Settings, *, clock: Clock) -> None:
+        self._conf = conf
+        self._clock = clock
+        self._guard_opening = threading.RLock()
+        self._broker_store: Store | None = None
+        self._result_store: Store | None = None
+        _opened.add(self)
+
+    @property
+    def uses_default(self) -> bool:
+        """Tell whether no broker is configured, so that the embedded one is used."""
+        return not self._conf.broker_url and not self._conf.broker_write_url and not self._conf.broker_read_url
+
+    @property
+    def broker(self) -> Broker:
+        """The broker. Raises `ImproperlyConfigured` when the URL names a store that cannot be one."""
+        store = self._broker_side()
+        if store.broker is None:
+            raise ImproperlyConfigured("broker_url names a store that cannot serve as a broker.")
+        return store.broker
+
+    @property
+    def pubsub(self) -> PubSub | None:
+        """Broadcast of the broker's store; None where it has none."""
+        return self._broker_side().pubsub
+
+    @property
+    def coordinator(self) -> Coordinator | None:
+        """Locks and counters, of the broker's store or else the results'; None where neither has them."""
+        coordinator = self._broker_side().coordinator
+        if coordinator is None and self._result_side() is not None:
+            return self._result_side().coordinator  # type: ignore[union-attr]  # checked the line above
+        return coordinator
+
+    @property
+    def results(self) -> ResultBackend | None:
+        """The result store: the configured one, else the broker's own; None where that keeps no results."""
+        store = self._result_side()
+        if store is None:
+            return None
+        if store.results is None and self._conf.result_backend:
+            raise ImproperlyConfigured("result_backend names a store that cannot keep results.")
+        return store.results
+
+    @property
+    def result_ttl(self) -> Seconds | None:
+        """How long results live: Celery's day where a backend is configured, else an hour in the broker's store."""
+        return self._conf.result_expires if self._conf.result_backend else self._conf.result_default_expires
+
+    @property
+    def unused_options(self) -> Sequence[str]:
+        """The ``broker_transport_options`` that mean nothing to this driver, sorted."""
+        used = self._broker_side().used_options
+        return sorted(set(self._conf.broker_transport_options) - used - {"visibility_timeout"})
+
+    def close(self) -> None:
+        """Let go of all connections; the next use opens them again."""
+        with self._guard_opening:
+            stores = {id(store): store for store in (self._broker_store, self._result_store) if store is not None}
+            self._broker_store = self._result_store = None
+        for store in stores.values():
+            for part in (store.broker, store.pubsub, store.coordinator, store.results):
+                if part is not None:
+                    part.close()
+
+    def forget(self) -> None:
+        """Drop what was opened without touching it: it belongs to the parent process."""
+        self._guard_opening = threading.RLock()
+        self._broker_store = self._result_store = None
+
+    def _broker_side(self) -> Store:
+        store = self._broker_store
+        if store is not None:
+            return store
+        with self._guard_opening:
+            if self._broker_store is None:
+                self._broker_store = self._open_broker()
+            return self._broker_store
+
+    def _result_side(self) -> Store | None:
+        url = self._conf.result_backend
+        if not url:
+            return self._broker_side()
+        if url in _NO_BACKEND:
+            return None
+        with self._guard_opening:
+            if self._result_store is None:
+                options = self._options(self._conf.result_backend_transport_options, self._conf.redis_backend_use_ssl)
+                self._result_store = drivers.load(url, options)
+            return self._result_store
+
+    def _open_broker(self) -> Store:
+        configured = self._conf.broker_url or self._conf.broker_write_url or self._conf.broker_read_url
+        if configured:
+            url = configured if isinstance(configured, str) else ";".join(configured)
+        else:
+            path = Path(DEFAULT_FILE).absolute()
+            url = f"sqlite:///{path}"
+            logger.warning(
+                "No broker is configured: tasks are kept in %s. Callers and workers must use the same file: start them"
+                " in the same directory, or set broker_url.",
+                path,
+            )
+        return drivers.load(url, self._options(self._conf.broker_transport_options, self._conf.broker_use_ssl))
+
+    def _options(self, transport: Mapping[str, Any], tls: bool | Mapping[str, Any] | None) -> StoreOptions:
+        return StoreOptions(
+            transport_options=dict(transport),
+            tls=tls or False,
+            connect_timeout=self._conf.broker_connection_timeout,
+            socket_timeout=self._conf.broker_publish_timeout,
+            client_name=f"celeriac:{os.getpid()}",
+            clock=self._clock,
+        )
+
+
+def _forget_all() -> None:
+    for stores in list(_opened):
+        stores.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,37 @@
+"""The contract of an executor: where tasks of one kind run."""
+
+from __future__ import annotations
+
+from typing import Generic, Protocol, TypeVar
+
+from celeriac.types import Seconds
+
+J_contra = TypeVar("J_contra", contravariant=True)
+
+
+class Executor(Protocol, Generic[J_contra]):
+    """Runs jobs in its slots. `submit` is called from the engine's main thread alone, the rest from any."""
+
+    @property
+    def free(self) -> int:
+        """How many more jobs could start at once."""
+
+    @property
+    def busy(self) -> int:
+        """How many jobs run."""
+
+    @property
+    def longest(self) -> Seconds:
+        """How long the job that started first has been running; 0 when none runs."""
+
+    def start(self) -> None:
+        """Make the slots ready."""
+
+    def submit(self, job: J_contra) -> None:
+        """Run the job in a free slot. Only called while `free` is above 0."""
+
+    def stop(self, *, timeout: Seconds | None) -> bool:
+        """Wait for what runs, at most `timeout` seconds (None: as long as it takes). False when something still runs.
+
+        Coroutines that still run after `timeout` are cancelled.
+        """

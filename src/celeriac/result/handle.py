@@ -1,0 +1,212 @@
+"""The handle: what `delay()` returns and `get()` waits on. An id and a reader; it does not know the application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar, cast
+
+from celeriac import states
+from celeriac.exceptions import RemoteError, TimeoutError
+from celeriac.result.reader import ResultReader
+from celeriac.types import Seconds
+from celeriac.wire.results import TaskResult
+
+R_co = TypeVar("R_co", covariant=True)
+
+joining_forbidden: Final[ContextVar[bool]] = ContextVar("celeriac_joining_forbidden", default=False)
+"""True inside a running task, where waiting for another task can use up every slot and stop the node for good."""
+
+
+@contextmanager
+def allow_join_result() -> Iterator[None]:
+    """Let `get` be called inside a task, for callers who know that another node runs what is waited for."""
+    token = joining_forbidden.set(False)
+    try:
+        yield
+    finally:
+        joining_forbidden.reset(token)
+
+
+class AsyncResult(Generic[R_co]):
+    """The future result of a task. Handles are cheap, compare by id, and may be made for any id.
+
+    An end (SUCCESS, FAILURE, REVOKED) is read from the store once and kept. Thread-safe.
+    """
+
+    __slots__ = ("_end", "_reader", "id", "ignored", "parent")
+
+    TimeoutError = TimeoutError
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002  Celery's name
+        reader: ResultReader,
+        *,
+        parent: AsyncResult[Any] | None = None,
+        ignored: bool = False,
+    ) -> None:
+        self.id = id
+        self.parent = parent
+        self.ignored = ignored
+        """True when the task was sent with ``ignore_result``: `get` then returns None at once, as in Celery."""
+        self._reader = reader
+        self._end: TaskResult | None = None
+
+    @property
+    def task_id(self) -> str:
+        return self.id
+
+    def get(
+        self,
+        timeout: Seconds | None = None,
+        propagate: bool = True,  # noqa: FBT001, FBT002  Celery's order
+        *,
+        callback: Callable[[str, Any], Any] | None = None,
+        disable_sync_subtasks: bool = True,
+        **_celery_polling: Any,
+    ) -> R_co:
+        """Wait for the task to end and return its value.
+
+        `timeout` is in seconds; None waits for ever. A task that failed raises its exception here, with the worker's
+        traceback in the exception's notes, unless `propagate` is False: then the exception is returned. `callback` is
+        called with id and value. Celery's options on polling (``interval``, ``no_ack`` ...) are accepted and without
+        effect. Raises `celeriac.exceptions.TimeoutError`, `BackendError`, and RuntimeError inside a task (a task that
+        waits for a task can block all slots; `allow_join_result` or ``disable_sync_subtasks=False`` permit it).
+        """
+        if self.ignored:
+            return cast("R_co", None)
+        if disable_sync_subtasks and joining_forbidden.get():
+            raise RuntimeError(
+                "Never call result.get() within a task: when all slots wait for one another nothing runs any more."
+                " Use callbacks or chains, or allow_join_result() if another node runs the task."
+            )
+        return self._value(self._ended(timeout), propagate=propagate, callback=callback)
+
+    wait = get
+
+    async def aget(self, timeout: Seconds | None = None, *, propagate: bool = True) -> R_co:
+        """Wait as `get` does, without blocking the event loop. Safe to call for thousands of results at once."""
+        if self.ignored:
+            return cast("R_co", None)
+        if self._end is None:
+            self._end = await self._reader.wait_async(self.id, timeout=timeout)
+        return self._value(self._end, propagate=propagate, callback=None)
+
+    @property
+    def state(self) -> str:
+        """The task's state now; PENDING also for an id that nobody knows."""
+        return self._read().state
+
+    status = state
+
+    @property
+    def result(self) -> Any:
+        """The value, or the exception of a failed task, or what `update_state` set; None while there is nothing."""
+        return self._read().result
+
+    info = result
+
+    @property
+    def traceback(self) -> str | None:
+        return self._read().traceback
+
+    @property
+    def date_done(self) -> datetime | None:
+        """The moment at which the task ended (UTC)."""
+        return self._read().date_done
+
+    @property
+    def name(self) -> str | None:
+        """The task's name; known only with ``result_extended``, as are the next five."""
+        return self._read().name
+
+    @property
+    def args(self) -> Any:
+        return self._read().args
+
+    @property
+    def kwargs(self) -> Any:
+        return self._read().kwargs
+
+    @property
+    def worker(self) -> str | None:
+        return self._read().worker
+
+    @property
+    def retries(self) -> int | None:
+        return self._read().retries
+
+    @property
+    def queue(self) -> str | None:
+        return self._read().queue
+
+    def ready(self) -> bool:
+        """Tell whether the task has ended, well or not."""
+        return self.state in states.READY_STATES
+
+    def successful(self) -> bool:
+        return self.state == states.SUCCESS
+
+    def failed(self) -> bool:
+        return self.state == states.FAILURE
+
+    def exists(self) -> bool:
+        """Tell whether the store knows anything of this id."""
+        return self._end is not None or self.id in self._reader.backend.fetch([self.id])
+
+    def forget(self) -> None:
+        """Remove the result from the store."""
+        self._end = None
+        self._reader.forget([self.id])
+
+    def as_tuple(self) -> tuple[Any, Any]:
+        """Celery's nested form: ``((id, parent), children)``."""
+        return (self.id, self.parent.as_tuple() if self.parent is not None else None), None
+
+    def __repr__(self) -> str:
+        return f"<AsyncResult: {self.id}>"
+
+    def __str__(self) -> str:
+        return self.id
+
+    def __eq__(self, other: object) -> bool:
+        return other.id == self.id if isinstance(other, AsyncResult) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def _ended(self, timeout: Seconds | None) -> TaskResult:
+        if self._end is None:
+            self._end = self._reader.wait(self.id, timeout=timeout)
+        return self._end
+
+    def _read(self) -> TaskResult:
+        if self._end is not None:
+            return self._end
+        now = self._reader.read(self.id)
+        if now.state in states.READY_STATES:
+            self._end = now
+        return now
+
+    def _value(
+        self, end: TaskResult, *, propagate: bool, callback: Callable[[str, Any], Any] | None
+    ) -> R_co:
+        if propagate and end.state in states.PROPAGATE_STATES:
+            raise _to_raise(end)
+        if callback is not None:
+            callback(self.id, end.result)
+        return cast("R_co", end.result)
+
+
+def _to_raise(end: TaskResult) -> BaseException:
+    """Return the task's exception with the worker's traceback as a note, once."""
+    error = end.result
+    if not isinstance(error, BaseException):
+        error = RemoteError(f"Task {end.task_id} ended as {end.state} without an exception: {error!r}")
+    note = f"\nTraceback of the worker:\n{end.traceback}" if end.traceback else None
+    if note and note not in getattr(error, "__notes__", ()):
+        error.add_note(note)
+    return error

@@ -1,0 +1,90 @@
+"""Reading results from the store: what a handle asks."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from celeriac import states
+from celeriac.clock import SYSTEM_CLOCK, Clock
+from celeriac.exceptions import ImproperlyConfigured, TimeoutError
+from celeriac.interfaces.results import ResultBackend
+from celeriac.result.waiting import GroupWaiter
+from celeriac.types import Seconds
+from celeriac.wire import results as wire
+from celeriac.wire.results import TaskResult
+
+_WAIT_SLICE: Final = 5.0
+"""Seconds of one wait on the store; a longer `get` waits again, so that a lost wake-up costs no more than this."""
+
+
+class ResultReader:
+    """Reads and writes the results of one application. Thread-safe.
+
+    A `backend` that gives None stands for an application whose broker cannot keep results and that names no result backend.
+    """
+
+    def __init__(
+        self, backend: Callable[[], ResultBackend | None], *, serializer: str, accept: frozenset[str], clock: Clock = SYSTEM_CLOCK
+    ) -> None:
+        self._backend = backend
+        self._serializer = serializer
+        self._accept = accept
+        self._clock = clock
+        self._group = GroupWaiter(lambda: self.backend)
+
+    @property
+    def backend(self) -> ResultBackend:
+        """The result store. Raises `ImproperlyConfigured`, naming the setting, when there is none."""
+        backend = self._backend()
+        if backend is None:
+            raise ImproperlyConfigured(
+                "No result backend is configured, and this broker cannot keep results itself: set result_backend,"
+                " for example result_backend='redis://localhost:6379/0'."
+            )
+        return backend
+
+    def read(self, task_id: str) -> TaskResult:
+        """Return the task's state as it is now; PENDING for an id that the store does not know."""
+        payload = self.backend.fetch([task_id]).get(task_id)
+        if payload is None:
+            return TaskResult(task_id=task_id, state=states.PENDING, result=None)
+        return self._decode(payload)
+
+    def wait(self, task_id: str, *, timeout: Seconds | None) -> TaskResult:
+        """Return the result once the task has ended; `celeriac.exceptions.TimeoutError` after `timeout` seconds."""
+        ends = None if timeout is None else self._clock.monotonic() + timeout
+        while True:
+            left = _WAIT_SLICE if ends is None else ends - self._clock.monotonic()
+            ready = self.backend.wait([task_id], timeout=max(0.0, min(left, _WAIT_SLICE)))
+            if task_id in ready:
+                return self._decode(ready[task_id])
+            if left <= 0:
+                raise _too_late(task_id, timeout)
+
+    async def wait_async(self, task_id: str, *, timeout: Seconds | None) -> TaskResult:
+        """Wait as `wait` does, without blocking the event loop; all coroutines share a few threads."""
+        # asyncio costs 40 of the 60 ms that `import celeriac` may take (ADR 0004); who is here has imported it.
+        import asyncio  # noqa: PLC0415
+
+        future = self._group.add(task_id)
+        try:
+            async with asyncio.timeout(timeout):
+                return self._decode(await asyncio.wrap_future(future))
+        except builtins.TimeoutError:
+            raise _too_late(task_id, timeout) from None
+
+    def forget(self, task_ids: Sequence[str]) -> None:
+        """Remove the results."""
+        self.backend.forget(task_ids)
+
+    def _decode(self, payload: bytes) -> TaskResult:
+        return wire.decode(payload, serializer=self._serializer, accept=self._accept)
+
+
+def _too_late(task_id: str, timeout: Seconds | None) -> TimeoutError:
+    return TimeoutError(
+        f"No result of task {task_id} after {timeout} s. It may still wait or run: see that a worker serves its queue"
+        " (celeriac queues)."
+    )

@@ -1,0 +1,72 @@
+"""Writing results: how long they live, in which form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from celeriac import states
+from celeriac.clock import Clock
+from celeriac.exceptions import EncodeError
+from celeriac.interfaces.results import ResultBackend, ResultRecord
+from celeriac.types import Seconds
+from celeriac.wire import results as wire
+from celeriac.wire.results import TaskResult
+
+
+class ResultWriter:
+    """Turns results into records and stores them. Thread-safe.
+
+    A `backend` that gives None (a broker that cannot keep results, and no result backend configured) drops them.
+    """
+
+    def __init__(  # noqa: PLR0913  the composition root hands in every part
+        self,
+        backend: Callable[[], ResultBackend | None],
+        *,
+        serializer: str,
+        ttl: Seconds | None,
+        extended: bool,
+        max_bytes: int | None,
+        clock: Clock,
+    ) -> None:
+        self._backend = backend
+        self._serializer = serializer
+        self._ttl = ttl
+        self._extended = extended
+        self._max_bytes = max_bytes
+        self._clock = clock
+
+    @property
+    def keeps_results(self) -> bool:
+        """Tell whether there is a store to write to."""
+        return self._backend() is not None
+
+    @property
+    def extended(self) -> bool:
+        """Tell whether name, arguments and worker are stored too (``result_extended``)."""
+        return self._extended
+
+    def record(self, result: TaskResult) -> ResultRecord:
+        """Return the record of a result. Raises `EncodeError` when the value cannot be written or is too large."""
+        payload = wire.encode(result, serializer=self._serializer, extended=self._extended)
+        if self._max_bytes is not None and len(payload) > self._max_bytes:
+            raise EncodeError(
+                f"The result of task {result.task_id} takes {len(payload)} bytes; result_max_bytes allows"
+                f" {self._max_bytes}. Store the data elsewhere and return a reference to it, or raise the setting."
+            )
+        return ResultRecord(task_id=result.task_id, state=result.state, payload=payload, ttl=self._ttl)
+
+    def store(self, records: Sequence[ResultRecord]) -> None:
+        """Write the records. Raises `BackendError` kin."""
+        backend = self._backend()
+        if backend is not None:
+            backend.store(records)
+
+    def write_state(self, task_id: str, state: str, meta: Any) -> None:
+        """Store a state at once, for instance a task's progress."""
+        self.store([self.record(TaskResult(task_id=task_id, state=state, result=meta, date_done=self._done_at(state)))])
+
+    def _done_at(self, state: str) -> datetime | None:
+        return datetime.fromtimestamp(self._clock.now(), UTC) if state in states.READY_STATES else None

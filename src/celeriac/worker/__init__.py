@@ -1,0 +1,4 @@
+"""The worker: a node (`worker`) and its engines (`engine`).
+
+A delivery's way through an engine: `consumer` -> `admission` -> `executors` -> `run` -> `completion`.
+"""

@@ -1,0 +1,149 @@
+"""From a delivery to a job, or to the reason why it is none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from msgspec import Struct
+
+from celeriac import signals, states
+from celeriac.clock import Clock
+from celeriac.exceptions import (
+    ContentDisallowed,
+    DecodeError,
+    InvalidTaskError,
+    NotRegistered,
+    TaskError,
+    TaskRevokedError,
+)
+from celeriac.interfaces.broker import Delivery
+from celeriac.settings.conf import Settings
+from celeriac.types import Seconds
+from celeriac.wire import tasks as wire
+from celeriac.wire.content import accepted
+from celeriac.wire.message import Message
+from celeriac.wire.results import TaskResult
+from celeriac.wire.tasks import TaskCall
+from celeriac.worker.run import TaskRunner
+
+logger = logging.getLogger(__name__)
+
+_UNKNOWN_DELAY: Final = 5.0
+"""Seconds that a task unknown here rests before any worker sees it again, with ``task_unknown_policy='wait'``."""
+
+
+class Job(Struct, frozen=True):
+    """A call that may run now."""
+
+    runner: TaskRunner
+    call: TaskCall
+    delivery: Delivery
+
+
+class Refused(Struct, frozen=True):
+    """A delivery that can never run here: a dead letter with its reason, and perhaps a result to store."""
+
+    delivery: Delivery
+    reason: str
+    result: TaskResult | None = None
+
+
+class Postponed(Struct, frozen=True):
+    """A delivery that goes back to the store for `delay` seconds."""
+
+    delivery: Delivery
+    delay: Seconds
+
+
+class Expired(Struct, frozen=True):
+    """A call that came too late: acknowledged, with the result REVOKED."""
+
+    delivery: Delivery
+    call: TaskCall
+    result: TaskResult
+
+
+Admitted = Job | Refused | Postponed | Expired
+
+
+class Admission:
+    """Decodes deliveries and decides what becomes of each. No sender's code runs here unless pickle is accepted."""
+
+    def __init__(self, runners: Mapping[str, TaskRunner], conf: Settings, *, clock: Clock) -> None:
+        self._runners = runners
+        self._accept = accepted(conf.accept_content)
+        self._max_body = conf.task_message_max_bytes
+        self._waits_for_unknown = conf.task_unknown_policy == "wait"
+        self._clock = clock
+
+    def admit(self, delivery: Delivery) -> Admitted:
+        """Decide about one delivery. Never raises for what a sender can write."""
+        message = delivery.message
+        if not isinstance(message, Message):
+            return self._refuse(delivery, f"unreadable: {message.reason}")
+        try:
+            call = wire.decode(message, accept=self._accept, max_body=self._max_body)
+        except ContentDisallowed as error:
+            return self._refuse(delivery, f"content type not accepted: {error}")
+        except (DecodeError, InvalidTaskError) as error:
+            return self._refuse(delivery, f"invalid message: {error}")
+        runner = self._runners.get(call.name)
+        if runner is None:
+            return self._unknown(delivery, call)
+        if call.eta is not None or call.expires is not None:
+            later = self._by_time(delivery, call)
+            if later is not None:
+                return later
+        if call.chain or call.callbacks or call.errbacks or call.chord:
+            return self._refuse(delivery, f"{call.name}[{call.id}] is part of a workflow, which this version cannot run")
+        return Job(runner, call, delivery)
+
+    def _by_time(self, delivery: Delivery, call: TaskCall) -> Admitted | None:
+        now = self._clock.now()
+        if call.expires is not None and call.expires.timestamp() <= now:
+            error = TaskRevokedError("expired")
+            logger.info("Discarding expired task: %s[%s]", call.name, call.id)
+            result = TaskResult(
+                task_id=call.id, state=states.REVOKED, result=error, date_done=datetime.fromtimestamp(now, UTC)
+            )
+            if signals.task_revoked.receivers:
+                signals.task_revoked.send(sender=call.name, request=call, terminated=False, signum=None, expired=True)
+            return Expired(delivery, call, result)
+        if call.eta is not None and call.eta.timestamp() > now:
+            return Postponed(delivery, call.eta.timestamp() - now)
+        return None
+
+    def _unknown(self, delivery: Delivery, call: TaskCall) -> Admitted:
+        if self._waits_for_unknown:
+            logger.warning(
+                "Task %s[%s] is not known here; it waits %s s for a worker that knows it.",
+                call.name, call.id, _UNKNOWN_DELAY,
+            )  # fmt: skip
+            return Postponed(delivery, _UNKNOWN_DELAY)
+        logger.error(
+            "Received a task that is not registered: %s[%s]. Did you import the module that contains it? It is a dead"
+            " letter now. Known tasks: %s",
+            call.name, call.id, ", ".join(sorted(self._runners)),
+        )  # fmt: skip
+        if signals.task_unknown.receivers:
+            signals.task_unknown.send(
+                sender=None, name=call.name, id=call.id, message=delivery.message, exc=NotRegistered(call.name)
+            )
+        result = self._failed(call.id, NotRegistered(call.name))
+        return Refused(delivery, f"task {call.name} is not registered", result)
+
+    def _refuse(self, delivery: Delivery, reason: str) -> Refused:
+        message = delivery.message
+        name, task_id = wire.peek_identity(message) if isinstance(message, Message) else (None, None)
+        logger.error("Message on queue %s refused (task %s, id %s): %s", delivery.lease.queue, name, task_id, reason)
+        if signals.task_rejected.receivers:
+            signals.task_rejected.send(sender=None, message=message, exc=DecodeError(reason))
+        return Refused(delivery, reason, self._failed(task_id, InvalidTaskError(reason)) if task_id else None)
+
+    def _failed(self, task_id: str, error: TaskError) -> TaskResult:
+        """Return the result of a task that cannot run, so that nobody waits for it in vain."""
+        done = datetime.fromtimestamp(self._clock.now(), UTC)
+        return TaskResult(task_id=task_id, state=states.FAILURE, result=error, date_done=done)

@@ -1,0 +1,72 @@
+"""The helper thread of an engine: does what would otherwise wait while the main thread runs a task."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from celeriac.types import Seconds
+from celeriac.worker.completion import Completer
+
+logger = logging.getLogger(__name__)
+
+_PATIENCE: Seconds = 0.005
+"""Seconds that completions wait for the main thread before this thread carries them out."""
+
+
+class Attendant:
+    """Carries out completions that are older than 5 ms and gives back what cannot start soon.
+
+    It sleeps until there is something to watch.
+    """
+
+    def __init__(self, completer: Completer, *, give_back: Callable[[], bool], name: str = "celeriac-attendant") -> None:
+        self._completer = completer
+        self._give_back = give_back
+        self._wanted = threading.Event()
+        self._urgent = threading.Event()
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; what waits is left to the caller."""
+        self._stopped = True
+        self._urgent.set()
+        self._wanted.set()
+        self._thread.join(timeout=5.0)
+
+    def watch(self) -> None:
+        """Look after what is there in 5 ms, and until nothing is left."""
+        if not self._wanted.is_set():
+            self._wanted.set()
+
+    def hurry(self) -> None:
+        """Carry out what waits now; what comes meanwhile goes out together next."""
+        self._urgent.set()
+        self._wanted.set()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self._wanted.wait()
+            self._wanted.clear()
+            urgent = self._urgent.wait(_PATIENCE)
+            self._urgent.clear()
+            try:
+                more = self._attend(urgent=urgent)
+            except Exception:
+                # This thread must outlive any surprise: without it, results would wait for the next receive.
+                logger.exception("The attendant met an error and goes on")
+                more = True
+            if more:
+                self._wanted.set()
+
+    def _attend(self, *, urgent: bool) -> bool:
+        """Return True when there is still something to watch."""
+        if self._completer.waiting and (urgent or self._completer.age >= _PATIENCE):
+            self._completer.flush()
+        waits = self._give_back()
+        return bool(self._completer.waiting) or waits

@@ -1,0 +1,68 @@
+"""Taking deliveries from the broker, and coming back when it was away."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Sequence
+
+from celeriac.exceptions import BrokerError
+from celeriac.interfaces.broker import Broker, Delivery
+from celeriac.types import Seconds
+from celeriac.worker.notes import Ledger
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE: Seconds = 0.1
+_LONGEST_PAUSE: Seconds = 2.0
+
+
+class Consumer:
+    """Receives for one engine. The queues take turns at being first, so that none starves another.
+
+    Used by the engine's main thread; `wake` may be called from any.
+    """
+
+    def __init__(self, broker: Broker, ledger: Ledger, *, queues: Sequence[str], lease: Seconds, owner: str) -> None:
+        self._broker = broker
+        self._ledger = ledger
+        self._queues = list(queues)
+        self._lease = lease
+        self._owner = owner
+        self._pause = 0.0
+        self._woken = threading.Event()
+
+    def take(self, *, limit: int, wait: Seconds) -> Sequence[Delivery]:
+        """Return up to `limit` deliveries, waiting up to `wait` seconds for the first; empty while the broker is away.
+
+        The ledger knows of each before it is returned.
+        """
+        try:
+            deliveries = self._broker.receive(
+                self._queues, limit=limit, wait=wait, lease=self._lease, owner=self._owner
+            )
+        except BrokerError as error:
+            self._rest(error)
+            return ()
+        if self._pause:
+            logger.info("Connected again to %s", self._broker.location)
+            self._pause = 0.0
+        if deliveries:
+            self._ledger.held([delivery.lease for delivery in deliveries])
+            if len(self._queues) > 1:
+                self._queues.append(self._queues.pop(0))
+        return deliveries
+
+    def wake(self) -> None:
+        """Make a `take` that waits return at once."""
+        self._woken.set()
+        self._broker.interrupt()
+
+    def _rest(self, error: BrokerError) -> None:
+        """Wait before the next try: longer each time, with jitter so that a fleet does not come back all at once."""
+        if not self._pause:
+            logger.error("Cannot receive from %s; trying again until it is back: %s", self._broker.location, error)
+        self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
+        self._woken.wait(self._pause * random.uniform(0.5, 1.0))  # noqa: S311  spreads load, keeps no secret
+        self._woken.clear()

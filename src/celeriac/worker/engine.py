@@ -1,0 +1,229 @@
+"""An engine: one consumer that takes deliveries for itself, runs them and completes them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from celeriac.app.base import Celeriac
+from celeriac.exceptions import BrokerError
+from celeriac.interfaces.broker import Delivery
+from celeriac.types import Seconds
+from celeriac.worker.admission import Admission, Expired, Job, Postponed, Refused
+from celeriac.worker.attendant import Attendant
+from celeriac.worker.claims import ClaimSize
+from celeriac.worker.completion import Completer
+from celeriac.worker.consumer import Consumer
+from celeriac.worker.executors.coroutines import CoroutineExecutor
+from celeriac.worker.executors.inline import InlineExecutor
+from celeriac.worker.executors.threads import ThreadExecutor
+from celeriac.worker.notes import Ledger
+from celeriac.worker.options import NodePlan
+from celeriac.worker.outcome import Completion, Settle
+from celeriac.worker.run import TaskRunner
+from celeriac.worker.task_log import TaskLog
+
+logger = logging.getLogger(__name__)
+
+_IDLE_WAIT: Final[Seconds] = 5.0
+"""Seconds of one wait for work; `stop` interrupts it."""
+_LONG: Final[Seconds] = 0.005
+"""A task expected to run longer than this does not keep finished ones waiting."""
+_STUCK: Final[Seconds] = 0.05
+"""When the slots have been taken for this long, what was claimed beyond them is given back."""
+_DRAIN: Final[Seconds] = 10.0
+"""Seconds that the last completions get to reach the store."""
+
+
+class Engine:
+    """Claims, runs and completes, until it is told to stop. `run` belongs to one thread, `stop` may come from any."""
+
+    def __init__(self, app: Celeriac, plan: NodePlan, ledger: Ledger, *, index: int) -> None:
+        self._log = TaskLog()
+        self._claims = ClaimSize()
+        self._ledger = ledger
+        self._broker = app.broker
+        self._writer = app.writer
+        self._completer = Completer(self._broker, app.writer, ledger, clock=app.clock)
+        owner = f"{plan.nodename}/{index}"
+        self._consumer = Consumer(self._broker, ledger, queues=plan.queues, lease=plan.lease, owner=owner)
+        runners = {
+            name: TaskRunner(
+                task, app.conf, writer=app.writer, log=self._log, hostname=plan.nodename, clock=app.clock
+            )
+            for name, task in app.tasks.items()
+        }
+        self._admission = Admission(runners, app.conf, clock=app.clock)
+        self._inline = plan.inline
+        self._sync: InlineExecutor[Job] | ThreadExecutor[Job] = (
+            InlineExecutor(self._run_job)
+            if plan.inline
+            else ThreadExecutor(self._run_job, slots=plan.slots, freed=self._slot_freed)
+        )
+        self._coroutines = CoroutineExecutor[Job](
+            self._run_coroutine, slots=plan.async_slots, freed=self._slot_freed
+        )
+        self._attendant = Attendant(self._completer, give_back=self._give_back_stuck)
+        self._backlog: deque[Job] = deque()
+        self._async_backlog: deque[Job] = deque()
+        self._last_was_async = False
+        self._freed = threading.Event()
+        self._stopping = threading.Event()
+        self._grace = plan.grace
+        self._stop_now = False
+
+    def run(self) -> None:
+        """Work until `stop`, then leave nothing behind: finish, complete, give back."""
+        self._sync.start()
+        self._coroutines.start()
+        self._attendant.start()
+        try:
+            while not self._stopping.is_set():
+                self._cycle()
+        finally:
+            self._shut_down()
+
+    def stop(self, *, now: bool = False) -> None:
+        """Take nothing more; finish what runs, within the grace. With `now` do not wait for coroutines and threads."""
+        self._stop_now = self._stop_now or now
+        self._stopping.set()
+        self._freed.set()
+        self._consumer.wake()
+
+    def lost(self, tags: Sequence[str]) -> None:
+        """Take note that others have these deliveries now: what comes of them here is not stored."""
+        logger.warning("%s leases were lost: other workers run these tasks now", len(tags))
+        self._completer.drop(tags)
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    def _cycle(self) -> None:
+        self._feed()
+        limit = self._limit()
+        if limit == 0:
+            self._freed.wait(1.0)
+            self._freed.clear()
+            return
+        self._completer.flush()
+        self._admit(self._consumer.take(limit=limit, wait=_IDLE_WAIT))
+
+    def _limit(self) -> int:
+        """Return how many to claim; 0 while there is no slot for another."""
+        if self._backlog or self._async_backlog:
+            return 0
+        if self._last_was_async:
+            return self._coroutines.free
+        free = self._sync.free
+        return min(free, 1) and max(free, self._claims.size(slots=self._sync.slots))
+
+    def _admit(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            admitted = self._admission.admit(delivery)
+            if isinstance(admitted, Job):
+                if self._log.tells_received:
+                    self._log.received(admitted.call.name, admitted.call.id)
+                (self._async_backlog if admitted.runner.is_async else self._backlog).append(admitted)
+            else:
+                self._turn_away(admitted)
+        if deliveries:
+            self._last_was_async = bool(self._async_backlog) and not self._backlog
+            self._attendant.watch()
+
+    def _feed(self) -> None:
+        """Start what was claimed, coroutines first: they do not block this thread."""
+        while self._async_backlog and self._coroutines.free:
+            self._start(self._async_backlog.popleft(), self._coroutines)
+        while self._sync.free and not self._stopping.is_set():
+            try:
+                job = self._backlog.popleft()
+            except IndexError:  # empty, or the attendant has just given the rest back
+                return
+            if self._inline and self._completer.waiting and self._claims.expected > _LONG:
+                self._completer.flush()
+            self._start(job, self._sync)
+
+    def _start(
+        self, job: Job, executor: InlineExecutor[Job] | ThreadExecutor[Job] | CoroutineExecutor[Job]
+    ) -> None:
+        if not job.runner.acks_late and not self._acked_early(job):
+            return
+        record = job.runner.started_record(job.call)
+        if record is not None:
+            self._completer.add(Completion(None, Settle.NOTHING, record))
+        executor.submit(job)
+
+    def _acked_early(self, job: Job) -> bool:
+        """Acknowledge before the run, as the task wants it. False when it may not run: another has it, or nobody."""
+        lease = job.delivery.lease
+        try:
+            lost = self._broker.ack([lease])
+        except BrokerError as error:
+            logger.error("Task %s[%s] was not started: %s", job.call.name, job.call.id, error)
+            return False
+        self._ledger.settled([lease.tag])
+        return not lost
+
+    # -- running ----------------------------------------------------------------------------------------------------
+
+    def _run_job(self, job: Job) -> None:
+        started = time.perf_counter()
+        completion = job.runner.run(job)
+        self._claims.note(time.perf_counter() - started)
+        self._completer.add(completion)
+        if not self._inline:
+            self._attendant.hurry()
+
+    async def _run_coroutine(self, job: Job) -> None:
+        self._completer.add(await job.runner.run_async(job))
+        self._attendant.hurry()
+
+    def _slot_freed(self) -> None:
+        self._freed.set()
+
+    # -- giving back ------------------------------------------------------------------------------------------------
+
+    def _turn_away(self, refused: Refused | Postponed | Expired) -> None:
+        lease = refused.delivery.lease
+        if isinstance(refused, Postponed):
+            self._completer.add(Completion(lease, Settle.REQUEUE, delay=refused.delay))
+        elif isinstance(refused, Expired):
+            record = None if refused.call.ignore_result else self._writer.record(refused.result)
+            self._completer.add(Completion(lease, Settle.ACK, record))
+        else:
+            record = None if refused.result is None else self._writer.record(refused.result)
+            self._completer.add(Completion(lease, Settle.REJECT, record, reason=refused.reason))
+
+    def _give_back_stuck(self) -> bool:
+        """Give back what was claimed when the slots do not get free soon. True while there is something to watch."""
+        if self._backlog and self._sync.free == 0 and self._sync.longest > _STUCK:
+            self._give_back(self._backlog)
+        return bool(self._backlog)
+
+    def _give_back(self, backlog: deque[Job]) -> None:
+        while backlog:
+            try:
+                job = backlog.popleft()
+            except IndexError:  # the main thread took the last one
+                break
+            self._completer.add(Completion(job.delivery.lease, Settle.REQUEUE))
+        self._attendant.hurry()
+
+    # -- the end ----------------------------------------------------------------------------------------------------
+
+    def _shut_down(self) -> None:
+        self._give_back(self._backlog)
+        self._give_back(self._async_backlog)
+        timeout = 0.0 if self._stop_now else self._grace
+        self._coroutines.stop(timeout=timeout)
+        self._sync.stop(timeout=timeout)
+        self._attendant.stop()
+        if not self._completer.drain(_DRAIN):
+            logger.error(
+                "%s completions could not be stored before the engine stopped; their tasks run again when their leases"
+                " end.",
+                self._completer.waiting,
+            )

@@ -1,0 +1,58 @@
+"""What runs in an engine's own process: the engine, and a thread that listens to the supervisor."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import threading
+from multiprocessing.connection import Connection
+
+from celeriac import signals
+from celeriac.app.base import Celeriac
+from celeriac.worker.engine import Engine
+from celeriac.worker.logs import LogSetup
+from celeriac.worker.notes import Finished, PipeLedger, Ready, Stop, read_supervisor_note
+from celeriac.worker.options import NodePlan
+from celeriac.worker.zygote import ignore_stop_signals
+
+logger = logging.getLogger(__name__)
+
+
+def serve(app: Celeriac, plan: NodePlan, logs: LogSetup, index: int, pipe: Connection) -> int:
+    """Run one engine until the supervisor says stop, or is gone; return the exit code."""
+    ignore_stop_signals()
+    multiprocessing.current_process().name = f"Engine-{index}"
+    logs.install(index=index)
+    ledger = PipeLedger(pipe)
+    try:
+        signals.worker_process_init.send(sender=None)
+        engine = Engine(app, plan, ledger, index=index)
+        listener = threading.Thread(target=_listen, args=(engine, pipe), name="celeriac-supervisor", daemon=True)
+        listener.start()
+        ledger.send(Ready())
+        engine.run()
+    except Exception as error:
+        logger.exception("Engine %s failed", index)
+        ledger.send(Finished(f"{type(error).__name__}: {error}"))
+        return 1
+    signals.worker_process_shutdown.send(sender=None, pid=None, exitcode=0)
+    app.close()
+    ledger.send(Finished())
+    return 0
+
+
+def _listen(engine: Engine, pipe: Connection) -> None:
+    """Do what the supervisor says. When it is gone nobody renews our leases: stop, and finish what can be finished."""
+    while True:
+        try:
+            note = read_supervisor_note(pipe.recv_bytes())
+        except (EOFError, OSError):
+            logger.error("The node's supervisor is gone; this engine stops")
+            engine.stop()
+            return
+        if isinstance(note, Stop):
+            engine.stop(now=note.now)
+            if note.now:
+                return
+        else:
+            engine.lost(note.tags)

@@ -1,0 +1,124 @@
+"""``async def`` tasks on an event loop in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Generic, TypeVar
+
+from celeriac.types import Seconds
+
+J = TypeVar("J")
+
+_CANCEL_WAIT: Seconds = 5.0
+"""Seconds that cancelled coroutines get for their `finally` blocks."""
+
+
+class CoroutineExecutor(Generic[J]):
+    """Slots for coroutines. The loop starts with the first job, so that engines without ``async def`` tasks pay nothing.
+
+    `run` must not raise; `freed` is called, from the loop's thread, after each job.
+    """
+
+    def __init__(self, run: Callable[[J], Coroutine[Any, Any, None]], *, slots: int, freed: Callable[[], None]) -> None:
+        self._run = run
+        self._slots = slots
+        self._freed = freed
+        self._guard_running = threading.Condition()
+        self._running: dict[asyncio.Task[None], float] = {}
+        self._taken = 0
+        self._submitted: deque[J] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def slots(self) -> int:
+        return self._slots
+
+    @property
+    def free(self) -> int:
+        return self._slots - self._taken
+
+    @property
+    def busy(self) -> int:
+        return self._taken
+
+    @property
+    def longest(self) -> Seconds:
+        with self._guard_running:
+            return time.monotonic() - min(self._running.values()) if self._running else 0.0
+
+    def start(self) -> None:
+        """Nothing to make ready before the first job."""
+
+    def submit(self, job: J) -> None:
+        with self._guard_running:
+            self._taken += 1
+        # One wake-up serves every job that is submitted before the loop gets round to them. Appending before looking
+        # at the length is what makes this safe: a loop that found nothing left a length of 1 for this job.
+        self._submitted.append(job)
+        if len(self._submitted) == 1:
+            self._running_loop().call_soon_threadsafe(self._begin)
+
+    def stop(self, *, timeout: Seconds | None) -> bool:
+        loop = self._loop
+        if loop is None:
+            return True
+        ended = self._wait(timeout)
+        if not ended:
+            loop.call_soon_threadsafe(self._cancel)
+            ended = self._wait(_CANCEL_WAIT)
+        loop.call_soon_threadsafe(loop.stop)
+        if self._thread is not None:
+            self._thread.join(timeout=_CANCEL_WAIT)
+        self._loop = None
+        return ended
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="celeriac-loop", daemon=True)
+            self._thread.start()
+        return self._loop
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_forever()
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            loop.close()
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._submitted:
+            task = loop.create_task(self._run(self._submitted.popleft()))
+            with self._guard_running:
+                self._running[task] = time.monotonic()
+            task.add_done_callback(self._end)
+
+    def _end(self, task: asyncio.Task[None]) -> None:
+        with self._guard_running:
+            del self._running[task]
+            self._taken -= 1
+            self._guard_running.notify_all()
+        self._freed()
+
+    def _cancel(self) -> None:
+        with self._guard_running:
+            tasks = list(self._running)
+        for task in tasks:
+            task.cancel()
+
+    def _wait(self, timeout: Seconds | None) -> bool:
+        ends = None if timeout is None else time.monotonic() + timeout
+        with self._guard_running:
+            while self._taken:
+                left = None if ends is None else ends - time.monotonic()
+                if left is not None and left <= 0:
+                    return False
+                self._guard_running.wait(1.0 if left is None else min(left, 1.0))
+        return True

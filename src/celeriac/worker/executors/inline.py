@@ -1,0 +1,50 @@
+"""Synchronous tasks, one at a time, in the engine's main thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from celeriac.types import Seconds
+
+J = TypeVar("J")
+
+
+class InlineExecutor(Generic[J]):
+    """One slot: the caller's own thread. `submit` returns when the task has ended."""
+
+    def __init__(self, run: Callable[[J], None]) -> None:
+        self._run = run
+        self._started: float | None = None
+
+    @property
+    def slots(self) -> int:
+        return 1
+
+    @property
+    def free(self) -> int:
+        return 1 if self._started is None else 0
+
+    @property
+    def busy(self) -> int:
+        return 0 if self._started is None else 1
+
+    @property
+    def longest(self) -> Seconds:
+        started = self._started
+        return 0.0 if started is None else time.monotonic() - started
+
+    def start(self) -> None:
+        """Nothing to make ready."""
+
+    def submit(self, job: J) -> None:
+        self._started = time.monotonic()
+        try:
+            self._run(job)
+        finally:
+            self._started = None
+
+    def stop(self, *, timeout: Seconds | None) -> bool:  # noqa: ARG002  the contract's
+        """Return at once: called from the one thread that could be running something."""
+        return True

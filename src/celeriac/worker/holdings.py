@@ -1,0 +1,41 @@
+"""Which deliveries an engine holds, as the node knows it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+
+from celeriac.interfaces.broker import Lease
+
+
+class Holdings:
+    """The leases that one engine holds, by tag. Thread-safe. The `Ledger` of an engine in the node's own process."""
+
+    def __init__(self) -> None:
+        self._guard_leases = threading.Lock()
+        self._leases: dict[str, Lease] = {}
+
+    def held(self, leases: Sequence[Lease]) -> None:
+        """Note deliveries that were just received."""
+        with self._guard_leases:
+            self._leases.update((lease.tag, lease) for lease in leases)
+
+    def settled(self, tags: Iterable[str]) -> None:
+        """Note deliveries that are done with, or lost."""
+        with self._guard_leases:
+            for tag in tags:
+                self._leases.pop(tag, None)
+
+    def all(self) -> list[Lease]:
+        """Return what is held now."""
+        with self._guard_leases:
+            return list(self._leases.values())
+
+    def take_all(self) -> list[Lease]:
+        """Return what is held, and hold nothing any more."""
+        with self._guard_leases:
+            leases, self._leases = list(self._leases.values()), {}
+            return leases
+
+    def __len__(self) -> int:
+        return len(self._leases)

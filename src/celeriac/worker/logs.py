@@ -1,0 +1,185 @@
+"""How a worker's log looks and where it goes: Celery's formats, or one JSON object a line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from typing import Any, Final, TextIO
+
+from msgspec import Struct
+
+from celeriac import signals
+from celeriac.app.context import running
+from celeriac.exceptions import ImproperlyConfigured
+from celeriac.log import TASK_LOGGER
+from celeriac.settings.conf import Settings
+from celeriac.worker.nodename import expand
+
+_LEVELS: Final = {name: getattr(logging, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")}
+_COLOURS: Final = {logging.DEBUG: 34, logging.WARNING: 33, logging.ERROR: 31, logging.CRITICAL: 35}
+
+
+def level_of(name: str | int) -> int:
+    """Return the level of that name (in any case) or number. Raises `ImproperlyConfigured`."""
+    if isinstance(name, int) or name.isdigit():
+        return int(name)
+    level = _LEVELS.get(name.upper())
+    if level is None:
+        raise ImproperlyConfigured(f"There is no log level {name!r}; known: {', '.join(_LEVELS)}.")
+    return level
+
+
+class LogSetup(Struct, frozen=True):
+    """What the log is set up with. `install` is called once in each process, after it was forked."""
+
+    level: int
+    logfile: str | None
+    nodename: str
+    format: str
+    task_format: str
+    datefmt: str | None
+    colour: bool | None
+    as_json: bool
+    hijack: bool
+    redirect: bool
+    redirect_level: int
+
+    @classmethod
+    def of(cls, conf: Settings, *, loglevel: str | int, logfile: str | None, nodename: str) -> LogSetup:
+        """Bring settings and command line together."""
+        return cls(
+            level=level_of(loglevel),
+            logfile=logfile,
+            nodename=nodename,
+            format=conf.worker_log_format,
+            task_format=conf.worker_task_log_format,
+            datefmt=conf.worker_log_datefmt,
+            colour=conf.worker_log_color,
+            as_json=conf.worker_log_json,
+            hijack=conf.worker_hijack_root_logger,
+            redirect=conf.worker_redirect_stdouts,
+            redirect_level=level_of(conf.worker_redirect_stdouts_level),
+        )
+
+    def install(self, *, index: int = 0) -> None:
+        """Set up logging in this process, unless a receiver of the signal ``setup_logging`` does it."""
+        fields = {"loglevel": self.level, "logfile": self.logfile, "format": self.format, "colorize": self.colour}
+        if signals.setup_logging.receivers:
+            signals.setup_logging.send(sender=None, **fields)
+            return
+        handler, task_handler = self._handler(index), self._handler(index)
+        handler.setFormatter(self._formatter(self.format, handler))
+        task_handler.setFormatter(self._formatter(self.task_format, task_handler))
+        root, tasks = logging.getLogger(), logging.getLogger(TASK_LOGGER)
+        if self.hijack:
+            root.handlers[:] = []
+        if not root.handlers:
+            root.addHandler(handler)
+        root.setLevel(self.level)
+        tasks.handlers[:] = [task_handler]
+        tasks.propagate = False
+        if self.redirect:
+            self._redirect()
+        signals.after_setup_logger.send(sender=None, logger=root, **fields)
+        signals.after_setup_task_logger.send(sender=None, logger=tasks, **fields)
+
+    def _handler(self, index: int) -> logging.Handler:
+        if self.logfile:
+            return logging.FileHandler(expand(self.logfile, self.nodename, index=index), encoding="utf-8")
+        return logging.StreamHandler(sys.__stderr__)
+
+    def _formatter(self, text: str, handler: logging.Handler) -> logging.Formatter:
+        if self.as_json:
+            return JsonFormatter()
+        colour = self.colour
+        if colour is None:
+            stream = getattr(handler, "stream", None)
+            colour = not self.logfile and "NO_COLOR" not in os.environ and bool(stream) and stream.isatty()
+        return TaskFormatter(text, self.datefmt, colour=colour)
+
+    def _redirect(self) -> None:
+        log = logging.getLogger("celeriac.redirected")
+        sys.stdout = LogStream(log, self.redirect_level, sys.__stdout__)
+        sys.stderr = LogStream(log, self.redirect_level, sys.__stderr__)
+
+
+class TaskFormatter(logging.Formatter):
+    """Celery's: fills in task_name and task_id of the task that runs, and colours by level."""
+
+    def __init__(self, text: str, datefmt: str | None, *, colour: bool) -> None:
+        super().__init__(text, datefmt)
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        add_task(record)
+        line = super().format(record)
+        code = _COLOURS.get(record.levelno) if self._colour else None
+        return line if code is None else f"\x1b[{code}m{line}\x1b[0m"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (ISO 8601, UTC), level, logger, process, message, and the task's name and id."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        add_task(record)
+        entry: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "process": record.processName,
+            "pid": record.process,
+            "message": record.getMessage(),
+        }
+        if record.__dict__["task_id"] not in (None, "???"):
+            entry["task_name"] = record.__dict__["task_name"]
+            entry["task_id"] = record.__dict__["task_id"]
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, ensure_ascii=False, default=repr)
+
+
+def add_task(record: logging.LogRecord) -> None:
+    """Give the record task_name and task_id: its own, else those of the running task, else ``???`` as Celery."""
+    request = running.get()
+    record.__dict__.setdefault("task_name", request.task or "???")
+    record.__dict__.setdefault("task_id", request.id or "???")
+
+
+class LogStream:
+    """A text stream whose lines go to a logger: what tasks print. Lines written while a line is logged are dropped."""
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def __init__(self, logger: logging.Logger, level: int, original: TextIO | None) -> None:
+        self._logger = logger
+        self._level = level
+        self._original = original
+        self._busy = False
+
+    def write(self, text: str) -> int:
+        if not self._busy and text.strip():
+            self._busy = True
+            try:
+                self._logger.log(self._level, text.rstrip())
+            finally:
+                self._busy = False
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def isatty(self) -> bool:
+        return False
+
+    def fileno(self) -> int:
+        if self._original is None:
+            raise OSError("this process has no such stream")
+        return self._original.fileno()

@@ -1,0 +1,122 @@
+"""What a worker is started with, and what becomes of it together with the settings."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from celeriac.exceptions import ImproperlyConfigured
+from celeriac.settings.conf import Settings
+from celeriac.types import Seconds
+from celeriac.worker.nodename import expand, full_name
+
+Pool = Literal["prefork", "threads", "solo"]
+_POOLS: Final[dict[str, Pool]] = {"prefork": "prefork", "processes": "prefork", "threads": "threads", "solo": "solo"}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """The command line of ``celeriac worker``. None leaves a thing to the settings.
+
+    `concurrency` is the number of synchronous tasks at once: processes in prefork, threads in threads. `processes`
+    with `threads` gives that many engines of that many threads. `app_spec` names the application for engines that
+    cannot inherit it (start method spawn).
+    """
+
+    hostname: str | None = None
+    pool: str | None = None
+    concurrency: int | None = None
+    processes: int | None = None
+    threads: int | None = None
+    queues: tuple[str, ...] = ()
+    exclude_queues: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    loglevel: str = "WARNING"
+    logfile: str | None = None
+    pidfile: str | None = None
+    purge: bool = False
+    app_spec: str | None = None
+
+
+class NodePlan(Struct, frozen=True):
+    """How a node runs. `slots` is the number of synchronous tasks at once in each engine; spans are in seconds.
+
+    `inline` runs them in the engine's main thread (one slot). `in_process` puts the one engine into the node's own
+    process.
+    """
+
+    nodename: str
+    pool: Pool
+    engines: int
+    slots: int
+    inline: bool
+    in_process: bool
+    async_slots: int
+    queues: tuple[str, ...]
+    lease: Seconds
+    grace: Seconds | None
+    start_method: Literal["fork", "spawn"]
+    app_spec: str | None
+    loglevel: str
+    logfile: str | None
+
+
+def plan(options: WorkerOptions, conf: Settings, *, queues: tuple[str, ...]) -> NodePlan:
+    """Bring command line and settings together. Raises `ImproperlyConfigured` for what cannot be."""
+    pool = _pool(options.pool or conf.worker_pool)
+    engines, slots, inline = _shape(pool, options, conf)
+    for what, number in (("concurrency", engines), ("threads", slots)):
+        if number < 1:
+            raise ImproperlyConfigured(f"{what} must be at least 1, not {number}.")
+    nodename = full_name(options.hostname)
+    method = conf.worker_pool_start_method if hasattr(os, "fork") else "spawn"
+    if method not in ("fork", "spawn"):
+        raise ImproperlyConfigured(f"worker_pool_start_method must be fork or spawn, not {method!r}.")
+    return NodePlan(
+        nodename=nodename,
+        pool=pool,
+        engines=engines,
+        slots=slots,
+        inline=inline,
+        in_process=pool == "solo",
+        async_slots=conf.worker_async_concurrency,
+        queues=queues,
+        lease=_lease(conf),
+        grace=conf.worker_shutdown_grace,
+        start_method="fork" if method == "fork" else "spawn",
+        app_spec=options.app_spec,
+        loglevel=options.loglevel,
+        logfile=expand(options.logfile, nodename) if options.logfile else None,
+    )
+
+
+def _pool(name: str) -> Pool:
+    pool = _POOLS.get(name)
+    if pool is None:
+        known = ", ".join(_POOLS)
+        hint = " Write `async def` tasks instead: every pool runs them." if name in ("gevent", "eventlet") else ""
+        raise ImproperlyConfigured(f"There is no pool {name!r}; known: {known}.{hint}")
+    return pool
+
+
+def _shape(pool: Pool, options: WorkerOptions, conf: Settings) -> tuple[int, int, bool]:
+    """Return engines, slots of each, and whether the slot is the main thread."""
+    number = options.concurrency or conf.worker_concurrency or os.cpu_count() or 1
+    if pool == "solo":
+        return 1, 1, True
+    if options.processes and options.threads:
+        return options.processes, options.threads, False
+    if pool == "threads" or options.threads:
+        return options.processes or 1, options.threads or number, False
+    return options.processes or number, 1, True
+
+
+def _lease(conf: Settings) -> Seconds:
+    """Return Celery's ``visibility_timeout`` where it is set, else ``worker_lease``."""
+    lease = conf.broker_transport_options.get("visibility_timeout", conf.worker_lease)
+    if not isinstance(lease, int | float) or lease <= 0:
+        raise ImproperlyConfigured(f"The lease must be a number of seconds above 0, not {lease!r}.")
+    return float(lease)

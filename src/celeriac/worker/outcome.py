@@ -1,0 +1,50 @@
+"""What came of a run, and what therefore happens to its message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+from typing import Any
+
+from msgspec import Struct
+
+from celeriac.interfaces.broker import Lease, Outgoing
+from celeriac.interfaces.results import ResultRecord
+
+
+class Settle(Enum):
+    """How a message leaves the holder."""
+
+    ACK = auto()
+    REQUEUE = auto()
+    REJECT = auto()
+    NOTHING = auto()
+
+
+class Completion(Struct, frozen=True):
+    """What is to be stored, sent and settled for one delivery, in that order.
+
+    `lease` None stands for a state on the way (STARTED), whose message is not settled. `delay` (seconds) goes with
+    REQUEUE, `reason` with REJECT.
+    """
+
+    lease: Lease | None
+    settle: Settle = Settle.ACK
+    record: ResultRecord | None = None
+    follow_ups: Sequence[Outgoing] = ()
+    delay: float = 0.0
+    reason: str = ""
+
+
+class ErrorInfo(Struct, frozen=True):
+    """Celery's ``einfo``: an exception with its traceback as text, for handlers and signals."""
+
+    exception: Any
+    traceback: str
+
+    @property
+    def type(self) -> type[BaseException]:
+        return type(self.exception)
+
+    def __str__(self) -> str:
+        return self.traceback

@@ -1,0 +1,294 @@
+"""Running one task: request, handlers, signals, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import time
+import traceback
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from celeriac import signals, states
+from celeriac.app.context import Context, running
+from celeriac.app.task import Task
+from celeriac.clock import Clock
+from celeriac.exceptions import EncodeError, Ignore, Reject, Retry
+from celeriac.interfaces.broker import Delivery, Outgoing
+from celeriac.interfaces.results import ResultRecord
+from celeriac.result.handle import joining_forbidden
+from celeriac.result.writer import ResultWriter
+from celeriac.settings.conf import Settings
+from celeriac.wire.results import TaskResult
+from celeriac.wire.tasks import TaskCall
+from celeriac.worker.outcome import Completion, ErrorInfo, Settle
+from celeriac.worker.task_log import TaskLog
+
+
+class Runnable(Protocol):
+    """What a runner needs of a job."""
+
+    @property
+    def call(self) -> TaskCall: ...
+
+    @property
+    def delivery(self) -> Delivery: ...
+
+
+class TaskRunner:
+    """Runs one task, again and again. Everything that is the same for each run is looked up once, here.
+
+    Thread-safe: what belongs to one run is kept in its `Context`.
+    """
+
+    def __init__(  # noqa: PLR0913  the composition root hands in every part
+        self,
+        task: Task[..., Any],
+        conf: Settings,
+        *,
+        writer: ResultWriter,
+        log: TaskLog,
+        hostname: str,
+        clock: Clock,
+    ) -> None:
+        kind = type(task)
+        self.task = task
+        self.is_async = inspect.iscoroutinefunction(task.function or kind.run)
+        self.acks_late = conf.task_acks_late if task.acks_late is None else task.acks_late
+        self._acks_failures = _acks_failures(task, conf)
+        self._ignore_result = conf.task_ignore_result if task.ignore_result is None else task.ignore_result
+        self._stores_errors = _first(task.store_errors_even_if_ignored, conf.task_store_errors_even_if_ignored)
+        self._track_started = _first(task.track_started, conf.task_track_started)
+        self._auto_retry = task.auto_retry()
+        self._before = task.before_start if kind.before_start is not Task.before_start else None
+        self._on_success = task.on_success if kind.on_success is not Task.on_success else None
+        self._on_failure = task.on_failure if kind.on_failure is not Task.on_failure else None
+        self._on_retry = task.on_retry if kind.on_retry is not Task.on_retry else None
+        self._after = task.after_return if kind.after_return is not Task.after_return else None
+        self._writer = writer
+        self._log = log
+        self._hostname = hostname
+        self._clock = clock
+
+    # -- the run ----------------------------------------------------------------------------------------------------
+
+    def run(self, job: Runnable) -> Completion:
+        """Run the task here and return what follows. Never raises but for KeyboardInterrupt."""
+        context = self._begin(job)
+        token, forbidden = running.set(context), joining_forbidden.set(True)
+        started = time.perf_counter()
+        try:
+            try:
+                self._announce(context)
+                value = self.task.run(*job.call.args, **job.call.kwargs)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  every end of the user's code is recorded
+                return self._failed(context, error, time.perf_counter() - started)
+            return self._succeeded(context, value, time.perf_counter() - started)
+        finally:
+            joining_forbidden.reset(forbidden)
+            running.reset(token)
+
+    async def run_async(self, job: Runnable) -> Completion:
+        """Run an ``async def`` task on the running loop; otherwise as `run`."""
+        context = self._begin(job)
+        running.set(context)
+        joining_forbidden.set(True)
+        started = time.perf_counter()
+        try:
+            self._announce(context)
+            value = await self.task.run(*job.call.args, **job.call.kwargs)
+        except asyncio.CancelledError as error:
+            return self._cancelled(context, error, time.perf_counter() - started)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  every end of the user's code is recorded
+            return self._failed(context, error, time.perf_counter() - started)
+        return self._succeeded(context, value, time.perf_counter() - started)
+
+    def started_record(self, call: TaskCall) -> ResultRecord | None:
+        """Return the state STARTED to store, None where that is not wanted."""
+        if not self._track_started or self._ignores(call) or not self._writer.keeps_results:
+            return None
+        meta = {"pid": os.getpid(), "hostname": self._hostname}
+        return self._writer.record(TaskResult(task_id=call.id, state=states.STARTED, result=meta))
+
+    # -- its beginning ----------------------------------------------------------------------------------------------
+
+    def _begin(self, job: Runnable) -> Context:
+        return Context(job.call, delivery=job.delivery, hostname=self._hostname)
+
+    def _announce(self, context: Context) -> None:
+        if signals.task_prerun.receivers:
+            signals.task_prerun.send(
+                sender=self.task, task_id=context.id, task=self.task, args=context.args, kwargs=context.kwargs
+            )
+        if self._before is not None:
+            self._before(context.call.id, context.args, context.kwargs)
+
+    # -- its end ----------------------------------------------------------------------------------------------------
+
+    def _succeeded(self, context: Context, value: Any, runtime: float) -> Completion:
+        try:
+            record = self._record(context, states.SUCCESS, value)
+        except EncodeError as error:
+            return self._failed(context, error, runtime)
+        self._log.succeeded(self.task, context, value, runtime)
+        if signals.task_success.receivers:
+            signals.task_success.send(sender=self.task, result=value, runtime=runtime)
+        if self._on_success is not None:
+            self._handler(context, self._on_success, value, context.call.id, context.args, context.kwargs)
+        self._return(context, states.SUCCESS, value, None)
+        return self._completion(context, record=record)
+
+    def _failed(self, context: Context, error: BaseException, runtime: float) -> Completion:
+        if isinstance(error, Retry):
+            return self._retried(context, error, runtime)
+        if isinstance(error, Ignore):
+            self._log.ignored(self.task, context)
+            self._return(context, states.IGNORED, None, None)
+            return self._completion(context)
+        if isinstance(error, Reject):
+            self._log.rejected(self.task, context, error)
+            settle = Settle.REQUEUE if error.requeue else Settle.REJECT
+            return self._completion(context, settle=settle, reason=f"rejected by the task: {error.reason}")
+        again = self._retry_by_policy(context, error)
+        if isinstance(again, Retry):
+            return self._retried(context, again, runtime)
+        return self._failed_for_good(context, again, runtime)
+
+    def _retry_by_policy(self, context: Context, error: BaseException) -> BaseException:
+        """Return the `Retry` that ``autoretry_for`` makes of the error, or what the task fails with."""
+        policy = self._auto_retry
+        if policy is None or not policy.covers(error):
+            return error
+        options = dict(policy.options)
+        countdown = policy.countdown(context.retries)
+        if countdown is not None:
+            options["countdown"] = countdown
+        try:
+            return self.task.retry(exc=error if isinstance(error, Exception) else None, throw=True, **options)
+        except (Exception, SystemExit) as outcome:  # noqa: BLE001  Retry, or the error when tries are used up
+            return outcome
+
+    def _retried(self, context: Context, retry: Retry, runtime: float) -> Completion:
+        reason = retry.exc if retry.exc is not None else retry
+        info = ErrorInfo(reason, _traceback_of(retry.exc or retry))
+        if retry.outgoing is None:
+            return self._failed_for_good(context, retry, runtime)
+        record = self._record(context, states.RETRY, reason, info.traceback)
+        self._log.retried(self.task, context, retry)
+        if signals.task_retry.receivers:
+            signals.task_retry.send(sender=self.task, request=context, reason=reason, einfo=info)
+        if self._on_retry is not None:
+            self._handler(context, self._on_retry, reason, context.call.id, context.args, context.kwargs, info)
+        self._return(context, states.RETRY, reason, info)
+        return self._completion(context, record=record, follow_ups=[retry.outgoing])
+
+    def _failed_for_good(self, context: Context, error: BaseException, runtime: float) -> Completion:
+        info = ErrorInfo(error, _traceback_of(error))
+        expected = isinstance(error, tuple(self.task.throws))
+        record = self._record(context, states.FAILURE, error, info.traceback)
+        self._log.failed(self.task, context, info, runtime, expected=expected)
+        if signals.task_failure.receivers:
+            signals.task_failure.send(
+                sender=self.task,
+                task_id=context.id,
+                exception=error,
+                args=context.args,
+                kwargs=context.kwargs,
+                traceback=error.__traceback__,
+                einfo=info,
+            )
+        if self._on_failure is not None:
+            self._handler(context, self._on_failure, error, context.call.id, context.args, context.kwargs, info)
+        self._return(context, states.FAILURE, error, info)
+        settle = Settle.ACK if self._acks_failures else Settle.REQUEUE
+        return self._completion(context, record=record, settle=settle)
+
+    def _cancelled(self, context: Context, error: BaseException, runtime: float) -> Completion:
+        """Give back a coroutine that the engine cancelled to stop; it will run again elsewhere."""
+        self._log.cancelled(self.task, context, runtime)
+        self._return(context, states.RETRY, error, None)
+        return self._completion(context, settle=Settle.REQUEUE)
+
+    # -- parts of an end --------------------------------------------------------------------------------------------
+
+    def _completion(
+        self,
+        context: Context,
+        *,
+        record: ResultRecord | None = None,
+        settle: Settle = Settle.ACK,
+        follow_ups: list[Outgoing] | None = None,
+        reason: str = "",
+    ) -> Completion:
+        delivery = context.delivery
+        lease = None if delivery is None or not self.acks_late else delivery.lease
+        sends = [*context.follow_ups, *(follow_ups or ())]
+        return Completion(lease, settle, record, sends, reason=reason)
+
+    def _record(self, context: Context, state: str, value: Any, trace: str | None = None) -> ResultRecord | None:
+        call = context.call
+        failed = state in states.EXCEPTION_STATES
+        if not self._writer.keeps_results or (self._ignores(call) and not (failed and self._stores_errors)):
+            return None
+        extended = self._writer.extended
+        return self._writer.record(
+            TaskResult(
+                task_id=call.id,
+                state=state,
+                result=value,
+                traceback=trace,
+                children=[child.as_tuple() for child in context.children],
+                date_done=datetime.fromtimestamp(self._clock.now(), UTC),
+                group_id=call.group_id,
+                parent_id=call.parent_id,
+                name=call.name if extended else None,
+                args=call.args if extended else None,
+                kwargs=call.kwargs if extended else None,
+                worker=self._hostname if extended else None,
+                retries=call.retries if extended else None,
+                queue=context.delivery.lease.queue if extended and context.delivery else None,
+            )
+        )
+
+    def _ignores(self, call: TaskCall) -> bool:
+        return call.ignore_result or self._ignore_result
+
+    def _return(self, context: Context, state: str, value: Any, info: ErrorInfo | None) -> None:
+        if self._after is not None:
+            self._handler(context, self._after, state, value, context.call.id, context.args, context.kwargs, info)
+        if signals.task_postrun.receivers:
+            signals.task_postrun.send(
+                sender=self.task,
+                task_id=context.id,
+                task=self.task,
+                args=context.args,
+                kwargs=context.kwargs,
+                retval=value,
+                state=state,
+            )
+
+    def _handler(self, context: Context, handler: Any, *args: Any) -> None:
+        """Call a handler of the user's. The task has ended: an error in the handler is logged and changes nothing."""
+        try:
+            handler(*args)
+        except Exception:  # noqa: BLE001  the user's code
+            self._log.handler_failed(self.task, context, handler)
+
+
+def _acks_failures(task: Task[..., Any], conf: Settings) -> bool:
+    if task.acks_on_failure_or_timeout is not None:
+        return task.acks_on_failure_or_timeout
+    return _first(conf.task_acks_on_failure, conf.task_acks_on_failure_or_timeout)
+
+
+def _first(value: bool | None, default: bool) -> bool:
+    return default if value is None else value
+
+
+def _traceback_of(error: BaseException) -> str:
+    """Return the traceback as text, from the first line of the user's code on."""
+    own = error.__traceback__
+    if own is not None and own.tb_next is not None:
+        own = own.tb_next
+    return "".join(traceback.format_exception(type(error), error, own))

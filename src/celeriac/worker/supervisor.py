@@ -1,0 +1,246 @@
+"""The node's main loop: starts engines, reads their notes, replaces those that die, stops them all."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing.connection
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+from celeriac.exceptions import BrokerError
+from celeriac.interfaces.broker import Broker, Lease
+from celeriac.types import Seconds
+from celeriac.worker.holdings import Holdings
+from celeriac.worker.launch import Launcher
+from celeriac.worker.notes import Finished, Held, Lost, Ready, Settled, Stop, SupervisorNote, encode, read_engine_note
+
+logger = logging.getLogger(__name__)
+
+_HEALTHY: Final[Seconds] = 10.0
+"""An engine that lived this long starts anew at once; one that died sooner waits, longer each time."""
+_LONGEST_PAUSE: Final[Seconds] = 30.0
+_POLL: Final[Seconds] = 1.0
+_KILLED: Final = -int(signal.SIGKILL) if hasattr(signal, "SIGKILL") else -9
+
+
+class _Engine:
+    """What the supervisor knows of one engine."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.holdings = Holdings()
+        self.pipe: Connection | None = None
+        self.started = 0.0
+        self.early_deaths = 0
+        self.start_at: float | None = None
+        self.is_ready = False
+        self.is_done = False
+        self.error: str | None = None
+
+
+class Supervisor:
+    """Runs the engines of a node until it is stopped. `run` belongs to one thread; `stop` may come from any.
+
+    `wake` is a pipe's reading end that becomes readable when a signal came.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        broker: Broker,
+        *,
+        engines: int,
+        grace: Seconds | None,
+        wake: int,
+        on_ready: Callable[[], None],
+    ) -> None:
+        self._launcher = launcher
+        self._broker = broker
+        self._engines = [_Engine(index) for index in range(1, engines + 1)]
+        self._grace = grace
+        self._wake = wake
+        self._on_ready = on_ready
+        self._stopping = False
+        self._stop_now = False
+        self._told = False
+        self._told_now = False
+        self._deadline: float | None = None
+
+    def stop(self, *, now: bool = False) -> None:
+        """Stop warmly; with `now` (or when called with it later) give back what runs."""
+        self._stopping = True
+        self._stop_now = self._stop_now or now
+
+    def held(self) -> Sequence[Lease]:
+        """Return every lease that an engine of this node holds. Thread-safe."""
+        return [lease for engine in self._engines for lease in engine.holdings.all()]
+
+    def lost(self, leases: Sequence[Lease]) -> None:
+        """Tell the engines that these are no longer theirs. Thread-safe."""
+        tags = {lease.tag for lease in leases}
+        for engine in self._engines:
+            mine = [lease.tag for lease in engine.holdings.all() if lease.tag in tags]
+            if mine:
+                engine.holdings.settled(mine)
+                self._tell(engine, Lost(mine))
+
+    def run(self) -> int:
+        """Return the node's exit code: 0 after a stop by request."""
+        for engine in self._engines:
+            self._launch(engine)
+        while not all(engine.is_done for engine in self._engines):
+            self._obey()
+            for ready in multiprocessing.connection.wait(self._waitables(), timeout=_POLL):
+                self._attend(ready)
+            try:
+                self._bury()
+            except OSError as error:
+                logger.critical("The node stops: %s", error)
+                self.stop()
+                self._obey()
+                return 1
+            self._start_due()
+        return 0
+
+    def _waitables(self) -> list[Any]:
+        pipes = [engine.pipe for engine in self._engines if engine.pipe is not None]
+        return [*pipes, self._wake]
+
+    def _attend(self, ready: Any) -> None:
+        if ready == self._wake:
+            os.read(self._wake, 4096)
+            return
+        engine = next(engine for engine in self._engines if engine.pipe is ready)
+        try:
+            self._note(engine, ready.recv_bytes())
+        except (EOFError, OSError):
+            ready.close()
+            engine.pipe = None
+
+    def _note(self, engine: _Engine, frame: bytes) -> None:
+        note = read_engine_note(frame)
+        if isinstance(note, Held):
+            engine.holdings.held(note.leases)
+        elif isinstance(note, Settled):
+            engine.holdings.settled(note.tags)
+        elif isinstance(note, Ready):
+            engine.is_ready = True
+            if all(other.is_ready for other in self._engines):
+                self._on_ready()
+        elif isinstance(note, Finished):
+            engine.error = note.error
+
+    # -- starting and burying ---------------------------------------------------------------------------------------
+
+    def _launch(self, engine: _Engine) -> None:
+        engine.start_at = None
+        engine.is_ready = False
+        engine.error = None
+        engine.started = time.monotonic()
+        engine.pipe = self._launcher.launch(engine.index)
+
+    def _bury(self) -> None:
+        """Take note of engines that ended. Raises OSError when none can be started any more."""
+        ready = multiprocessing.connection.wait(self._launcher.waitables(), timeout=0)
+        if not ready and self._launcher.waitables():
+            return
+        for index, status in self._launcher.exits():
+            engine = self._engines[index - 1]
+            self._read_rest(engine)
+            if self._stopping:
+                engine.is_done = True
+                self._abandoned(engine)
+            else:
+                self._replace(engine, status)
+
+    def _read_rest(self, engine: _Engine) -> None:
+        """Read the notes that a dead engine has left in its pipe."""
+        pipe = engine.pipe
+        while pipe is not None:
+            try:
+                if not pipe.poll():
+                    break
+                self._note(engine, pipe.recv_bytes())
+            except (EOFError, OSError):
+                break
+        if pipe is not None:
+            pipe.close()
+        engine.pipe = None
+
+    def _replace(self, engine: _Engine, status: int) -> None:
+        lived = time.monotonic() - engine.started
+        engine.early_deaths = 0 if lived >= _HEALTHY else engine.early_deaths + 1
+        pause = 0.0 if engine.early_deaths <= 1 else min(_LONGEST_PAUSE, 2.0 ** (engine.early_deaths - 1))
+        engine.start_at = time.monotonic() + pause
+        why = f"signal {-status}" if status < 0 else f"exit code {status}"
+        held = engine.holdings.take_all()
+        logger.error(
+            "Engine %s ended by itself after %.1f s (%s%s)%s; it is started again%s",
+            engine.index,
+            lived,
+            why,
+            f": {engine.error}" if engine.error else "",
+            f"; the {len(held)} tasks it held run again when their leases end" if held else "",
+            f" in {pause:.0f} s" if pause else "",
+        )
+
+    def _start_due(self) -> None:
+        for engine in self._engines:
+            if engine.start_at is not None and not self._stopping and time.monotonic() >= engine.start_at:
+                self._launch(engine)
+
+    # -- stopping ---------------------------------------------------------------------------------------------------
+
+    def _obey(self) -> None:
+        """Carry out what `stop` asked for."""
+        if self._stopping and not self._told:
+            self._told = True
+            if self._grace is not None:
+                self._deadline = time.monotonic() + self._grace
+            self._tell_all(Stop())
+        if self._stop_now and not self._told_now:
+            self._told_now = True
+            self._deadline = time.monotonic()
+            self._tell_all(Stop(now=True))
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            self._end_by_force()
+
+    def _tell_all(self, note: SupervisorNote) -> None:
+        for engine in self._engines:
+            if engine.pipe is None:
+                engine.is_done = engine.start_at is not None or engine.is_done
+            else:
+                self._tell(engine, note)
+
+    def _tell(self, engine: _Engine, note: SupervisorNote) -> None:
+        pipe = engine.pipe
+        if pipe is not None:
+            try:
+                pipe.send_bytes(encode(note))
+            except OSError:
+                logger.debug("Engine %s has closed its pipe", engine.index)
+
+    def _end_by_force(self) -> None:
+        """Kill engines that did not stop in time; what they hold is given back by `_abandoned`."""
+        self._deadline = None
+        for engine in self._engines:
+            pid = self._launcher.pid(engine.index)
+            if engine.is_done or pid is None:
+                continue
+            held = len(engine.holdings)
+            logger.warning("Engine %s still runs a task; it is ended and its %s tasks are given back", engine.index, held)
+            os.kill(pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+
+    def _abandoned(self, engine: _Engine) -> None:
+        """Give back what an engine held when it was ended."""
+        leases = engine.holdings.take_all()
+        if not leases:
+            return
+        try:
+            self._broker.requeue(leases)
+        except BrokerError as error:
+            logger.error("%s tasks run again only when their leases end: %s", len(leases), error)

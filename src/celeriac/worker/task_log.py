@@ -1,0 +1,78 @@
+"""The lines that a worker writes about tasks: Celery's, so that what reads logs goes on working."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from celeriac.app.context import Context
+from celeriac.app.task import Task
+from celeriac.exceptions import Reject, Retry
+from celeriac.worker.outcome import ErrorInfo
+
+logger = logging.getLogger("celeriac.task")
+
+
+class TaskLog:
+    """Writes a task's ends. Values are shown up to the task's ``resultrepr_maxsize`` characters. Thread-safe.
+
+    Every record has the fields task_id and task_name.
+    """
+
+    def received(self, context_name: str, task_id: str) -> None:
+        """Write that a task has come."""
+        logger.info("Task %s[%s] received", context_name, task_id, extra=_fields(context_name, task_id))
+
+    @property
+    def tells_received(self) -> bool:
+        """Tell whether `received` would write anything, so that a batch can be passed over."""
+        return logger.isEnabledFor(logging.INFO)
+
+    def succeeded(self, task: Task[..., Any], context: Context, value: Any, runtime: float) -> None:
+        if logger.isEnabledFor(logging.INFO):
+            shown = _shown(value, task.resultrepr_maxsize)
+            self._write(logging.INFO, "Task %s[%s] succeeded in %ss: %s", context, runtime, shown)
+
+    def failed(
+        self, task: Task[..., Any], context: Context, info: ErrorInfo, runtime: float, *, expected: bool
+    ) -> None:
+        error = _shown(info.exception, task.resultrepr_maxsize)
+        if expected:
+            self._write(logging.INFO, "Task %s[%s] raised expected: %s", context, error)
+        else:
+            text = "Task %s[%s] raised unexpected after %ss: %s\n%s"
+            self._write(logging.ERROR, text, context, runtime, error, info.traceback)
+
+    def retried(self, task: Task[..., Any], context: Context, retry: Retry) -> None:
+        self._write(logging.INFO, "Task %s[%s] retry: %s", context, _shown(retry, task.resultrepr_maxsize, plain=True))
+
+    def ignored(self, task: Task[..., Any], context: Context) -> None:
+        self._write(logging.INFO, "Task %s[%s] ignored", context)
+
+    def rejected(self, task: Task[..., Any], context: Context, reject: Reject) -> None:
+        reason = _shown(reject.reason, task.resultrepr_maxsize)
+        self._write(logging.WARNING, "Task %s[%s] rejected: %s", context, reason)
+
+    def cancelled(self, task: Task[..., Any], context: Context, runtime: float) -> None:
+        self._write(logging.WARNING, "Task %s[%s] given back after %ss: the worker stops", context, runtime)
+
+    def handler_failed(self, task: Task[..., Any], context: Context, handler: Any) -> None:
+        name = getattr(handler, "__name__", repr(handler))
+        logger.exception(
+            "Task %s[%s]: its handler %s failed", context.task, context.id, name, extra=_fields(context.task, context.id)
+        )
+
+    def _write(self, level: int, text: str, context: Context, *values: Any) -> None:
+        logger.log(level, text, context.task, context.id, *values, extra=_fields(context.task, context.id))
+
+
+def _fields(name: str | None, task_id: str | None) -> dict[str, Any]:
+    return {"task_name": name, "task_id": task_id}
+
+
+def _shown(value: Any, most: int, *, plain: bool = False) -> str:
+    try:
+        text = str(value) if plain else repr(value)
+    except Exception as error:  # noqa: BLE001  the user's __repr__
+        text = f"<{type(value).__name__} whose repr failed: {error!r}>"
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -1,0 +1,66 @@
+"""Letting due messages become ready, and taking back what dead holders left."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from celeriac.clock import Clock
+from celeriac.exceptions import OperationalError
+from celeriac.interfaces.broker import Broker
+from celeriac.interfaces.results import ResultBackend
+from celeriac.types import Seconds
+
+logger = logging.getLogger(__name__)
+
+_INTERVAL: Seconds = 0.5
+_SHORTEST: Seconds = 0.005
+_SWEEP: Seconds = 60.0
+_LIMIT = 1000
+
+
+class UpkeepLoop:
+    """A thread that does the store's upkeep each half second, and at the moment when the next thing is due."""
+
+    def __init__(self, broker: Broker, results: ResultBackend | None, *, clock: Clock) -> None:
+        self._broker = broker
+        self._results = results
+        self._clock = clock
+        self._stopped = threading.Event()
+        self._next_sweep = clock.monotonic() + _SWEEP
+        self._thread = threading.Thread(target=self._run, name="celeriac-upkeep", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5.0)
+
+    def round(self) -> Seconds:
+        """Do one round; return the seconds until the next. Raises `OperationalError` kin."""
+        done = self._broker.upkeep(limit=_LIMIT)
+        if done.reclaimed:
+            logger.warning("%s deliveries came back from holders whose lease ended", done.reclaimed)
+        if self._results is not None and self._clock.monotonic() >= self._next_sweep:
+            self._results.sweep(limit=_LIMIT)
+            self._next_sweep = self._clock.monotonic() + _SWEEP
+        if max(done.promoted, done.reclaimed) >= _LIMIT:
+            return _SHORTEST
+        if done.next_due is None:
+            return _INTERVAL
+        return min(_INTERVAL, max(_SHORTEST, done.next_due - self._clock.now()))
+
+    def _run(self) -> None:
+        pause = 0.0
+        failing = False
+        while not self._stopped.wait(pause):
+            try:
+                pause = self.round()
+                failing = False
+            except OperationalError as error:
+                pause = 1.0
+                if not failing:
+                    logger.warning("Upkeep failed; trying again each second: %s", error)
+                failing = True

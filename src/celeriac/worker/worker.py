@@ -1,0 +1,196 @@
+"""The node: composition root of ``celeriac worker``. Builds all parts in order and stops them in reverse."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from types import FrameType
+from typing import Final
+
+from celeriac import signals
+from celeriac.app.base import Celeriac
+from celeriac.exceptions import BrokerError
+from celeriac.interfaces.broker import Lease
+from celeriac.types import Seconds
+from celeriac.worker.banner import banner
+from celeriac.worker.engine import Engine
+from celeriac.worker.engine_process import serve
+from celeriac.worker.holdings import Holdings
+from celeriac.worker.launch import ForkLauncher, Launcher, SpawnLauncher
+from celeriac.worker.leases import LeaseKeeper
+from celeriac.worker.logs import LogSetup
+from celeriac.worker.options import NodePlan, WorkerOptions, plan
+from celeriac.worker.pidfile import pidfile
+from celeriac.worker.supervisor import Supervisor
+from celeriac.worker.upkeep import UpkeepLoop
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE: Final[Seconds] = 0.2
+_LONGEST_PAUSE: Final[Seconds] = 5.0
+
+
+class Worker:
+    """A node. `run` blocks until TERM or INT (warm: finish what runs), a second one or QUIT (give back what runs)."""
+
+    def __init__(self, app: Celeriac, options: WorkerOptions) -> None:
+        self._app = app
+        self._options = options
+        self._stop: Callable[..., None] | None = None
+        self._stops = 0
+        self._stopped = threading.Event()
+        self._wake_reader, self._wake_writer = os.pipe()
+
+    def run(self) -> int:
+        """Run the node; return its exit code. Raises `ImproperlyConfigured` for what cannot be started."""
+        app, options = self._app, self._options
+        for module in options.include:
+            import_module(module)
+        app.import_modules()
+        app.finalize()
+        specs = app.router.select(options.queues or None, options.exclude_queues)
+        node = plan(options, app.conf, queues=tuple(spec.name for spec in specs))
+        logs = LogSetup.of(app.conf, loglevel=options.loglevel, logfile=options.logfile, nodename=node.nodename)
+        with pidfile(options.pidfile):
+            # The zygote is forked while the process has one thread and no connection.
+            launcher = None if node.in_process else self._launcher(node, logs)
+            logs.install()
+            self._catch_signals()
+            signals.worker_init.send(sender=self)
+            try:
+                if not self._connect(lambda: app.broker.declare(specs)):
+                    return 0
+                self._say_hello(node)
+                if launcher is None:
+                    return self._run_in_process(node)
+                return self._run_engines(node, launcher)
+            finally:
+                signals.worker_shutdown.send(sender=self)
+                if launcher is not None:
+                    launcher.close()
+                app.close()
+
+    # -- parts ------------------------------------------------------------------------------------------------------
+
+    def _launcher(self, node: NodePlan, logs: LogSetup) -> Launcher:
+        if node.start_method == "spawn":
+            return SpawnLauncher(node)
+        if threading.active_count() > 1:
+            names = ", ".join(thread.name for thread in threading.enumerate())
+            print(
+                f"celeriac: importing the application has started threads ({names}); they do not exist in engines."
+                " Start them from the signal worker_process_init instead.",
+                file=sys.stderr,
+            )
+        return ForkLauncher(lambda index, pipe: serve(self._app, node, logs, index, pipe))
+
+    def _run_engines(self, node: NodePlan, launcher: Launcher) -> int:
+        app = self._app
+        supervisor = Supervisor(
+            launcher,
+            app.broker,
+            engines=node.engines,
+            grace=node.grace,
+            wake=self._wake_reader,
+            on_ready=lambda: self._ready(node),
+        )
+        self._stop_with(supervisor.stop)
+        leases = LeaseKeeper(app.broker, lease=node.lease, held=supervisor.held, lost=supervisor.lost)
+        upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock)
+        leases.start()
+        upkeep.start()
+        try:
+            return supervisor.run()
+        finally:
+            upkeep.stop()
+            leases.stop()
+
+    def _run_in_process(self, node: NodePlan) -> int:
+        app = self._app
+        holdings = Holdings()
+        engine = Engine(app, node, holdings, index=1)
+
+        def lost(leases: Sequence[Lease]) -> None:
+            tags = [lease.tag for lease in leases]
+            holdings.settled(tags)
+            engine.lost(tags)
+
+        self._stop_with(engine.stop)
+        leases = LeaseKeeper(app.broker, lease=node.lease, held=holdings.all, lost=lost)
+        upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock)
+        leases.start()
+        upkeep.start()
+        try:
+            self._ready(node)
+            engine.run()
+        finally:
+            upkeep.stop()
+            leases.stop()
+        return 0
+
+    # -- start and stop ---------------------------------------------------------------------------------------------
+
+    def _connect(self, declare: Callable[[], None]) -> bool:
+        """Reach the broker and declare the queues, however long it takes. False when told to stop meanwhile."""
+        retry = self._app.conf.broker_connection_retry_on_startup is not False
+        pause = _FIRST_PAUSE
+        while not self._stopped.is_set():
+            try:
+                self._app.broker.connect()
+                declare()
+                if self._options.purge:
+                    self._purge()
+            except BrokerError as error:
+                if not retry:
+                    raise
+                logger.error("Cannot reach %s; trying again in %.1f s: %s", self._app.broker.location, pause, error)
+                self._stopped.wait(pause)
+                pause = min(_LONGEST_PAUSE, pause * 2)
+            else:
+                return True
+        return False
+
+    def _purge(self) -> None:
+        for queue in self._app.queue_names():
+            logger.warning("Purged %s messages from queue %s", self._app.broker.purge(queue), queue)
+
+    def _say_hello(self, node: NodePlan) -> None:
+        app = self._app
+        print(banner(app, node), file=sys.__stdout__, flush=True)
+        for notice in app.conf.notices():
+            logger.warning(notice)
+        unused = app.stores.unused_options
+        if unused:
+            logger.warning("broker_transport_options without effect on this broker: %s", ", ".join(unused))
+
+    def _ready(self, node: NodePlan) -> None:
+        logger.info("%s ready.", node.nodename)
+        signals.worker_ready.send(sender=self)
+
+    def _catch_signals(self) -> None:
+        os.set_blocking(self._wake_writer, False)
+        os.set_blocking(self._wake_reader, False)
+        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        if hasattr(signal, "SIGQUIT"):
+            signal.signal(signal.SIGQUIT, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        """Stop warmly at the first TERM or INT, at once at the second, and at any QUIT."""
+        self._stops += 1
+        now = self._stops > 1 or signal.Signals(number).name == "SIGQUIT"
+        self._stopped.set()
+        if self._stop is not None:
+            self._stop(now=now)
+
+    def _stop_with(self, stop: Callable[..., None]) -> None:
+        """Hand signals to `stop`; also one that came before."""
+        self._stop = stop
+        if self._stops:
+            stop(now=self._stops > 1)
