@@ -1,0 +1,1 @@
+"""Redis and Valkey as a store: broker, pub/sub, coordinator and results, in Celery's key layout."""

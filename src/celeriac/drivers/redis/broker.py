@@ -1,0 +1,204 @@
+"""The broker: messages on Celery's lists, held in Celery's hash of unacknowledged messages under leases of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from celeriac.drivers.redis import bindings
+from celeriac.drivers.redis.client import Client, Command, call_script
+from celeriac.drivers.redis.connections import Reply
+from celeriac.drivers.redis.forks import after_fork_in_child
+from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.receiving import Receiver
+from celeriac.drivers.redis.scripts import ACK, ACK_AND_SEND, EXTEND, PROMOTE, PURGE, RECLAIM, REJECT, REQUEUE, STATS
+from celeriac.drivers.redis.sending import Sender
+from celeriac.interfaces.broker import (
+    BrokerCapabilities,
+    Delivery,
+    Lease,
+    Outgoing,
+    QueueSpec,
+    QueueStats,
+    Upkeep,
+)
+
+__all__ = ["RedisBroker"]
+
+_VISIBILITY_TIMEOUT: Final = 3600.0  # kombu's default, in seconds
+_ALIVE: Final = 60  # seconds that a node counts as alive after its last upkeep
+_PER_SCRIPT: Final = 1000  # tags; Lua unpacks some 8,000 values at most, and a script blocks the server
+_HELD_LOOKED_AT: Final = 20_000  # entries that `stats` reads through
+
+
+class RedisBroker:
+    """Celery's queues on Redis or Valkey, with leases, delays and dead letters. Implements `Broker`."""
+
+    def __init__(self, client: Client, options: Mapping[str, Any]) -> None:
+        self._client = client
+        self._keys = keys = Keys(options)
+        self._visibility_timeout = float(options.get("visibility_timeout") or _VISIBILITY_TIMEOUT)
+        self._sender = Sender(client, keys)
+        self._receiver = Receiver(client, keys, self._visibility_timeout)
+        self._capabilities = BrokerCapabilities(priorities=len(keys.steps), most_urgent="lowest")
+        after_fork_in_child(self)
+
+    @property
+    def capabilities(self) -> BrokerCapabilities:
+        return self._capabilities
+
+    @property
+    def location(self) -> str:
+        return self._client.location
+
+    def connect(self) -> None:
+        self._client.one(("PING",), doing="connecting")
+
+    def close(self) -> None:
+        self._receiver.close()
+        self._client.pool.close()
+
+    def declare(self, queues: Sequence[QueueSpec]) -> None:
+        """Write Celery's binding tables, by which stock clients and workers find the way to a queue."""
+        commands: list[Command] = []
+        for spec in queues:
+            exchange, member = bindings.table_entry(spec, self._keys.separator)
+            commands.append(("SADD", self._keys.binding + exchange, member))
+            commands.append(("SADD", self._keys.binding_permanent + exchange, member))
+        if commands:
+            self._client.all(commands, doing=f"declaring {', '.join(spec.name for spec in queues)}")
+
+    def send(self, outgoing: Sequence[Outgoing]) -> None:
+        self._sender.send(outgoing)
+
+    def receive(
+        self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str
+    ) -> Sequence[Delivery]:
+        return self._receiver.receive(queues, limit=limit, wait=wait, lease=lease, owner=owner)
+
+    def interrupt(self) -> None:
+        self._receiver.interrupt()
+
+    def extend(self, leases: Sequence[Lease], *, lease: float) -> Sequence[Lease]:
+        score = self._client.now() + lease - self._visibility_timeout
+        parts = [
+            (part, call_script(EXTEND, (self._keys.unacked_index,), (score, *_tags(part)))) for part in _parts(leases)
+        ]
+        return self._settle(parts, doing="renewing leases")
+
+    def ack(
+        self, leases: Sequence[Lease], *, follow_ups: Mapping[str, Sequence[Outgoing]] | None = None
+    ) -> Sequence[Lease]:
+        parts: list[tuple[Sequence[Lease], Command]] = []
+        for part in _parts(leases):
+            tags = _tags(part)
+            if follow_ups:
+                numbers = {tag: number for number, tag in enumerate(tags, start=1)}
+                keys, arguments = self._sender.follow_ups(numbers, follow_ups)
+                names = self._held(self._keys.delayed_names, self._keys.alive, *keys)
+                parts.append((part, call_script(ACK_AND_SEND, names, (len(tags), *tags, *arguments))))
+            else:
+                parts.append((part, call_script(ACK, self._held(), tags)))
+        return self._settle(parts, doing="acknowledging messages")
+
+    def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0) -> Sequence[Lease]:
+        due: str | float = self._client.now() + delay if delay > 0 else ""
+        groups: dict[tuple[str, int], list[Lease]] = {}
+        for lease in leases:
+            groups.setdefault((lease.queue, self._keys.step_of_tag(lease.tag)), []).append(lease)
+        parts: list[tuple[Sequence[Lease], Command]] = []
+        for (name, place), members in groups.items():
+            queue = self._keys.queue(name)
+            names = self._held(queue.lists[place], queue.bell, queue.delayed, self._keys.delayed_names)
+            # The last part is given back first, so that the first of all ends up first in line.
+            for part in reversed(list(_parts(members))):
+                arguments = (name, self._keys.steps[place], due, self._sender.nonce(), *_tags(part))
+                parts.append((part, call_script(REQUEUE, names, arguments)))
+        return self._settle(parts, doing="giving messages back")
+
+    def reject(self, leases: Sequence[Lease], *, reason: str) -> Sequence[Lease]:
+        head = msgspec.json.encode([self._client.now(), reason])
+        groups: dict[str, list[Lease]] = {}
+        for lease in leases:
+            groups.setdefault(lease.queue, []).append(lease)
+        parts = [
+            (part, call_script(REJECT, self._held(self._keys.queue(name).dead), (head, *_tags(part))))
+            for name, members in groups.items()
+            for part in _parts(members)
+        ]
+        return self._settle(parts, doing="moving messages to the dead letters")
+
+    def upkeep(self, *, limit: int) -> Upkeep:
+        """See `Broker.upkeep`. It also tells producers that a node of ours is alive, for the next minute."""
+        keys, now = self._keys, self._client.now()
+        promote = call_script(
+            PROMOTE, (keys.delayed_names, keys.alive), (now, limit, _ALIVE, keys.prefix, keys.separator)
+        )
+        reclaim = call_script(
+            RECLAIM,
+            self._held(),
+            (now - self._visibility_timeout, limit, keys.prefix, keys.separator, now, *keys.steps),
+        )
+        (promoted, due), (reclaimed, lowest) = self._client.all((promote, reclaim), doing="upkeep")
+        moments = [float(due)] if due else []
+        if lowest:
+            moments.append(float(lowest) + self._visibility_timeout)
+        next_due = self._client.local_time(min(moments)) if moments else None
+        return Upkeep(promoted=promoted, reclaimed=reclaimed, next_due=next_due)
+
+    def stats(self, queues: Sequence[str]) -> Mapping[str, QueueStats]:
+        commands = []
+        for name in queues:
+            queue = self._keys.queue(name)
+            names = (self._keys.unacked, queue.delayed, queue.dead, *queue.lists)
+            commands.append(call_script(STATS, names, (name, _HELD_LOOKED_AT)))
+        replies = self._client.all(commands, doing="counting messages") if commands else []
+        return {
+            name: QueueStats(ready=ready, delayed=delayed, leased=leased, dead=dead)
+            for name, (ready, delayed, leased, dead) in zip(queues, replies, strict=True)
+        }
+
+    def queues(self) -> Sequence[str]:
+        """Return the queues in the binding tables, and those with delayed messages. Walks all keys of the database."""
+        doing = "listing queues"
+        names = {name.decode() for name in self._client.one(("SMEMBERS", self._keys.delayed_names), doing=doing)}
+        cursor: Reply = 0
+        while True:
+            scan = ("SCAN", cursor, "MATCH", bindings.escaped(self._keys.binding) + "*", "COUNT", 5000)
+            cursor, tables = self._client.one(scan, doing=doing)
+            for members in self._client.all([("SMEMBERS", table) for table in tables], doing=doing) if tables else ():
+                names.update(member.decode().split(self._keys.separator)[-1] for member in members)
+            if int(cursor) == 0:
+                return sorted(names)
+
+    def purge(self, queue: str) -> int:
+        keys = self._keys.queue(queue)
+        names = (keys.delayed, self._keys.delayed_names, keys.bell, *keys.lists)
+        removed: int = self._client.one(call_script(PURGE, names, (queue,)), doing=f"purging {queue!r}")
+        return removed
+
+    def forget_parent(self) -> None:
+        """Begin anew after a fork."""
+        self._sender.forget_parent()
+        self._receiver.forget_parent()
+
+    def _held(self, *more: str) -> tuple[str, ...]:
+        return (self._keys.unacked, self._keys.unacked_index, *more)
+
+    def _settle(self, parts: Sequence[tuple[Sequence[Lease], Command]], *, doing: str) -> list[Lease]:
+        """Run the scripts, each for a part of the leases, and return those that they name as lost."""
+        if not parts:
+            return []
+        replies = self._client.all([command for _, command in parts], doing=doing)
+        return [part[place] for (part, _), lost in zip(parts, replies, strict=True) for place in lost]
+
+
+def _parts(leases: Sequence[Lease]) -> Iterator[Sequence[Lease]]:
+    for start in range(0, len(leases), _PER_SCRIPT):
+        yield leases[start : start + _PER_SCRIPT]
+
+
+def _tags(leases: Sequence[Lease]) -> list[str]:
+    return [lease.tag for lease in leases]

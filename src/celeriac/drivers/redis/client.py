@@ -1,0 +1,149 @@
+"""Calls to the server: batches of packed commands on a pooled connection, answers in order, errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
+
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as ClientTimeoutError
+
+from celeriac.clock import Clock
+from celeriac.drivers.redis.connections import LOST, Pool, Reply, Wire
+from celeriac.drivers.redis.errors import Kind, translate
+from celeriac.drivers.redis.scripts import Script, source_of
+
+__all__ = ["Client", "Command", "call_script", "run_on"]
+
+Command: TypeAlias = tuple[Any, ...]
+"""A command and its arguments: text, bytes and numbers."""
+
+_EVALSHA: Final = "EVALSHA"
+
+
+def call_script(script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | float]) -> Command:
+    """Return the command that runs a script."""
+    return (_EVALSHA, script.sha, len(keys), *keys, *arguments)
+
+
+class Client:
+    """The server as one of the contracts sees it: calls that raise that contract's errors. Thread-safe.
+
+    A call is made again, once, only when none of it can have been executed: the connection was found closed before
+    sending, or a single command could not be sent whole. Otherwise the error goes up, and the connection is dropped.
+    """
+
+    def __init__(self, pool: Pool, clock: Clock, kind: Kind) -> None:
+        self.pool = pool
+        self._clock = clock
+        self._kind = kind
+
+    @property
+    def location(self) -> str:
+        return self.pool.address.location
+
+    def now(self) -> float:
+        """Return the moment by the server's clock (UTC epoch seconds)."""
+        return self._clock.now() + self.pool.clock_offset
+
+    def server_time(self, moment: float) -> float:
+        """Return a moment of the local clock as the server's clock has it."""
+        return moment + self.pool.clock_offset
+
+    def local_time(self, moment: float) -> float:
+        """Return a moment of the server's clock as the local clock has it."""
+        return moment - self.pool.clock_offset
+
+    def one(self, command: Command, *, doing: str) -> Reply:
+        """Run one command and return its answer. `doing` completes "failed while ..." in an error."""
+        (reply,) = self.every((command,), doing=doing)
+        if isinstance(reply, Exception):
+            raise self.error(reply, doing=doing) from reply
+        return reply
+
+    def all(self, commands: Sequence[Command], *, doing: str) -> list[Reply]:
+        """Run the commands in one round trip; raise for the first that the server refused."""
+        replies = self.every(commands, doing=doing)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise self.error(reply, doing=doing) from reply
+        return replies
+
+    def every(self, commands: Sequence[Command], *, doing: str) -> list[Reply]:
+        """Run the commands in one round trip; a refusal stands in the place of its answer."""
+        try:
+            return self._run(commands)
+        except (RedisError, OSError) as error:
+            raise self.error(error, doing=doing) from error
+
+    def error(self, error: BaseException, *, doing: str) -> Exception:
+        """Return our error for one of the client library's."""
+        return translate(error, kind=self._kind, doing=doing, location=self.location)
+
+    def _run(self, commands: Sequence[Command]) -> list[Reply]:
+        wire = self.pool.take()
+        try:
+            wire = self._send(wire, commands)
+            replies = _answers(wire, commands)
+        except BaseException:
+            wire.disconnect()
+            raise
+        if any(isinstance(reply, ReadOnlyError) for reply in replies):
+            # The primary has become a replica: no connection of its past may be used again.
+            wire.disconnect()
+            self.pool.close()
+        else:
+            self.pool.give(wire)
+        return replies
+
+    def _send(self, wire: Wire, commands: Sequence[Command]) -> Wire:
+        packed = _pack(wire, commands)
+        try:
+            wire.send_packed_command(packed, check_health=False)
+        except ClientTimeoutError:
+            raise
+        except LOST:
+            if len(commands) > 1:
+                raise
+            wire = self.pool.open()
+            wire.send_packed_command(packed, check_health=False)
+        return wire
+
+
+def run_on(wire: Wire, command: Command) -> Reply:
+    """Run one command on a connection of one's own. Raises the client library's errors."""
+    wire.send_packed_command(_pack(wire, (command,)), check_health=False)
+    (reply,) = _answers(wire, (command,))
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
+
+
+def _answers(wire: Wire, commands: Sequence[Command]) -> list[Reply]:
+    """Read the answers to what was sent; scripts that the server does not know are sent again with their source."""
+    replies = [_read(wire) for _ in commands]
+    unknown = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if unknown:
+        again = [_with_source(commands[place]) for place in unknown]
+        wire.send_packed_command(_pack(wire, again), check_health=False)
+        for place in unknown:
+            replies[place] = _read(wire)
+    return replies
+
+
+def _pack(wire: Wire, commands: Sequence[Command]) -> list[bytes]:
+    if len(commands) == 1:
+        return wire.pack_command(*commands[0])
+    pack = wire.pack_command
+    return [b"".join([chunk for command in commands for chunk in pack(*command)])]
+
+
+def _read(wire: Wire) -> Reply:
+    try:
+        return wire.read_response()
+    except ResponseError as error:
+        return error
+
+
+def _with_source(command: Command) -> Command:
+    return ("EVAL", source_of(command[1]), *command[2:])

@@ -1,0 +1,252 @@
+"""Hearing of results: one connection that listens for all threads of a process that wait.
+
+Whoever waits first leads: it alone reads and writes the connection, for itself and for the others, who sleep. So one
+waiting thread is woken by the server's own message, with no other thread between, and a thousand need no more
+sockets. When the leader has what it wants, another who still waits takes the lead.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from redis.exceptions import ConnectionError as ClientConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as ClientTimeoutError
+
+from celeriac.drivers.redis.connections import LOST, Pool, Reply, Wire
+from celeriac.drivers.redis.waits import Wake, readable
+
+__all__ = ["Ear"]
+
+_SILENCE: Final = 10.0  # seconds without a word until the server is asked whether it is there
+_PATIENCE: Final = 5.0  # seconds for its answer
+_LINGER: Final = 1.0  # seconds that a channel stays subscribed after its last waiter: most come back for the rest
+
+
+class _Waiter:
+    """A thread that waits for some channels. Its fields, but for `event`, are guarded by the ear's lock."""
+
+    __slots__ = ("channels", "error", "event", "heard", "must_look", "unconfirmed")
+
+    def __init__(self, channels: Iterable[str]) -> None:
+        self.channels = frozenset(channels)
+        self.unconfirmed: set[str] = set()
+        self.must_look = False
+        """Every channel is confirmed, and what came before that moment was not heard."""
+        self.heard: dict[str, bytes] = {}
+        self.error: BaseException | None = None
+        self.event = threading.Event()
+
+
+class Ear:
+    """Waits for messages on channels. Thread-safe; raises the client library's errors."""
+
+    def __init__(self, pool: Pool, is_wanted: Callable[[bytes], bool]) -> None:
+        self._pool = pool
+        self._is_wanted = is_wanted
+        self._begin()
+
+    def _begin(self) -> None:
+        self._wake = Wake()
+        self._wire: Wire | None = None  # the leader's alone, as the next three
+        self._heard_at = 0.0
+        self._asked_at: float | None = None
+        self._asked_for: set[str] = set()
+        self._state_lock = threading.Lock()
+        self._leader: _Waiter | None = None
+        self._waiters: dict[str, set[_Waiter]] = {}
+        self._confirmed: set[str] = set()
+        self._idle_since: dict[str, float] = {}
+
+    def wait(self, channels: Iterable[str], *, until: float, look: Callable[[], dict[str, bytes]]) -> dict[str, bytes]:
+        """Return what was heard, or what `look` finds once all channels are subscribed; empty at `until`.
+
+        `until` is a moment of `time.monotonic`.
+        """
+        waiter = _Waiter(channels)
+        self._join(waiter)
+        try:
+            while True:
+                must_look, heard = self._news(waiter)
+                if must_look:
+                    heard = look()
+                if heard or time.monotonic() >= until:
+                    return heard
+                if self._take_lead(waiter):
+                    self._lead(waiter, until)
+                else:
+                    waiter.event.wait(max(0.0, until - time.monotonic()))
+        finally:
+            self._leave(waiter)
+
+    def close(self) -> None:
+        """Have all who wait raise, and close the connection."""
+        self._fail(ClientConnectionError("The connection was closed"))
+        with self._state_lock:
+            is_led = self._leader is not None
+        if is_led:
+            self._wake.call()  # the leader closes it, as it raises
+        else:
+            self._drop()
+
+    def forget_parent(self) -> None:
+        """Begin anew after a fork."""
+        if self._wire is not None:
+            self._wire.disconnect()
+        self._wake.close()
+        self._begin()
+
+    # What waiters do, under the lock
+
+    def _join(self, waiter: _Waiter) -> None:
+        with self._state_lock:
+            for channel in waiter.channels:
+                self._waiters.setdefault(channel, set()).add(waiter)
+                self._idle_since.pop(channel, None)
+            waiter.unconfirmed = set(waiter.channels - self._confirmed)
+            waiter.must_look = not waiter.unconfirmed
+            is_led = self._leader is not None
+        if is_led:
+            self._wake.call()
+
+    def _leave(self, waiter: _Waiter) -> None:
+        now = time.monotonic()
+        with self._state_lock:
+            for channel in waiter.channels:
+                others = self._waiters[channel]
+                others.discard(waiter)
+                if not others:
+                    del self._waiters[channel]
+                    self._idle_since[channel] = now
+            self._call_another()
+
+    def _news(self, waiter: _Waiter) -> tuple[bool, dict[str, bytes]]:
+        with self._state_lock:
+            waiter.event.clear()
+            if waiter.error is not None:
+                raise waiter.error
+            must_look, waiter.must_look = waiter.must_look, False
+            heard, waiter.heard = waiter.heard, {}
+            return must_look and not heard, heard
+
+    def _take_lead(self, waiter: _Waiter) -> bool:
+        with self._state_lock:
+            if self._leader is None:
+                self._leader = waiter
+            return self._leader is waiter
+
+    def _call_another(self) -> None:
+        """Wake someone who waits, so that he takes the lead when nobody has it. The lock is held."""
+        if self._leader is None and self._waiters:
+            next(iter(next(iter(self._waiters.values())))).event.set()
+
+    def _fail(self, error: BaseException) -> None:
+        with self._state_lock:
+            for waiters in self._waiters.values():
+                for waiter in waiters:
+                    waiter.error = error
+                    waiter.event.set()
+
+    # What the leader does
+
+    def _lead(self, waiter: _Waiter, until: float) -> None:
+        """Serve the connection until there is news for the leader itself, or `until`."""
+        try:
+            while not waiter.event.is_set() and time.monotonic() < until:
+                try:
+                    self._serve(until)
+                except LOST:
+                    self._drop()  # and connect again at once; what was published meanwhile is found by looking
+                    self._connect()
+        except (RedisError, OSError) as error:
+            self._drop()
+            self._fail(error)
+        except BaseException:
+            self._drop()
+            raise
+        finally:
+            with self._state_lock:
+                self._leader = None
+            if waiter.error is not None:
+                self._drop()
+
+    def _serve(self, until: float) -> None:
+        """Subscribe to what is wanted and pass on what arrives; return when something arrived or time is up."""
+        wire = self._wire or self._connect()
+        self._subscribe(wire)
+        if not wire.can_read(0):
+            now = time.monotonic()
+            moment = self._check_pulse(wire, now)
+            ready = readable([wire._sock, self._wake.receiver], min(until, moment) - now)  # noqa: SLF001
+            if self._wake.receiver in ready:
+                self._wake.hear()
+        while wire.can_read(0):
+            self._heard_at, self._asked_at = time.monotonic(), None
+            self._pass_on(wire.read_response())
+
+    def _connect(self) -> Wire:
+        wire = self._wire = self._pool.open()
+        self._heard_at, self._asked_at = time.monotonic(), None
+        return wire
+
+    def _drop(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.disconnect()
+        self._asked_for.clear()
+        with self._state_lock:
+            self._confirmed.clear()
+            self._idle_since.clear()
+            for channel, waiters in self._waiters.items():
+                for waiter in waiters:
+                    waiter.unconfirmed.add(channel)
+                    waiter.must_look = False
+
+    def _subscribe(self, wire: Wire) -> None:
+        late = time.monotonic() - _LINGER
+        with self._state_lock:
+            wanted = self._waiters.keys() - self._asked_for
+            idle = [channel for channel, since in self._idle_since.items() if since < late]
+            for channel in idle:
+                del self._idle_since[channel]
+                self._confirmed.discard(channel)
+        packed: list[bytes] = []
+        if idle:
+            packed += wire.pack_command("UNSUBSCRIBE", *idle)
+        if wanted:
+            packed += wire.pack_command("SUBSCRIBE", *wanted)
+        self._asked_for.difference_update(idle)
+        self._asked_for.update(wanted)
+        if packed:
+            wire.send_packed_command(packed, check_health=False)
+
+    def _check_pulse(self, wire: Wire, now: float) -> float:
+        """Ask a silent server for a word; return the moment of the next check. Raises when it does not answer."""
+        if self._asked_at is not None:
+            if now > self._asked_at + _PATIENCE:
+                raise ClientTimeoutError("The server did not answer a PING")
+            return self._asked_at + _PATIENCE
+        if now > self._heard_at + _SILENCE:
+            wire.send_packed_command(wire.pack_command("PING"), check_health=False)
+            self._asked_at = now
+            return now + _PATIENCE
+        return self._heard_at + _SILENCE
+
+    def _pass_on(self, push: Reply) -> None:
+        kind, channel = push[0], push[1].decode()
+        if kind == b"message" and self._is_wanted(push[2]):
+            with self._state_lock:
+                for waiter in self._waiters.get(channel, ()):
+                    waiter.heard[channel] = push[2]
+                    waiter.event.set()
+        elif kind == b"subscribe":
+            with self._state_lock:
+                self._confirmed.add(channel)
+                for waiter in self._waiters.get(channel, ()):
+                    waiter.unconfirmed.discard(channel)
+                    if not waiter.unconfirmed:
+                        waiter.must_look = True
+                        waiter.event.set()

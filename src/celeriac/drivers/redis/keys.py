@@ -1,0 +1,91 @@
+"""Names of keys: Celery's for what stock workers and clients read, ``celeriac:...`` for what is ours alone."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from celeriac.exceptions import ImproperlyConfigured
+
+__all__ = ["Keys", "QueueKeys"]
+
+_PRIORITY_STEPS: Final = (0, 3, 6, 9)
+_SEPARATOR: Final = "\x06\x16"
+_REMEMBERED: Final = 10_000  # queues; more are named again each time
+
+
+class QueueKeys(Struct, frozen=True):
+    """The keys of one queue. `tail` ends its entries in the hash of unacknowledged messages."""
+
+    lists: tuple[str, ...]
+    bell: str
+    mark: str
+    delayed: str
+    dead: str
+    tail: str
+
+
+class Keys:
+    """The names under one prefix, as the transport options have it. Read-only but for a cache; thread-safe."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.prefix: str = options.get("global_keyprefix") or ""
+        self.separator: str = options.get("sep") or _SEPARATOR
+        self.steps = _steps(options.get("priority_steps") or _PRIORITY_STEPS)
+        self.unacked = self.prefix + (options.get("unacked_key") or "unacked")
+        self.unacked_index = self.prefix + (options.get("unacked_index_key") or "unacked_index")
+        self.alive = f"{self.prefix}celeriac:alive"
+        self.delayed_names = f"{self.prefix}celeriac:delayed"
+        self.binding = f"{self.prefix}_kombu.binding."
+        self.binding_permanent = f"{self.prefix}_kombu.binding_permanent."
+        self._queues: dict[str, QueueKeys] = {}
+
+    def queue(self, name: str) -> QueueKeys:
+        """Return the keys of a queue."""
+        known = self._queues.get(name)
+        if known is None:
+            known = self._name(name)
+            if len(self._queues) < _REMEMBERED:
+                self._queues[name] = known
+        return known
+
+    def step(self, priority: int | None) -> int:
+        """Return the place of the list, among `QueueKeys.lists`, that a priority goes to: rounded down, 0 for none."""
+        if not priority:
+            return 0
+        return max(0, bisect_right(self.steps, priority) - 1)
+
+    def step_of_tag(self, tag: str) -> int:
+        """Return the place of the list that a message with this tag came from."""
+        step = tag.rpartition(":")[2]
+        return self.steps.index(int(step)) if step.isdigit() and int(step) in self.steps else 0
+
+    def own(self, kind: str, name: str) -> str:
+        """Return a key of our own, as in ``celeriac:lock:<name>``."""
+        return f"{self.prefix}celeriac:{kind}:{name}"
+
+    def _name(self, name: str) -> QueueKeys:
+        return QueueKeys(
+            lists=tuple(self.prefix + (f"{name}{self.separator}{step}" if step else name) for step in self.steps),
+            bell=self.own("bell", name),
+            mark=self.own("mark", name),
+            delayed=self.own("delayed", name),
+            dead=self.own("dead", name),
+            tail=f',"",{msgspec.json.encode(name).decode()}]',
+        )
+
+
+def _steps(given: Sequence[Any]) -> tuple[int, ...]:
+    try:
+        steps = tuple(sorted({int(step) for step in given}))
+    except (TypeError, ValueError) as error:
+        raise ImproperlyConfigured(
+            f"priority_steps is {given!r}; it must be a list of whole numbers such as [0, 3, 6, 9]."
+        ) from error
+    if any(step < 0 for step in steps):
+        raise ImproperlyConfigured(f"priority_steps is {given!r}; its numbers must not be negative.")
+    return steps

@@ -1,0 +1,134 @@
+"""How an engine gets messages: a claim by script, and a wait on bells while there are none."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from celeriac.drivers.redis.bell import Bell, Bells, Watched
+from celeriac.drivers.redis.client import Client, call_script
+from celeriac.drivers.redis.connections import Reply
+from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.scripts import CLAIM
+from celeriac.drivers.redis.waits import Wake
+from celeriac.exceptions import DecodeError
+from celeriac.interfaces.broker import Delivery, Lease
+from celeriac.wire import envelope
+from celeriac.wire.message import Unreadable
+
+__all__ = ["Receiver"]
+
+_PER_CLAIM: Final = 1000  # messages; the script blocks the server while it runs
+
+
+class Receiver:
+    """Claims messages and waits for them. Thread-safe."""
+
+    def __init__(self, client: Client, keys: Keys, visibility_timeout: float) -> None:
+        self._client = client
+        self._keys = keys
+        self._visibility_timeout = visibility_timeout
+        self._claims = itertools.count()
+        self._salt = secrets.token_hex(3)
+        self._watched: dict[tuple[str, ...], Watched] = {}
+        self._bells = Bells(client.pool)
+        self._wake = Wake()
+        self._closings = 0
+
+    def receive(self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str) -> list[Delivery]:
+        """See `Broker.receive`."""
+        watched = self._watch(tuple(queues))
+        if wait <= 0:
+            found = self._claim(watched, limit, lease, owner)
+            if found:
+                self._bells.silence()
+            return found
+        until = time.monotonic() + wait
+        closings, bell = self._closings, self._bells.take(watched)
+        try:
+            if not bell.is_asked:
+                found = self._claim(watched, limit, lease, owner)
+                if found:
+                    return found
+            while self._wait(bell, until):
+                found = self._claim(watched, limit, lease, owner)
+                if found:
+                    return found
+            return []
+        finally:
+            if self._closings == closings:
+                self._bells.give(bell)
+            else:
+                bell.silence()
+                bell.drop()
+
+    def interrupt(self) -> None:
+        """See `Broker.interrupt`."""
+        self._wake.call()
+
+    def close(self) -> None:
+        """Take back what waits and close the connections; a `receive` in another thread returns empty."""
+        self._closings += 1
+        self._wake.call()
+        self._bells.close()
+
+    def forget_parent(self) -> None:
+        """Begin anew after a fork; tags of two processes must differ, and so must their wake-ups."""
+        self._salt = secrets.token_hex(3)
+        self._bells.forget_parent()
+        self._wake.close()
+        self._wake = Wake()
+
+    def _watch(self, names: tuple[str, ...]) -> Watched:
+        known = self._watched.get(names)
+        if known is None:
+            known = Watched(names, tuple(self._keys.queue(name) for name in names))
+            self._watched = {names: known}  # an engine asks for one set of queues for most of its life
+        return known
+
+    def _wait(self, bell: Bell, until: float) -> bool:
+        try:
+            return bell.wait(self._wake, until)
+        except (RedisError, OSError) as error:
+            raise self._client.error(error, doing=_doing(bell.watched)) from error
+
+    def _claim(self, watched: Watched, limit: int, lease: float, owner: str) -> list[Delivery]:
+        if not watched.names:
+            return []
+        prefix = f"cel:{owner}:{self._salt}{next(self._claims):x}."
+        score = self._client.now() + lease - self._visibility_timeout
+        steps = self._keys.steps
+        command = call_script(
+            CLAIM,
+            (self._keys.unacked, self._keys.unacked_index, *watched.keys),
+            (min(limit, _PER_CLAIM), score, prefix, len(steps), *steps, *(queue.tail for queue in watched.queues)),
+        )
+        return _deliveries(self._client.one(command, doing=_doing(watched)), watched, prefix)
+
+
+def _deliveries(reply: Reply, watched: Watched, prefix: str) -> list[Delivery]:
+    found: list[Delivery] = []
+    number = 0
+    for place, step, *envelopes in reply:
+        queue, suffix = watched.names[place - 1], f":{step.decode()}"
+        for raw in envelopes:
+            number += 1
+            found.append(_delivery(Lease(queue, f"{prefix}{number}{suffix}"), raw))
+    return found
+
+
+def _delivery(lease: Lease, raw: bytes) -> Delivery:
+    try:
+        read = envelope.decode(raw)
+    except DecodeError as error:
+        return Delivery(lease, Unreadable(raw, str(error)))
+    return Delivery(lease, read.message, read.priority, read.redelivered)
+
+
+def _doing(watched: Watched) -> str:
+    return f"receiving from {', '.join(watched.names)}"

@@ -1,0 +1,61 @@
+"""The Lua scripts, each in its own file under `scripts/` with its keys, arguments, result and atomicity above it.
+
+A file whose name begins with an underscore holds functions that several scripts share; it is put before them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pkgutil
+from typing import Final
+
+__all__ = ["Script", "source_of"]
+
+_sources: dict[str, bytes] = {}
+
+
+class Script:
+    """A script as the server knows it: `sha` names it, `source` teaches it to a server that does not know it yet."""
+
+    __slots__ = ("name", "sha", "source")
+
+    def __init__(self, name: str, *shared: str) -> None:
+        self.name = name
+        self.source = b"".join(_read(part) for part in (*shared, name))
+        self.sha = hashlib.sha1(self.source, usedforsecurity=False).hexdigest()
+        _sources[self.sha] = self.source
+
+    def __repr__(self) -> str:
+        return f"<Script {self.name}>"
+
+
+def source_of(sha: str) -> bytes:
+    """Return the source of a script by its hash."""
+    return _sources[sha]
+
+
+def _read(name: str) -> bytes:
+    source = pkgutil.get_data(__package__ or "", f"scripts/{name}.lua")
+    if source is None:
+        raise FileNotFoundError(f"scripts/{name}.lua is missing from the installed package; install celeriac again.")
+    return source
+
+
+SEND: Final = Script("send", "_ring")
+SEND_LATER: Final = Script("send_later", "_ring", "_delay")
+CLAIM: Final = Script("claim", "_ring")
+EXTEND: Final = Script("extend")
+ACK: Final = Script("ack")
+ACK_AND_SEND: Final = Script("ack_and_send", "_ring", "_delay")
+REQUEUE: Final = Script("requeue", "_ring", "_delay", "_entry")
+REJECT: Final = Script("reject", "_entry")
+PROMOTE: Final = Script("promote", "_ring")
+RECLAIM: Final = Script("reclaim", "_ring", "_entry")
+RING: Final = Script("ring", "_ring")
+STATS: Final = Script("stats", "_entry")
+PURGE: Final = Script("purge")
+STORE_RESULT: Final = Script("store_result")
+ACQUIRE: Final = Script("acquire")
+RELEASE: Final = Script("release")
+TAKE: Final = Script("take")
+INCREMENT: Final = Script("increment")

@@ -1,0 +1,58 @@
+-- Take up to a number of messages and hold them.
+--
+-- KEYS  1 unacked   2 unacked_index   then for each queue: its lists, most urgent first; its bell; its mark
+-- ARGV  1 limit   2 score (lease end minus visibility timeout)   3 tag prefix
+--       4 number of lists per queue   then their steps   then for each queue the end of its entries: ,"","<queue>"]
+-- Result: for each list that gave something: queue number, step, envelopes in order. The tag of the n-th envelope of
+--       the whole result is <prefix><n>:<step>.
+-- Atomic. A message is noted as held before the next list is touched, and everything that could fail on a key of a
+-- wrong type is asked first, so that nothing is ever popped and not held. Popping comes before writing, because
+-- a server that is out of memory refuses a script's first write only if it needs memory: claims go on.
+-- Wakes: the bell of a queue found empty is cleared in this same step, so that a token laid later is news; a queue that
+-- keeps messages has its bell rung for the next engine. The mark (see ring.lua) is cleared with every take.
+local limit, score, prefix, lists = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
+local queues = #ARGV - 4 - lists
+redis.call('HLEN', KEYS[1])
+redis.call('ZCARD', KEYS[2])
+local result, taken = {}, 0
+for q = 1, queues do
+  local base = 2 + (q - 1) * (lists + 2)
+  local bell, mark, tail = KEYS[base + lists + 1], KEYS[base + lists + 2], ARGV[4 + lists + q]
+  local before, empty = taken, true
+  for l = 1, lists do
+    if taken < limit then
+      local got = redis.pcall('RPOP', KEYS[base + l], limit - taken)
+      if got and got.err then
+        if taken == 0 then
+          return redis.error_reply(got.err)
+        end
+        got = false
+      end
+      if got then
+        local entries, index, found = {}, {}, { q, ARGV[4 + l] }
+        for i, envelope in ipairs(got) do
+          local tag = prefix .. (taken + i) .. ':' .. ARGV[4 + l]
+          entries[2 * i - 1], entries[2 * i] = tag, '[' .. envelope .. tail
+          index[2 * i - 1], index[2 * i] = score, tag
+          found[i + 2] = envelope
+        end
+        redis.call('HSET', KEYS[1], unpack(entries))
+        redis.call('ZADD', KEYS[2], unpack(index))
+        taken = taken + #got
+        result[#result + 1] = found
+      end
+    end
+    if taken >= limit and empty then
+      empty = redis.call('EXISTS', KEYS[base + l]) == 0
+    end
+  end
+  if empty then
+    redis.call('DEL', bell, mark)
+  else
+    if taken > before then
+      redis.call('DEL', mark)
+    end
+    ring(bell)
+  end
+end
+return result

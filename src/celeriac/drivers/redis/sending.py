@@ -1,0 +1,124 @@
+"""How messages get onto Celery's lists: at once, later, or in place of one that was acknowledged."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from celeriac.drivers.redis.client import Client, Command, call_script
+from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.scripts import SEND, SEND_LATER
+from celeriac.exceptions import SendIncomplete
+from celeriac.interfaces.broker import Outgoing
+from celeriac.wire import envelope
+
+__all__ = ["Sender"]
+
+_PER_SCRIPT: Final = 500  # messages; later ones take three arguments each, and Lua unpacks some 8,000 values at most
+_PER_TRIP: Final = 5000  # messages; keeps the memory of a large batch, and the wait for one answer, bounded
+
+
+class Sender:
+    """Writes envelopes and sends them. Thread-safe."""
+
+    def __init__(self, client: Client, keys: Keys) -> None:
+        self._client = client
+        self._keys = keys
+        self._numbers = itertools.count()
+        self._salt = secrets.token_hex(6)
+
+    def send(self, outgoing: Sequence[Outgoing]) -> None:
+        """Return when the server has all of them, in order. See `Broker.send`."""
+        if len(outgoing) == 1 and outgoing[0].not_before is None:
+            item = outgoing[0]
+            keys = self._keys.queue(item.route.queue)
+            place = self._keys.step(item.priority)
+            command = ("EVALSHA", SEND.sha, 2, keys.lists[place], keys.bell, self.encode(item))
+            self._client.one(command, doing=f"sending to queue {item.route.queue!r}")
+            return
+        encoded = [self.encode(item) for item in outgoing]
+        unsent: list[int] = []
+        refusal: Exception | None = None
+        for start in range(0, len(outgoing), _PER_TRIP):
+            places = range(start, min(start + _PER_TRIP, len(outgoing)))
+            parts = list(self._commands(outgoing, encoded, places))
+            doing = f"sending {len(outgoing)} messages to {_names(outgoing)}"
+            replies = self._client.every([command for command, _ in parts], doing=doing)
+            for (_, part), reply in zip(parts, replies, strict=True):
+                if isinstance(reply, Exception):
+                    unsent.extend(part)
+                    refusal = refusal or self._client.error(reply, doing=doing)
+        if refusal is None:
+            return
+        if len(unsent) == len(outgoing):
+            raise refusal
+        raise SendIncomplete(
+            f"{len(unsent)} of {len(outgoing)} messages were not stored. {refusal}", unsent=sorted(unsent)
+        )
+
+    def encode(self, item: Outgoing) -> bytes:
+        """Write the envelope. It names its queue without an exchange, so that whoever restores it needs no binding."""
+        return envelope.encode(
+            item.message, exchange="", routing_key=item.route.queue, priority=item.priority, delivery_tag=self.nonce()
+        )
+
+    def nonce(self) -> str:
+        """Return text that nobody else returns; stock workers hold messages by it."""
+        return f"{self._salt}{next(self._numbers):x}"
+
+    def follow_ups(
+        self, numbers: Mapping[str, int], follow_ups: Mapping[str, Sequence[Outgoing]]
+    ) -> tuple[list[str], list[str | bytes | float]]:
+        """Return the keys and arguments that ack_and_send.lua wants; `numbers` are the places of the tags, from 1."""
+        keys: list[str] = []
+        arguments: list[str | bytes | float] = []
+        for tag, items in follow_ups.items():
+            if tag not in numbers:
+                continue
+            for item in items:
+                queue, place = self._keys.queue(item.route.queue), self._keys.step(item.priority)
+                keys += (queue.lists[place], queue.bell, queue.delayed)
+                due = "" if item.not_before is None else self._client.server_time(item.not_before)
+                step = self._keys.steps[place]
+                arguments += (numbers[tag], item.route.queue, step, due, self.nonce(), self.encode(item))
+        return keys, arguments
+
+    def forget_parent(self) -> None:
+        """Begin anew after a fork: two processes must not give the same text."""
+        self._salt = secrets.token_hex(6)
+
+    def _commands(
+        self, outgoing: Sequence[Outgoing], encoded: Sequence[bytes], places: Sequence[int]
+    ) -> Iterator[tuple[Command, Sequence[int]]]:
+        """Yield one command for each list and kind, with the positions of its messages; their order is kept."""
+        groups: dict[tuple[str, int, bool], list[int]] = {}
+        for place in places:
+            item = outgoing[place]
+            group = (item.route.queue, self._keys.step(item.priority), item.not_before is not None)
+            groups.setdefault(group, []).append(place)
+        for (queue, step, later), members in groups.items():
+            for start in range(0, len(members), _PER_SCRIPT):
+                part = members[start : start + _PER_SCRIPT]
+                if later:
+                    yield self._later(queue, step, outgoing, encoded, part), part
+                else:
+                    keys = self._keys.queue(queue)
+                    yield call_script(SEND, (keys.lists[step], keys.bell), [encoded[place] for place in part]), part
+
+    def _later(
+        self, queue: str, step: int, outgoing: Sequence[Outgoing], encoded: Sequence[bytes], part: Sequence[int]
+    ) -> Command:
+        keys = self._keys.queue(queue)
+        arguments: list[str | bytes | float] = [queue, self._keys.steps[step]]
+        for place in part:
+            due = self._client.server_time(outgoing[place].not_before or 0.0)
+            arguments += (due, self.nonce(), encoded[place])
+        names = (keys.lists[step], keys.bell, keys.delayed, self._keys.delayed_names, self._keys.alive)
+        return call_script(SEND_LATER, names, arguments)
+
+
+def _names(outgoing: Sequence[Outgoing]) -> str:
+    names = sorted({item.route.queue for item in outgoing})
+    return f"queue {names[0]!r}" if len(names) == 1 else f"{len(names)} queues"

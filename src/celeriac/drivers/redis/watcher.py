@@ -1,0 +1,109 @@
+"""Noticing messages that nobody rang for: those that stock producers push, who know no bells."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from redis.exceptions import RedisError, ResponseError
+
+from celeriac.drivers.redis.client import call_script, run_on
+from celeriac.drivers.redis.connections import LOST, Pool, Reply, Wire
+from celeriac.drivers.redis.scripts import RING
+
+__all__ = ["Watcher"]
+
+log = logging.getLogger(__name__)
+
+_LEAST_PAUSE: Final = 0.05  # seconds between two looks: a busy queue costs at most 20 looks a second
+_LOOK_AGAIN: Final = (
+    1.0  # seconds until the next look at messages that somebody rang for, and between looks without push
+)
+_REASSURE: Final = 30.0  # seconds until a silent connection is used again, which finds out whether it lives
+_MARK: Final = 1000  # milliseconds that a mark lasts (see ring.lua)
+
+
+class Watcher:
+    """Rings the bells of queues that got messages from producers who do not ring.
+
+    It asks the server to tell of the next change of the queues' lists (CLIENT TRACKING over RESP3) and looks when told;
+    where the server or a proxy refuses that, it looks once a second. Of many watchers, one rings for each push.
+    Used by one thread at a time: wait until `socket` is readable or `due` has come, then call `tend`.
+    """
+
+    def __init__(self, pool: Pool, keys: Sequence[str], lists: int) -> None:
+        self._pool = pool
+        self._look = call_script(RING, keys, (lists, _MARK))
+        self._wire: Wire | None = None
+        self._refused = False
+        self._changed = False
+        self._looked_at = 0.0
+        self.due = 0.0
+        """When `tend` wants to be called at the latest, by `time.monotonic`."""
+
+    @property
+    def socket(self) -> socket.socket | None:
+        """What becomes readable when something changed; None when nothing will."""
+        return self._wire._sock if self._wire is not None and not self._refused else None  # noqa: SLF001
+
+    def tend(self) -> None:
+        """Hear what the server told, and look at the queues when it is time. Never raises: a look may be missed."""
+        try:
+            self._hear()
+            if time.monotonic() >= self.due:
+                self._look_and_ring()
+        except (RedisError, OSError) as error:
+            log.debug("Watching the queues of Redis at %s failed: %s", self._pool.address.location, error)
+            self.close()
+            self.due = time.monotonic() + _LOOK_AGAIN
+
+    def close(self) -> None:
+        """Close the connection; the next `tend` opens another."""
+        if self._wire is not None:
+            self._wire.disconnect()
+            self._wire = None
+        self.due = 0.0
+
+    def _hear(self) -> None:
+        if self._wire is None or self._refused:
+            return
+        while self._wire.can_read(0):
+            self._wire.read_response(push_request=True)
+        if self._changed:
+            self._changed = False
+            self.due = min(self.due, self._looked_at + _LEAST_PAUSE)
+
+    def _look_and_ring(self) -> None:
+        wire = self._wire = self._wire or self._open()
+        self._looked_at = time.monotonic()
+        self._changed = False
+        waiting = run_on(wire, self._look)
+        if self._changed:
+            self.due = self._looked_at + _LEAST_PAUSE
+        elif waiting or self._refused:
+            self.due = self._looked_at + _LOOK_AGAIN
+        else:
+            self.due = self._looked_at + _REASSURE
+
+    def _open(self) -> Wire:
+        if not self._refused:
+            try:
+                wire = self._pool.open(protocol=3)
+                wire._parser.set_invalidation_push_handler(self._note_change)  # noqa: SLF001
+                run_on(wire, ("CLIENT", "TRACKING", "ON"))
+                return wire
+            except (ResponseError, AttributeError, *LOST) as error:
+                log.info(
+                    "Redis at %s does not tell of changes (%s): looking for stock producers' messages once a second.",
+                    self._pool.address.location,
+                    error,
+                )
+                self._refused = True
+        return self._pool.open()
+
+    def _note_change(self, push: Reply) -> Reply:
+        self._changed = True
+        return push
