@@ -15,7 +15,6 @@ from celeriac.wire.libraries import library
 
 _UNLIMITED = 2**62
 _GZIP_OR_ZLIB = 47  # zlib finds out by the header which of the two it is; kombu's "gzip" is zlib's own format
-_BROTLI_STEP = 256  # bytes fed at once: brotli has no bound on its output, so the bound is checked between steps
 
 
 class _Compressor(Struct, frozen=True):
@@ -72,14 +71,16 @@ def _unpack(stream: Any, body: bytes, size: int) -> tuple[bytes, bool]:
 
 def _unbrotli(body: bytes, size: int) -> tuple[bytes, bool]:
     stream = library("brotli").Decompressor()
-    parts, total = [], 0
-    for start in range(0, len(body), _BROTLI_STEP):
-        part = stream.process(body[start : start + _BROTLI_STEP])
+    parts: list[bytes] = []
+    left = size
+    while left > 0 and not stream.is_finished():
+        part = stream.process(body, output_buffer_limit=left)
+        if not part and stream.can_accept_more_data():
+            break  # all was fed, and it wants more
         parts.append(part)
-        total += len(part)
-        if total >= size:
-            break
-    return b"".join(parts), bool(stream.is_finished())
+        left -= len(part)
+        body = b""
+    return b"".join(parts)[:size], bool(stream.is_finished())
 
 
 def _find(name: str) -> _Compressor | None:

@@ -113,12 +113,6 @@ def register(
     _by_type[content_type] = entry
 
 
-def serializer_of(content_type: str) -> str | None:
-    """Return the name of the serializer that writes this content type, None when there is none."""
-    entry = _by_type.get(content_type)
-    return None if entry is None else entry.name
-
-
 def type_of(serializer: str) -> tuple[str, str]:
     """Return content type and content encoding of the named serializer. Raises ImproperlyConfigured."""
     entry = _serializer(serializer)

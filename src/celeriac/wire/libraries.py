@@ -11,7 +11,7 @@ from celeriac.exceptions import ImproperlyConfigured
 _MODULES = {
     "yaml": ("yaml", "celeriac[yaml]"),
     "msgpack": ("msgpack", "celeriac[msgpack]"),
-    "brotli": ("brotli", "brotli"),
+    "brotli": ("brotli", "'brotli>=1.2'"),  # the first that can bound what it unpacks
     "zstd": ("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd", "backports.zstd"),
 }
 

@@ -59,6 +59,17 @@ def test_an_unknown_method_is_a_mistake_of_the_settings_or_of_the_sender():
         compression.decompress(b"", "application/zip", limit=None)
 
 
+@pytest.mark.parametrize(("name", "module"), [("zstd", "backports.zstd"), ("brotli", "brotli")])
+def test_optional_methods_keep_to_the_limit_where_their_library_is_installed(name, module):
+    pytest.importorskip(module)
+    body, mime = compression.compress(b"words " * 1000, name)
+    for limit in (None, 6000):
+        assert compression.decompress(body, mime, limit=limit) == b"words " * 1000
+    for broken, limit in ((body, 5999), (body[:-3], None), (b"junk", None), (b"", None)):
+        with pytest.raises(DecodeError):
+            compression.decompress(broken, mime, limit=limit)
+
+
 @given(st.binary(), st.sampled_from(MIMES))
 def test_any_bytes_are_unpacked_or_are_a_decode_error(body, mime):
     try:
