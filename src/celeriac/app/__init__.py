@@ -1,4 +1,4 @@
-"""The application, its tasks, and sending. `base` puts the parts together; `task` and `dispatch` are a call's way out."""
+"""The application, its tasks, and sending. `base` puts the parts together."""
 
 from celeriac.app.base import Celeriac, Celery
 from celeriac.app.shared import shared_task

@@ -86,7 +86,11 @@ class Celeriac:
         return self._configuration.settings
 
     def config_from_object(
-        self, obj: Any, silent: bool = False, force: bool = False, namespace: str | None = None  # noqa: FBT001, FBT002
+        self,
+        obj: Any,
+        silent: bool = False,  # noqa: FBT001, FBT002  Celery's order
+        force: bool = False,  # noqa: FBT001, FBT002
+        namespace: str | None = None,
     ) -> None:
         """Read settings from an object, a mapping, or a module by name (``'proj.settings'``, ``'module:attr'``).
 
@@ -154,7 +158,7 @@ class Celeriac:
         self, name: str, args: Args | None = None, kwargs: Kwargs | None = None, **options: Unpack[SendOptions]
     ) -> AsyncResult[Any]:
         """Send a task by name; it need not be known here. See `Task.apply_async`."""
-        task = self.tasks[name] if name in self.tasks else None
+        task = self.tasks.get(name)
         return self.dispatcher.send(Call(name=name, args=args or (), kwargs=kwargs or {}, options=options, task=task))
 
     def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802  Celery's name
@@ -219,9 +223,7 @@ class Celeriac:
         """What reads results."""
         conf = self.conf
         accept = accepted(conf.accept_content if conf.result_accept_content is None else conf.result_accept_content)
-        return ResultReader(
-            lambda: self.results, serializer=conf.result_serializer, accept=accept, clock=self.clock
-        )
+        return ResultReader(lambda: self.results, serializer=conf.result_serializer, accept=accept, clock=self.clock)
 
     @cached_property
     def writer(self) -> ResultWriter:

@@ -25,7 +25,17 @@ class Context:
     run; it is not shared between threads.
     """
 
-    __slots__ = ("_call", "_delivery", "called_directly", "children", "follow_ups", "hostname", "is_eager", "loglevel", "logfile")
+    __slots__ = (
+        "_call",
+        "_delivery",
+        "called_directly",
+        "children",
+        "follow_ups",
+        "hostname",
+        "is_eager",
+        "logfile",
+        "loglevel",
+    )
 
     def __init__(
         self,

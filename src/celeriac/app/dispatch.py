@@ -34,6 +34,9 @@ _CHUNK: Final = 500
 """Messages that `send_many` encodes before it hands them to the broker: bounds memory, fills the pipeline."""
 
 
+_REPLACEABLE: Final = ("time_limit", "soft_time_limit", "ignore_result", "shadow")
+
+
 class SendDefaults(Protocol):
     """What a task says about its own sending; None leaves it to the settings."""
 
@@ -106,9 +109,9 @@ class Dispatcher:
 
     def prepare(self, call: Call) -> Outgoing:
         """Give the call an id, a route and its bytes."""
-        options, task = call.options, call.task
-        if options and not SEND_OPTIONS.issuperset(options):
-            _refuse_unknown(options)
+        task = call.task
+        if call.options and not SEND_OPTIONS.issuperset(call.options):
+            _refuse_unknown(call.options)
         route, options = self._route(call)
         request = running.get()
         wire_call = self._wire_call(call, options, request)
@@ -130,41 +133,46 @@ class Dispatcher:
             _tell(signals.before_task_publish, call, outgoing)
         return outgoing
 
-    def again(  # noqa: PLR0913  the arguments of Task.retry
+    def again(
         self,
         request: Context,
         task: SendDefaults,
         *,
         args: Args | None,
         kwargs: Kwargs | None,
-        eta: datetime | str | None,
-        countdown: Seconds | None,
         options: SendOptions,
     ) -> Outgoing:
-        """Return the message that replaces the running one: same id, one retry more, to the queue it came from."""
+        """Return the message that replaces the running one: same id, one retry more, to the queue it came from.
+
+        What `options` leave out stays as it was, serializer and compression included.
+        """
         delivery, old = request.delivery, request.call
-        came_from = None if delivery is None else Route(queue=delivery.lease.queue, routing_key=delivery.lease.queue)
-        given: SendOptions = {**options, "eta": eta, "countdown": countdown}
-        call = Call(name=old.name, args=args or old.args, kwargs=kwargs or old.kwargs, options=given, task=task)
-        routed = came_from is None or not options.keys().isdisjoint(("queue", "exchange", "routing_key"))
-        route = self._route(call)[0] if routed or came_from is None else came_from
+        args = old.args if args is None else args
+        kwargs = old.kwargs if kwargs is None else kwargs
         changed = msgspec.structs.replace(
             old,
-            args=call.args,
-            kwargs=call.kwargs,
+            args=args,
+            kwargs=kwargs,
             retries=old.retries + 1,
-            eta=self._moments.start(given),
+            eta=self._moments.start(options),
             parent_id=old.id,
             root_id=old.root_id or old.id,
+            **self._changes(options),
         )
         arrived = delivery.message if delivery is not None and isinstance(delivery.message, Message) else None
         message = wire.encode(
             changed,
-            serializer=given.get("serializer") or (arrived and serializer_of(arrived.content_type)) or "json",
-            compression=given.get("compression") or (arrived and arrived.headers.get("compression")),
+            serializer=options.get("serializer")
+            or (serializer_of(arrived.content_type) if arrived else None)
+            or "json",
+            compression=options.get("compression") or (arrived.headers.get("compression") if arrived else None),
             full=self._conf.task_message_full,
         )
-        priority = given.get("priority")
+        if delivery is None or not options.keys().isdisjoint(("queue", "exchange", "routing_key")):
+            route = self._route(Call(name=old.name, args=args, kwargs=kwargs, options=options, task=task))[0]
+        else:
+            route = Route(queue=delivery.lease.queue, routing_key=delivery.lease.queue)
+        priority = options.get("priority")
         if priority is None and delivery is not None:
             priority = delivery.priority
         not_before = None if changed.eta is None else changed.eta.timestamp()
@@ -213,6 +221,17 @@ class Dispatcher:
             reply_to=options.get("reply_to"),
             headers=dict(options.get("headers") or ()),
         )
+
+    def _changes(self, options: SendOptions) -> dict[str, Any]:
+        """Return the fields of the call that options of a retry replace."""
+        changes: dict[str, Any] = {name: options[name] for name in _REPLACEABLE if options.get(name) is not None}
+        expires = options.get("expires")
+        if expires is not None:
+            changes["expires"] = self._moments.end(expires)
+        headers = options.get("headers")
+        if headers is not None:
+            changes["headers"] = dict(headers)
+        return changes
 
     def _priority(self, options: Mapping[str, Any], task: SendDefaults | None, request: Context) -> int | None:
         priority = options.get("priority")

@@ -43,7 +43,9 @@ class Moments:
             try:
                 moment = datetime.fromisoformat(moment)
             except ValueError as error:
-                raise ValueError(f"{option}={moment!r} is no date and time in ISO 8601, such as 2026-01-31T12:00Z.") from error
+                raise ValueError(
+                    f"{option}={moment!r} is no date and time in ISO 8601, such as 2026-01-31T12:00Z."
+                ) from error
         if not isinstance(moment, datetime):
             raise TypeError(f"{option} must be a datetime or ISO 8601 text, not {type(moment).__name__}.")
         if moment.tzinfo is None:

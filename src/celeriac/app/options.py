@@ -46,25 +46,44 @@ class SendOptions(TypedDict, total=False):
     add_to_parent: bool
 
 
+class RetryOptions(TypedDict, total=False):
+    """What `Task.retry` takes beside its own arguments; what is left out stays as it was."""
+
+    queue: Any
+    exchange: Any
+    routing_key: str | None
+    priority: int | None
+    serializer: str | None
+    compression: str | None
+    expires: Seconds | datetime | timedelta | str | None
+    time_limit: Seconds | None
+    soft_time_limit: Seconds | None
+    ignore_result: bool | None
+    headers: Mapping[str, Any] | None
+    shadow: str | None
+
+
 SEND_OPTIONS: Final = frozenset(SendOptions.__annotations__)
 
-CELERY_ONLY: Final = frozenset({
-    "confirm_timeout",
-    "connection",
-    "declare",
-    "delivery_mode",
-    "event_dispatcher",
-    "exchange_type",
-    "expiration",
-    "immediate",
-    "mandatory",
-    "producer",
-    "publisher",
-    "result_cls",
-    "router",
-    "task_type",
-    "timeout",
-})
+CELERY_ONLY: Final = frozenset(
+    {
+        "confirm_timeout",
+        "connection",
+        "declare",
+        "delivery_mode",
+        "event_dispatcher",
+        "exchange_type",
+        "expiration",
+        "immediate",
+        "mandatory",
+        "producer",
+        "publisher",
+        "result_cls",
+        "router",
+        "task_type",
+        "timeout",
+    }
+)
 """Options of Celery's publisher that have no meaning for these stores: accepted, and without effect."""
 
 

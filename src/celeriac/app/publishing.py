@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from celeriac.clock import Clock
-from celeriac.exceptions import BrokerError, BrokerUnavailable, SendIncomplete
+from celeriac.exceptions import BrokerError, SendIncomplete
 from celeriac.interfaces.broker import Broker, Outgoing
 from celeriac.types import Seconds
 
@@ -58,6 +58,7 @@ class Publisher:
         left: Sequence[int] = range(len(outgoing))
         attempt = 0
         while True:
+            failure: BrokerError
             try:
                 self._broker().send([outgoing[position] for position in left] if attempt else outgoing)
             except SendIncomplete as error:

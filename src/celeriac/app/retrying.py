@@ -16,9 +16,9 @@ def backoff_delay(*, factor: Seconds, retries: int, maximum: Seconds, jitter: bo
     Jitter" of the AWS architecture blog, which Celery follows too). Never negative.
     """
     # 2**retries is cut at 2**62 before it is multiplied: beyond that only `maximum` matters.
-    delay = min(maximum, factor * 2 ** min(retries, 62))
+    delay = min(maximum, factor * float(2 ** min(retries, 62)))
     if jitter:
-        delay = random.uniform(0, delay)  # noqa: S311  spreads load, keeps no secret
+        delay = random.uniform(0, delay)
     return max(0.0, delay)
 
 
@@ -27,7 +27,7 @@ class AutoRetry:
 
     __slots__ = ("_backoff", "_backoff_max", "_catch", "_jitter", "_spare", "options")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the fields of a policy
         self,
         *,
         catch: Sequence[type[BaseException]],
@@ -52,6 +52,4 @@ class AutoRetry:
         """Return the seconds to wait before the next try; None leaves it to the task's own default."""
         if not self._backoff:
             return None
-        return backoff_delay(
-            factor=self._backoff, retries=retries, maximum=self._backoff_max, jitter=self._jitter
-        )
+        return backoff_delay(factor=self._backoff, retries=retries, maximum=self._backoff_max, jitter=self._jitter)

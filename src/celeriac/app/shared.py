@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from celeriac.app.ambient import current_host
 from celeriac.app.decorator import TaskDecorator
 from celeriac.app.naming import task_name
-from celeriac.app.ambient import current_host
 from celeriac.app.task import Task
 
 _shared: Final[dict[str, Task[..., Any]]] = {}

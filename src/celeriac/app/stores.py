@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from celeriac import drivers
 from celeriac.clock import Clock
@@ -22,6 +22,8 @@ from celeriac.settings.conf import Settings
 from celeriac.types import Seconds
 
 logger = logging.getLogger(__name__)
+
+_Tls: TypeAlias = bool | Mapping[str, Any] | None
 
 DEFAULT_FILE: Final = "celeriac.db"
 _NO_BACKEND: Final = frozenset({"disabled", "disabled://"})
@@ -139,7 +141,7 @@ class Stores:
             )
         return drivers.load(url, self._options(self._conf.broker_transport_options, self._conf.broker_use_ssl))
 
-    def _options(self, transport: Mapping[str, Any], tls: bool | Mapping[str, Any] | None) -> StoreOptions:
+    def _options(self, transport: Mapping[str, Any], tls: _Tls) -> StoreOptions:
         return StoreOptions(
             transport_options=dict(transport),
             tls=tls or False,

@@ -11,7 +11,7 @@ from celeriac.app.arguments import ArgumentCheck
 from celeriac.app.context import Context, running
 from celeriac.app.dispatch import Call
 from celeriac.app.host import Host
-from celeriac.app.options import SendOptions
+from celeriac.app.options import RetryOptions, SendOptions
 from celeriac.app.retrying import AutoRetry
 from celeriac.exceptions import ImproperlyConfigured, MaxRetriesExceededError, Retry
 from celeriac.result.handle import AsyncResult
@@ -202,7 +202,7 @@ class Task(Generic[P, R]):
         eta: datetime | str | None = None,
         countdown: Seconds | None = None,
         max_retries: int | None = _KEEP,
-        **options: Unpack[SendOptions],
+        **options: Unpack[RetryOptions],
     ) -> Retry:
         """Try the running task again later: ``raise self.retry(exc=error)``.
 
@@ -220,9 +220,8 @@ class Task(Generic[P, R]):
             raise exc or self._exhausted(request)
         if countdown is None and eta is None:
             countdown = self.default_retry_delay
-        again = self.app.dispatcher.again(
-            request, self, args=args, kwargs=kwargs, eta=eta, countdown=countdown, options=options
-        )
+        given = cast("SendOptions", {**options, "eta": eta, "countdown": countdown})
+        again = self.app.dispatcher.again(request, self, args=args, kwargs=kwargs, options=given)
         retry = Retry(exc=exc, when=countdown if eta is None else eta)
         retry.outgoing = again
         if throw:

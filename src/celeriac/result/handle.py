@@ -191,9 +191,7 @@ class AsyncResult(Generic[R_co]):
             self._end = now
         return now
 
-    def _value(
-        self, end: TaskResult, *, propagate: bool, callback: Callable[[str, Any], Any] | None
-    ) -> R_co:
+    def _value(self, end: TaskResult, *, propagate: bool, callback: Callable[[str, Any], Any] | None) -> R_co:
         if propagate and end.state in states.PROPAGATE_STATES:
             raise _to_raise(end)
         if callback is not None:
@@ -203,9 +201,9 @@ class AsyncResult(Generic[R_co]):
 
 def _to_raise(end: TaskResult) -> BaseException:
     """Return the task's exception with the worker's traceback as a note, once."""
-    error = end.result
-    if not isinstance(error, BaseException):
-        error = RemoteError(f"Task {end.task_id} ended as {end.state} without an exception: {error!r}")
+    error: BaseException = end.result
+    if not isinstance(end.result, BaseException):
+        error = RemoteError(f"Task {end.task_id} ended as {end.state} without an exception: {end.result!r}")
     note = f"\nTraceback of the worker:\n{end.traceback}" if end.traceback else None
     if note and note not in getattr(error, "__notes__", ()):
         error.add_note(note)

@@ -22,11 +22,16 @@ _WAIT_SLICE: Final = 5.0
 class ResultReader:
     """Reads and writes the results of one application. Thread-safe.
 
-    A `backend` that gives None stands for an application whose broker cannot keep results and that names no result backend.
+    A `backend` that gives None stands for a broker that cannot keep results, with no result backend configured.
     """
 
     def __init__(
-        self, backend: Callable[[], ResultBackend | None], *, serializer: str, accept: frozenset[str], clock: Clock = SYSTEM_CLOCK
+        self,
+        backend: Callable[[], ResultBackend | None],
+        *,
+        serializer: str,
+        accept: frozenset[str],
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._backend = backend
         self._serializer = serializer

@@ -98,7 +98,9 @@ class Admission:
             if later is not None:
                 return later
         if call.chain or call.callbacks or call.errbacks or call.chord:
-            return self._refuse(delivery, f"{call.name}[{call.id}] is part of a workflow, which this version cannot run")
+            return self._refuse(
+                delivery, f"{call.name}[{call.id}] is part of a workflow, which this version cannot run"
+            )
         return Job(runner, call, delivery)
 
     def _by_time(self, delivery: Delivery, call: TaskCall) -> Admitted | None:

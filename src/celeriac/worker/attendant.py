@@ -21,7 +21,9 @@ class Attendant:
     It sleeps until there is something to watch.
     """
 
-    def __init__(self, completer: Completer, *, give_back: Callable[[], bool], name: str = "celeriac-attendant") -> None:
+    def __init__(
+        self, completer: Completer, *, give_back: Callable[[], bool], name: str = "celeriac-attendant"
+    ) -> None:
         self._completer = completer
         self._give_back = give_back
         self._wanted = threading.Event()

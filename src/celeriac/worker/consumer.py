@@ -64,5 +64,5 @@ class Consumer:
         if not self._pause:
             logger.error("Cannot receive from %s; trying again until it is back: %s", self._broker.location, error)
         self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
-        self._woken.wait(self._pause * random.uniform(0.5, 1.0))  # noqa: S311  spreads load, keeps no secret
+        self._woken.wait(self._pause * random.uniform(0.5, 1.0))
         self._woken.clear()

@@ -52,9 +52,7 @@ class Engine:
         owner = f"{plan.nodename}/{index}"
         self._consumer = Consumer(self._broker, ledger, queues=plan.queues, lease=plan.lease, owner=owner)
         runners = {
-            name: TaskRunner(
-                task, app.conf, writer=app.writer, log=self._log, hostname=plan.nodename, clock=app.clock
-            )
+            name: TaskRunner(task, app.conf, writer=app.writer, log=self._log, hostname=plan.nodename, clock=app.clock)
             for name, task in app.tasks.items()
         }
         self._admission = Admission(runners, app.conf, clock=app.clock)
@@ -64,9 +62,7 @@ class Engine:
             if plan.inline
             else ThreadExecutor(self._run_job, slots=plan.slots, freed=self._slot_freed)
         )
-        self._coroutines = CoroutineExecutor[Job](
-            self._run_coroutine, slots=plan.async_slots, freed=self._slot_freed
-        )
+        self._coroutines = CoroutineExecutor[Job](self._run_coroutine, slots=plan.async_slots, freed=self._slot_freed)
         self._attendant = Attendant(self._completer, give_back=self._give_back_stuck)
         self._backlog: deque[Job] = deque()
         self._async_backlog: deque[Job] = deque()
@@ -146,9 +142,7 @@ class Engine:
                 self._completer.flush()
             self._start(job, self._sync)
 
-    def _start(
-        self, job: Job, executor: InlineExecutor[Job] | ThreadExecutor[Job] | CoroutineExecutor[Job]
-    ) -> None:
+    def _start(self, job: Job, executor: InlineExecutor[Job] | ThreadExecutor[Job] | CoroutineExecutor[Job]) -> None:
         if not job.runner.acks_late and not self._acked_early(job):
             return
         record = job.runner.started_record(job.call)

@@ -78,7 +78,9 @@ class SpawnLauncher:
 
     def __init__(self, plan: NodePlan) -> None:
         if plan.app_spec is None:
-            raise ImproperlyConfigured("Engines that are spawned need the application's name: celeriac -A module worker.")
+            raise ImproperlyConfigured(
+                "Engines that are spawned need the application's name: celeriac -A module worker."
+            )
         self._plan = plan
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._key = os.urandom(16)
@@ -87,7 +89,7 @@ class SpawnLauncher:
     def launch(self, index: int) -> Connection:
         command = [sys.executable, "-m", "celeriac.worker.spawned", str(self._listener.address), str(index)]
         environment = {**os.environ, "CELERIAC_ENGINE_KEY": self._key.hex()}
-        self._children[index] = subprocess.Popen(command, env=environment)  # noqa: S603  our own interpreter
+        self._children[index] = subprocess.Popen(command, env=environment)
         pipe = self._listener.accept()
         pipe.send(self._plan)
         return pipe

@@ -26,7 +26,7 @@ def level_of(name: str | int) -> int:
     """Return the level of that name (in any case) or number. Raises `ImproperlyConfigured`."""
     if isinstance(name, int) or name.isdigit():
         return int(name)
-    level = _LEVELS.get(name.upper())
+    level: int | None = _LEVELS.get(name.upper())
     if level is None:
         raise ImproperlyConfigured(f"There is no log level {name!r}; known: {', '.join(_LEVELS)}.")
     return level
@@ -97,7 +97,7 @@ class LogSetup(Struct, frozen=True):
         colour = self.colour
         if colour is None:
             stream = getattr(handler, "stream", None)
-            colour = not self.logfile and "NO_COLOR" not in os.environ and bool(stream) and stream.isatty()
+            colour = not self.logfile and "NO_COLOR" not in os.environ and stream is not None and stream.isatty()
         return TaskFormatter(text, self.datefmt, colour=colour)
 
     def _redirect(self) -> None:

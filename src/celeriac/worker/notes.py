@@ -96,9 +96,11 @@ def encode(note: SupervisorNote) -> bytes:
 
 def read_engine_note(frame: bytes) -> EngineNote:
     """Read what an engine sent."""
-    return _engine_notes.decode(frame)
+    note: EngineNote = _engine_notes.decode(frame)
+    return note
 
 
 def read_supervisor_note(frame: bytes) -> SupervisorNote:
     """Read what the supervisor sent."""
-    return _supervisor_notes.decode(frame)
+    note: SupervisorNote = _supervisor_notes.decode(frame)
+    return note

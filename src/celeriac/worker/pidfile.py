@@ -22,7 +22,9 @@ def pidfile(name: str | None) -> Iterator[None]:
     path = Path(name)
     owner = _owner(path)
     if owner is not None and owner != os.getpid():
-        raise ImproperlyConfigured(f"{path} says that process {owner} runs already: stop it, or choose another --pidfile.")
+        raise ImproperlyConfigured(
+            f"{path} says that process {owner} runs already: stop it, or choose another --pidfile."
+        )
     try:
         path.write_text(f"{os.getpid()}\n", encoding="ascii")
     except OSError as error:

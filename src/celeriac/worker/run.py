@@ -58,8 +58,8 @@ class TaskRunner:
         self.acks_late = conf.task_acks_late if task.acks_late is None else task.acks_late
         self._acks_failures = _acks_failures(task, conf)
         self._ignore_result = conf.task_ignore_result if task.ignore_result is None else task.ignore_result
-        self._stores_errors = _first(task.store_errors_even_if_ignored, conf.task_store_errors_even_if_ignored)
-        self._track_started = _first(task.track_started, conf.task_track_started)
+        self._stores_errors = _given_or(task.store_errors_even_if_ignored, conf.task_store_errors_even_if_ignored)
+        self._track_started = _given_or(task.track_started, conf.task_track_started)
         self._auto_retry = task.auto_retry()
         self._before = task.before_start if kind.before_start is not Task.before_start else None
         self._on_success = task.on_success if kind.on_success is not Task.on_success else None
@@ -143,7 +143,7 @@ class TaskRunner:
         if isinstance(error, Retry):
             return self._retried(context, error, runtime)
         if isinstance(error, Ignore):
-            self._log.ignored(self.task, context)
+            self._log.ignored(context)
             self._return(context, states.IGNORED, None, None)
             return self._completion(context)
         if isinstance(error, Reject):
@@ -206,7 +206,7 @@ class TaskRunner:
 
     def _cancelled(self, context: Context, error: BaseException, runtime: float) -> Completion:
         """Give back a coroutine that the engine cancelled to stop; it will run again elsewhere."""
-        self._log.cancelled(self.task, context, runtime)
+        self._log.cancelled(context, runtime)
         self._return(context, states.RETRY, error, None)
         return self._completion(context, settle=Settle.REQUEUE)
 
@@ -272,17 +272,17 @@ class TaskRunner:
         """Call a handler of the user's. The task has ended: an error in the handler is logged and changes nothing."""
         try:
             handler(*args)
-        except Exception:  # noqa: BLE001  the user's code
-            self._log.handler_failed(self.task, context, handler)
+        except Exception as error:  # noqa: BLE001  the user's code
+            self._log.handler_failed(context, handler, error)
 
 
 def _acks_failures(task: Task[..., Any], conf: Settings) -> bool:
     if task.acks_on_failure_or_timeout is not None:
         return task.acks_on_failure_or_timeout
-    return _first(conf.task_acks_on_failure, conf.task_acks_on_failure_or_timeout)
+    return _given_or(conf.task_acks_on_failure, conf.task_acks_on_failure_or_timeout)
 
 
-def _first(value: bool | None, default: bool) -> bool:
+def _given_or(value: bool | None, default: bool) -> bool:  # noqa: FBT001  two plain values
     return default if value is None else value
 
 

@@ -48,7 +48,7 @@ class Supervisor:
     `wake` is a pipe's reading end that becomes readable when a signal came.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the composition root hands in every part
         self,
         launcher: Launcher,
         broker: Broker,
@@ -232,7 +232,9 @@ class Supervisor:
             if engine.is_done or pid is None:
                 continue
             held = len(engine.holdings)
-            logger.warning("Engine %s still runs a task; it is ended and its %s tasks are given back", engine.index, held)
+            logger.warning(
+                "Engine %s still runs a task; it is ended and its %s tasks are given back", engine.index, held
+            )
             os.kill(pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
 
     def _abandoned(self, engine: _Engine) -> None:

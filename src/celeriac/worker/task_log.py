@@ -46,21 +46,21 @@ class TaskLog:
     def retried(self, task: Task[..., Any], context: Context, retry: Retry) -> None:
         self._write(logging.INFO, "Task %s[%s] retry: %s", context, _shown(retry, task.resultrepr_maxsize, plain=True))
 
-    def ignored(self, task: Task[..., Any], context: Context) -> None:
+    def ignored(self, context: Context) -> None:
         self._write(logging.INFO, "Task %s[%s] ignored", context)
 
     def rejected(self, task: Task[..., Any], context: Context, reject: Reject) -> None:
         reason = _shown(reject.reason, task.resultrepr_maxsize)
         self._write(logging.WARNING, "Task %s[%s] rejected: %s", context, reason)
 
-    def cancelled(self, task: Task[..., Any], context: Context, runtime: float) -> None:
+    def cancelled(self, context: Context, runtime: float) -> None:
         self._write(logging.WARNING, "Task %s[%s] given back after %ss: the worker stops", context, runtime)
 
-    def handler_failed(self, task: Task[..., Any], context: Context, handler: Any) -> None:
+    def handler_failed(self, context: Context, handler: Any, error: BaseException) -> None:
         name = getattr(handler, "__name__", repr(handler))
-        logger.exception(
-            "Task %s[%s]: its handler %s failed", context.task, context.id, name, extra=_fields(context.task, context.id)
-        )
+        fields = _fields(context.task, context.id)
+        text = "Task %s[%s]: its handler %s failed"
+        logger.error(text, context.task, context.id, name, exc_info=error, extra=fields)
 
     def _write(self, level: int, text: str, context: Context, *values: Any) -> None:
         logger.log(level, text, context.task, context.id, *values, extra=_fields(context.task, context.id))

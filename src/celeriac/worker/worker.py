@@ -7,10 +7,13 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import FrameType
 from typing import Final
+
+import click
 
 from celeriac import signals
 from celeriac.app.base import Celeriac
@@ -82,10 +85,11 @@ class Worker:
             return SpawnLauncher(node)
         if threading.active_count() > 1:
             names = ", ".join(thread.name for thread in threading.enumerate())
-            print(
-                f"celeriac: importing the application has started threads ({names}); they do not exist in engines."
-                " Start them from the signal worker_process_init instead.",
-                file=sys.stderr,
+            warnings.warn(
+                f"Importing the application has started threads ({names}); they do not exist in engines. Start them"
+                " from the signal worker_process_init instead.",
+                RuntimeWarning,
+                stacklevel=2,
             )
         return ForkLauncher(lambda index, pipe: serve(self._app, node, logs, index, pipe))
 
@@ -161,7 +165,7 @@ class Worker:
 
     def _say_hello(self, node: NodePlan) -> None:
         app = self._app
-        print(banner(app, node), file=sys.__stdout__, flush=True)
+        click.echo(banner(app, node), file=sys.__stdout__)
         for notice in app.conf.notices():
             logger.warning(notice)
         unused = app.stores.unused_options

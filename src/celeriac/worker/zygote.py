@@ -128,13 +128,13 @@ def _serve(channel: socket.socket, engine_main: EngineMain) -> int:
     signal.signal(signal.SIGCHLD, _nothing)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     while True:
-        readable, _, _ = select.select([channel, woken], [], [])
+        readable, _, _ = select.select([channel.fileno(), woken], [], [])
         if woken in readable:
             with contextlib.suppress(BlockingIOError):
                 while os.read(woken, _FRAME):
                     pass
             _report_exits(channel)
-        if channel in readable and not _spawn_requested(channel, engine_main, (woken, wake)):
+        if channel.fileno() in readable and not _spawn_requested(channel, engine_main, (woken, wake)):
             return 0
 
 

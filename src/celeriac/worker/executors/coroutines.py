@@ -18,7 +18,7 @@ _CANCEL_WAIT: Seconds = 5.0
 
 
 class CoroutineExecutor(Generic[J]):
-    """Slots for coroutines. The loop starts with the first job, so that engines without ``async def`` tasks pay nothing.
+    """Slots for coroutines. The loop starts with the first job: engines without ``async def`` tasks pay nothing.
 
     `run` must not raise; `freed` is called, from the loop's thread, after each job.
     """
