@@ -107,7 +107,7 @@ def test_a_wrong_setting_is_an_error_that_names_it(project: Project) -> None:
     assert "task_acks_late" in result.output
 
 
-@pytest.mark.parametrize(("wrong", "meant"), [("wroker", "worker"), ("queue", "queues"), ("purg", "purge")])
+@pytest.mark.parametrize(("wrong", "meant"), [("workr", "worker"), ("queue", "queues"), ("purg", "purge")])
 def test_a_mistyped_command_is_answered_with_the_one_meant(project: Project, wrong: str, meant: str) -> None:
     result = project.run(wrong)
     assert result.exit_code == 2

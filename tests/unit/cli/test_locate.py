@@ -56,8 +56,8 @@ def test_a_missing_module_is_named_with_where_it_was_looked_for(project: Project
 
 def test_a_missing_attribute_is_named(project: Project) -> None:
     project.write("tasks.py", APP.format(name="app"))
-    with pytest.raises(ImproperlyConfigured, match="tasks has no attribute applicaton"):
-        locate("tasks:applicaton")
+    with pytest.raises(ImproperlyConfigured, match="tasks has no attribute no_such"):
+        locate("tasks:no_such")
 
 
 def test_what_is_no_application_is_told_by_its_type(project: Project) -> None:
