@@ -10,6 +10,8 @@ from uuid import UUID
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from celeriac import exceptions
 from celeriac.wire import envelope, json, results, tasks
@@ -148,3 +150,27 @@ def test_a_stock_client_reads_our_result(stock, value):
 def test_kombu_reads_the_value_that_we_wrote(stock, value):
     assert stock("value", json.dumps(value)) == repr(value)
     assert stock("value", json.dumps([value])) == repr([value])
+
+
+rich = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=()))
+    | st.datetimes().map(lambda value: value.replace(fold=0))  # ISO text, kombu's form, has no place for it
+    | st.datetimes(timezones=st.just(UTC)).map(lambda value: value.replace(fold=0))
+    | st.dates()
+    | st.times().map(lambda value: value.replace(fold=0))
+    | st.uuids()
+    | st.binary()
+    | st.decimals(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(value=rich)
+def test_kombu_reads_any_value_that_we_wrote(stock, value):
+    assert stock("value", json.dumps(value)) == repr(value)
