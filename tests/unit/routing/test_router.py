@@ -51,7 +51,6 @@ def test_a_task_without_a_route_goes_to_the_default_queue():
         [lambda *_, **__: None, lambda *_, **__: "q"],
         SimpleNamespace(route_for_task=lambda name, args=None, kwargs=None: {"queue": "q"}),
     ],
-    ids=repr,
 )
 def test_a_route_may_be_written_in_many_ways(routes):
     assert router(task_routes=routes).route("a.b").route == direct("q")
