@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,19 @@ LARGEST_WAL_KEPT: Final = 64 * 2**20
 """Bytes to which the write-ahead log is cut back when it was larger."""
 
 
+class FileConnection(sqlite3.Connection):
+    """A connection that knows which file it has open, so that it is not used when another took its place."""
+
+    file: tuple[int, int] = (0, 0)
+
+    def is_of(self, path: Path) -> bool:
+        """Tell whether `path` still names the file that was opened; removed or replaced files keep being written to."""
+        try:
+            return self.file == _identity(path)
+        except FileNotFoundError:
+            return False
+
+
 class Database:
     """A file with the tables of `schema.sql`. Thread-safe, and safe to fork: connections are closed before a fork and
     opened anew by whoever needs one, because SQLite's locks do not survive in a child.
@@ -36,9 +50,9 @@ class Database:
         self._synchronous = synchronous
         self._busy_timeout = busy_timeout
         self._writing = threading.RLock()
-        self._writer: sqlite3.Connection | None = None
+        self._writer: FileConnection | None = None
         self._reading = threading.RLock()
-        self._reader: sqlite3.Connection | None = None
+        self._reader: FileConnection | None = None
         self.watch = Watch(str(path), self._connect)
         _databases.add(self)
 
@@ -47,9 +61,10 @@ class Database:
         """Run the block as one transaction that excludes all other writers; its failures are raised as `kind`."""
         with self._writing:
             try:
+                if self._writer is None or not self._writer.is_of(self.path):
+                    self._drop_writer()
+                    self._writer = self._connect()
                 connection = self._writer
-                if connection is None:
-                    connection = self._writer = self._connect()
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
@@ -67,7 +82,8 @@ class Database:
         """Run the block with a connection to read from; its failures are raised as `kind`."""
         with self._reading:
             try:
-                if self._reader is None:
+                if self._reader is None or not self._reader.is_of(self.path):
+                    self._drop_reader()
                     self._reader = self._connect()
                 yield self._reader
             except sqlite3.Error as error:
@@ -112,11 +128,27 @@ class Database:
         if connection is not None:
             connection.close()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+    def _connect(self) -> FileConnection:
+        # SQLite gives up at once, without its own waiting, when several open a new file and switch it to WAL.
+        end = time.monotonic() + self._busy_timeout
+        while True:
+            try:
+                return self._open()
+            except sqlite3.OperationalError as error:
+                if primary_code(error) not in TEMPORARY or time.monotonic() > end:
+                    raise
+            time.sleep(0.01)
+
+    def _open(self) -> FileConnection:
+        connection: FileConnection = sqlite3.connect(
+            self.path,
+            timeout=self._busy_timeout,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=FileConnection,
         )
         try:
+            connection.file = _identity(self.path)
             self._prepare(connection)
         except BaseException:
             connection.close()
@@ -126,18 +158,18 @@ class Database:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
-            raise OperationalError(
-                f"{self.location}: SQLite cannot use its write-ahead log there (it stays in mode {mode!r}). The file "
-                "must be on a disk of this machine; use Redis or RabbitMQ to work across machines."
+            raise sqlite3.DatabaseError(
+                f"SQLite cannot use its write-ahead log there (it stays in mode {mode!r}); the file must be on a disk "
+                "of this machine. Use Redis to work across machines."
             )
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute(f"PRAGMA journal_size_limit = {LARGEST_WAL_KEPT}")
         if self._version(connection) == 0:
             self._create(connection)
         if (version := self._version(connection)) != SCHEMA_VERSION:
-            raise OperationalError(
-                f"{self.location} has tables of version {version}, this celeriac knows version {SCHEMA_VERSION}; "
-                "use the version of celeriac that made it, or name another file."
+            raise sqlite3.DatabaseError(
+                f"its tables are of version {version}, and this celeriac knows version {SCHEMA_VERSION}; use the "
+                "version of celeriac that made it, or name another file."
             )
 
     def _create(self, connection: sqlite3.Connection) -> None:
@@ -155,6 +187,11 @@ class Database:
     def _version(self, connection: sqlite3.Connection) -> int:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         return int(version)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 _databases: weakref.WeakSet[Database] = weakref.WeakSet()

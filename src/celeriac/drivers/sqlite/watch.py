@@ -13,10 +13,8 @@ import weakref
 from collections.abc import Callable
 from typing import Final
 
-from celeriac.exceptions import OperationalError
-
 SHORTEST_PAUSE: Final = 0.001
-LONGEST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 0.1
 GROWTH: Final = 1.1
 """Pauses between two looks, in seconds: short after a change, growing while nothing happens (see ADR 0003)."""
 
@@ -120,7 +118,7 @@ class Watch:
                     self._connection = self._connect()
                     self._version = -1
                 (version,) = self._connection.execute("PRAGMA data_version").fetchone()
-            except (sqlite3.Error, OperationalError):
+            except sqlite3.Error:
                 # Those who wait find the reason when they look for themselves, and raise it.
                 self.drop_connection()
                 return True
