@@ -12,11 +12,12 @@ pytest.register_assert_rewrite("celeriac.testing.conformance")
 from celeriac.testing.clock import FakeClock  # noqa: E402  after the assertions are rewritten
 from celeriac.testing.conformance import Case  # noqa: E402
 from celeriac.testing.conformance.fixtures import *  # noqa: E402, F403
-from tests.conformance.cases import DriverCase, ServiceMissing, memory, sqlite  # noqa: E402
+from tests.conformance.cases import DriverCase, ServiceMissing, memory, redis, sqlite  # noqa: E402
 
 DRIVERS = (
     DriverCase("memory", memory.make),
     DriverCase("sqlite", sqlite.make),
+    DriverCase("redis", redis.make, service="redis"),
 )
 
 

@@ -161,9 +161,9 @@ class RedisBroker:
         }
 
     def queues(self) -> Sequence[str]:
-        """Return the queues in the binding tables, and those with delayed messages. Walks all keys of the database."""
+        """Return the queues that were sent to, and those in binding tables. Walks all keys of the database."""
         doing = "listing queues"
-        names = {name.decode() for name in self._client.one(("SMEMBERS", self._keys.delayed_names), doing=doing)}
+        names = {name.decode() for name in self._client.one(("SMEMBERS", self._keys.queue_names), doing=doing)}
         cursor: Reply = 0
         while True:
             scan = ("SCAN", cursor, "MATCH", bindings.escaped(self._keys.binding) + "*", "COUNT", 5000)

@@ -236,6 +236,8 @@ class Ear:
         return self._heard_at + _SILENCE
 
     def _pass_on(self, push: Reply) -> None:
+        if not isinstance(push, list):
+            return  # the answer to a PING while nothing is subscribed
         kind, channel = push[0], push[1].decode()
         if kind == b"message" and self._is_wanted(push[2]):
             with self._state_lock:

@@ -66,6 +66,8 @@ class RedisResults:
         return found
 
     def wait(self, ids: Sequence[str], *, timeout: float) -> Mapping[str, bytes]:
+        if not ids:
+            return {}
         by_channel = {self._prefix + task_id: task_id for task_id in ids}
 
         def look() -> dict[str, bytes]:

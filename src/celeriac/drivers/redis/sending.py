@@ -17,6 +17,7 @@ from celeriac.wire import envelope
 __all__ = ["Sender"]
 
 _PER_SCRIPT: Final = 500  # messages; later ones take three arguments each, and Lua unpacks some 8,000 values at most
+_NOTED: Final = 10_000  # names; beyond that the process begins to forget which it has noted
 _PER_TRIP: Final = 5000  # messages; keeps the memory of a large batch, and the wait for one answer, bounded
 
 
@@ -28,16 +29,20 @@ class Sender:
         self._keys = keys
         self._numbers = itertools.count()
         self._salt = secrets.token_hex(6)
+        self._noted: set[str] = set()
 
     def send(self, outgoing: Sequence[Outgoing]) -> None:
         """Return when the server has all of them, in order. See `Broker.send`."""
         if len(outgoing) == 1 and outgoing[0].not_before is None:
             item = outgoing[0]
+            if item.route.queue not in self._noted:
+                self._note(outgoing)
             keys = self._keys.queue(item.route.queue)
             place = self._keys.step(item.priority)
             command = ("EVALSHA", SEND.sha, 2, keys.lists[place], keys.bell, self.encode(item))
             self._client.one(command, doing=f"sending to queue {item.route.queue!r}")
             return
+        self._note(outgoing)
         encoded = [self.encode(item) for item in outgoing]
         unsent: list[int] = []
         refusal: Exception | None = None
@@ -88,6 +93,13 @@ class Sender:
     def forget_parent(self) -> None:
         """Begin anew after a fork: two processes must not give the same text."""
         self._salt = secrets.token_hex(6)
+
+    def _note(self, outgoing: Sequence[Outgoing]) -> None:
+        """Note the names of queues that this process has not sent to before, for `Broker.queues`."""
+        new = {item.route.queue for item in outgoing} - self._noted
+        if new:
+            self._client.one(("SADD", self._keys.queue_names, *new), doing=f"sending to {_names(outgoing)}")
+            self._noted = self._noted | new if len(self._noted) < _NOTED else new
 
     def _commands(
         self, outgoing: Sequence[Outgoing], encoded: Sequence[bytes], places: Sequence[int]

@@ -35,6 +35,10 @@ class Wake:
         self.receiver.close()
         self._sender.close()
 
+    def __del__(self) -> None:
+        # A thread may still wait on them when its broker is closed, so they end with their last user.
+        self.close()
+
 
 def readable(sockets: Sequence[socket.socket | None], wait: float) -> list[socket.socket]:
     """Return those that can be read within `wait` seconds."""

@@ -1,0 +1,241 @@
+"""A redis-server of one's own: on a free port, in a temporary directory, and gone at the end.
+
+``REDIS_SERVER`` names another program to run, as in ``REDIS_SERVER=valkey-server``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+import redis
+
+STARTING = 10.0
+"""Seconds that a server may take to answer after its start."""
+
+
+class ServerMissing(Exception):
+    """No redis-server is installed; the message says how to get it."""
+
+
+def program() -> str:
+    """Return the path of the server's program. Raises `ServerMissing`."""
+    name = os.environ.get("REDIS_SERVER", "redis-server")
+    found = shutil.which(name)
+    if found is None:
+        raise ServerMissing(f"{name} is not installed; on Debian: apt-get install redis-server")
+    return found
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """A server process. Its data survives `kill` and `restart` when `durable`.
+
+    `user` and `password` make an ACL user and close the default one; `tls` makes the port speak TLS, with a
+    certificate from a CA of its own (`ca_file`). `options` are added to the command line, as in
+    ``{"maxmemory": "1mb"}``.
+    """
+
+    def __init__(
+        self,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        tls: bool = False,
+        durable: bool = False,
+        options: dict[str, str] | None = None,
+    ) -> None:
+        self._program = program()
+        self.folder = Path(tempfile.mkdtemp(prefix="celeriac-redis-"))
+        self.port = free_port()
+        self.user, self.password, self.tls = user, password, tls
+        self.ca_file = self.folder / "ca.crt"
+        self.socket_path = self.folder / "redis.sock"
+        self._durable = durable
+        self._options = dict(options or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        if tls:
+            make_certificates(self.folder)
+        atexit.register(self.remove)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    @property
+    def url(self) -> str:
+        scheme = "rediss" if self.tls else "redis"
+        who = f"{self.user or ''}:{self.password}@" if self.password else ""
+        return f"{scheme}://{who}127.0.0.1:{self.port}/0"
+
+    def client(self) -> redis.Redis:
+        """Return redis-py's own client, for looking at the server from outside."""
+        tls = {"ssl": True, "ssl_ca_certs": str(self.ca_file)} if self.tls else {}
+        return redis.Redis(port=self.port, host="127.0.0.1", username=self.user, password=self.password, **tls)
+
+    def start(self) -> Self:
+        log = (self.folder / "server.log").open("ab")
+        with log:
+            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, cwd=self.folder)
+        deadline = time.monotonic() + STARTING
+        while time.monotonic() < deadline:
+            with contextlib.suppress(redis.ConnectionError), self.client() as client:
+                client.ping()
+                return self
+            time.sleep(0.01)
+        self.kill()
+        raise RuntimeError(f"redis-server did not start: {(self.folder / 'server.log').read_text()[-2000:]}")
+
+    def stop(self) -> None:
+        """Shut the server down cleanly."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the server as a crash would."""
+        self._end(signal.SIGKILL)
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def pause(self) -> None:
+        """Freeze the server: connections stay open and nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def remove(self) -> None:
+        """End the server and delete its directory."""
+        if self._process is not None:
+            self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        atexit.unregister(self.remove)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._signal(number)
+        self._signal(signal.SIGCONT)
+        self._process.wait(STARTING)
+        self._process = None
+
+    def _command(self) -> list[str]:
+        options = {
+            "bind": "127.0.0.1",
+            "dir": str(self.folder),
+            "unixsocket": str(self.socket_path),
+            "save": "",
+            "appendonly": "yes" if self._durable else "no",
+            "appendfsync": "always" if self._durable else "no",
+            ("tls-port" if self.tls else "port"): str(self.port),
+        }
+        if self.tls:
+            options |= {
+                "port": "0",
+                "tls-ca-cert-file": str(self.ca_file),
+                "tls-cert-file": str(self.folder / "server.crt"),
+                "tls-key-file": str(self.folder / "server.key"),
+                "tls-auth-clients": "optional",
+            }
+        options |= self._options
+        command = [self._program]
+        for name, value in options.items():
+            command += [f"--{name}", value]
+        if self.user:
+            command += ["--user", self.user, "on", f">{self.password}", "~*", "&*", "+@all"]
+            command += ["--user", "default", "off"]
+        elif self.password:
+            command += ["--requirepass", self.password]
+        return command
+
+
+class Sentinels:
+    """A primary, a replica and one Sentinel that watches them under the name `name` and fails over in a second."""
+
+    name = "mymaster"
+
+    def __init__(self) -> None:
+        self.primary = RedisServer()
+        self.replica = RedisServer(options={"replicaof": f"127.0.0.1 {self.primary.port}"})
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.primary.start()
+        self.replica.start()
+        _wait_for(lambda: self.replica.client().info("replication").get("master_link_status") == "up")
+        file = self.primary.folder / "sentinel.conf"
+        file.write_text(
+            f"port {self.port}\nbind 127.0.0.1\ndir {self.primary.folder}\n"
+            f"sentinel monitor {self.name} 127.0.0.1 {self.primary.port} 1\n"
+            f"sentinel down-after-milliseconds {self.name} 500\nsentinel failover-timeout {self.name} 2000\n"
+        )
+        self._process = subprocess.Popen(
+            [program(), str(file), "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _wait_for(lambda: self._state().get("num-slaves") == 1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(STARTING)
+        self.primary.remove()
+        self.replica.remove()
+
+    @property
+    def url(self) -> str:
+        return f"sentinel://127.0.0.1:{self.port}/0"
+
+    def _state(self) -> dict[str, object]:
+        with redis.Redis(port=self.port, host="127.0.0.1") as client:
+            return dict(client.sentinel_master(self.name))
+
+
+def make_certificates(folder: Path) -> None:
+    """Write a CA and a certificate that it signed for 127.0.0.1 and localhost."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        raise ServerMissing("openssl is not installed; on Debian: apt-get install openssl")
+
+    def run(*arguments: str) -> None:
+        subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True)
+
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+    run("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=test CA")
+    run("req", *new_key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost")
+    signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
+    run("x509", "-req", "-in", "server.csr", "-out", "server.crt", *signing)
+
+
+def _wait_for(condition: object) -> None:
+    assert callable(condition)
+    deadline = time.monotonic() + STARTING
+    while time.monotonic() < deadline:
+        with contextlib.suppress(redis.RedisError):
+            if condition():
+                return
+        time.sleep(0.02)
+    raise RuntimeError("The servers did not find each other in time.")
