@@ -44,6 +44,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(_VARIABLES)]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("CELERY_CONFIG_MODULE", "")  # empty counts as not there; what --config sets is undone with it
     monkeypatch.setattr(sys, "path", sys.path.copy())
     before = set(sys.modules)
     made = Project(tmp_path)
