@@ -143,7 +143,7 @@ class Context:
 
     @property
     def ignore_result(self) -> bool:
-        return self._call.ignore_result
+        return bool(self._call.ignore_result)
 
     @property
     def shadow(self) -> str | None:

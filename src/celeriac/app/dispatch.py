@@ -196,8 +196,8 @@ class Dispatcher:
         task_id = options.get("task_id") or str(uuid.uuid4())
         task, inside = call.task, not request.called_directly
         ignore = options.get("ignore_result")
-        if ignore is None and task is not None:
-            ignore = task.ignore_result
+        if ignore is None and ((task is not None and task.ignore_result) or self._conf.task_ignore_result):
+            ignore = True
         full = self._conf.task_message_full
         expires = options.get("expires", None if task is None else task.expires)
         return TaskCall(
@@ -216,7 +216,7 @@ class Dispatcher:
             argsrepr=options.get("argsrepr"),
             kwargsrepr=options.get("kwargsrepr"),
             origin=self._origin if full else None,
-            ignore_result=self._conf.task_ignore_result if ignore is None else ignore,
+            ignore_result=ignore,
             shadow=options.get("shadow"),
             reply_to=options.get("reply_to"),
             headers=dict(options.get("headers") or ()),

@@ -53,7 +53,7 @@ class TaskCall(Struct, frozen=True):
     argsrepr: str | None = None
     kwargsrepr: str | None = None
     origin: str | None = None
-    ignore_result: bool = False
+    ignore_result: bool | None = None
     shadow: str | None = None
     replaced_task_nesting: int = 0
     stamped_headers: list[str] | None = None
@@ -118,7 +118,7 @@ def encode(call: TaskCall, *, serializer: str = "json", compression: str | None 
     """Write the call as a message.
 
     `full` writes every header and key that Celery writes, for readers that want them. In the slim form
-    ``ignore_result`` False is left out: a stock worker then goes by its task's own setting. Raises EncodeError, naming
+    ``ignore_result`` None is left out: the worker then goes by its task's own setting. Raises EncodeError, naming
     the argument, when the serializer cannot write one, and ImproperlyConfigured for an unknown serializer or
     compression.
     """
@@ -200,8 +200,8 @@ def _slim_headers(call: TaskCall) -> dict[str, Any]:
 def _add_particulars(headers: dict[str, Any], call: TaskCall) -> None:
     if call.time_limit is not None or call.soft_time_limit is not None:
         headers["timelimit"] = [call.time_limit, call.soft_time_limit]
-    if call.ignore_result:
-        headers["ignore_result"] = True
+    if call.ignore_result is not None:
+        headers["ignore_result"] = call.ignore_result
     if call.shadow is not None:
         headers["shadow"] = call.shadow
     if call.replaced_task_nesting:
@@ -235,7 +235,7 @@ def _full_headers(call: TaskCall) -> dict[str, Any]:
         "argsrepr": _repr(tuple(call.args)) if call.argsrepr is None else call.argsrepr,
         "kwargsrepr": _repr(dict(call.kwargs)) if call.kwargsrepr is None else call.kwargsrepr,
         "origin": call.origin,
-        "ignore_result": call.ignore_result,
+        "ignore_result": bool(call.ignore_result),
         "replaced_task_nesting": call.replaced_task_nesting,
         "stamped_headers": call.stamped_headers,
         "stamps": call.stamps or {},
@@ -333,7 +333,7 @@ def _call(message: Message, known: _Headers, embed: _Embed, args: Any, kwargs: A
         known.argsrepr,
         known.kwargsrepr,
         known.origin,
-        known.ignore_result or False,
+        known.ignore_result,
         known.shadow,
         known.replaced_task_nesting or 0,
         known.stamped_headers or None,

@@ -252,7 +252,7 @@ class TaskRunner:
         )
 
     def _ignores(self, call: TaskCall) -> bool:
-        return call.ignore_result or self._ignore_result
+        return self._ignore_result if call.ignore_result is None else call.ignore_result
 
     def _return(self, context: Context, state: str, value: Any, info: ErrorInfo | None) -> None:
         if self._after is not None:

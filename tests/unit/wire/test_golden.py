@@ -19,7 +19,7 @@ ALL = content.accepted(["json", "pickle", "yaml", "msgpack"])
 GROUP = "00000000-0000-4000-8000-"
 
 
-NOTHING_SPECIAL = tasks.TaskCall("name", "id")
+NOTHING_SPECIAL = tasks.TaskCall("name", "id", ignore_result=False)
 
 
 def add(*args, **options):
@@ -58,7 +58,7 @@ MESSAGES = {
         "headers": {"tenant": "t1"},
     },
     "text-body": {"args": [1], "kwargs": {"text": 'say "headers":{ ☃'}},
-    "protocol-1": {"args": [2], "kwargs": {"y": 3}, "eta": ETA, "time_limit": 9},
+    "protocol-1": {"args": [2], "kwargs": {"y": 3}, "eta": ETA, "time_limit": 9, "ignore_result": None},
     "redelivered": {"id": "id-plain"},
     "chain": {"args": [1, 1]},
     "group-0": {"args": [0], "group_index": 0},
@@ -121,7 +121,7 @@ def test_a_golden_message_survives_being_written_by_us(name, full):
     raw = envelope.encode(written, exchange="", routing_key="celery", priority=0, delivery_tag="t")
     again = tasks.decode(envelope.decode(raw).message, accept=JSON)
     for field in read.__struct_fields__:
-        if not (full and field in {"argsrepr", "kwargsrepr"} and getattr(read, field) is None):
+        if not (full and field in {"argsrepr", "kwargsrepr", "ignore_result"} and getattr(read, field) is None):
             assert getattr(again, field) == getattr(read, field), field
 
 
