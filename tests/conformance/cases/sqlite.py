@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from celeriac.drivers import load
+from celeriac.drivers.sqlite.bells import directory_of
 from celeriac.interfaces.store import StoreOptions
 from celeriac.testing.clock import FakeClock
 from celeriac.testing.conformance import Case
@@ -19,7 +20,7 @@ def make(workspace: Path, clock: FakeClock) -> Case:
         name="sqlite",
         open=lambda: load(f"sqlite:///{path}", options),
         inject_raw=lambda queue, raw: inject_raw(path, queue, raw),
-        find_leaks=lambda: open_files(path),
+        find_leaks=lambda: [*open_files(path), *bells(path)],
     )
 
 
@@ -45,3 +46,9 @@ def open_files(path: Path) -> list[str]:
         with suppress(FileNotFoundError):  # the listing's own
             targets.append(str(entry.readlink()))
     return [f"open file {target}" for target in targets if target.startswith(str(path))]
+
+
+def bells(path: Path) -> list[str]:
+    """Return the bells that nobody took down."""
+    directory = Path(directory_of(str(path)))
+    return [f"bell {entry}" for entry in directory.iterdir()] if directory.exists() else []

@@ -53,6 +53,10 @@ def test_kill_9_of_senders_and_workers_loses_nothing(url: str, tmp_path: Path) -
     assert {FOLLOW_UP + name for name in followed} - names == set()
     assert broker.stats([QUEUE])[QUEUE] == QueueStats()
     broker.close()
+    assert (tmp_path / "work.db-bells").exists()
+    broker.send([outgoing("after")])
+    assert list((tmp_path / "work.db-bells").iterdir()) == [], "the bells of the killed are still there"
+    broker.close()
     with closing(sqlite3.connect(tmp_path / "work.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from celeriac.drivers.sqlite import queries
 from celeriac.drivers.sqlite.errors import TEMPORARY, explain, primary_code
-from celeriac.drivers.sqlite.watch import Watch, ring_all
+from celeriac.drivers.sqlite.watch import Watch
 from celeriac.exceptions import OperationalError
 
 SCHEMA_VERSION: Final = 1
@@ -92,8 +92,8 @@ class Database:
                 raise explain(error, self.location, kind) from error
 
     def ring(self) -> None:
-        """Wake at once whoever waits in this process; those in others see the commit by themselves."""
-        ring_all(self.watch.path)
+        """Wake whoever waits for what was just committed."""
+        self.watch.ring_everywhere()
 
     def close(self) -> None:
         """Close all connections and end all waits. Idempotent; whoever uses the database again opens it anew."""

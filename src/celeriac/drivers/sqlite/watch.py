@@ -1,7 +1,8 @@
-"""Waiting until the database changes: one thread looks while anybody waits, and who commits here rings at once.
+"""Waiting until the database changes: a thread listens for the bell and looks now and then, while anybody waits.
 
 ``PRAGMA data_version`` tells a connection whether any other one has committed. The thread's connection never writes,
-so it sees the commits of this process too. ADR 0003 says why it looks at all, how often, and what that costs.
+so it sees the commits of this process too. ADR 0003 says why there is a bell, why it looks all the same, and what
+that costs.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ import weakref
 from collections.abc import Callable
 from typing import Final
 
-SHORTEST_PAUSE: Final = 0.001
-LONGEST_PAUSE: Final = 0.1
+from celeriac.drivers.sqlite.bells import Bell, Ringer
+
+LONGEST_PAUSE: Final = 0.5
+"""Seconds between two looks of one who has a bell."""
+
+SHORTEST_DEAF_PAUSE: Final = 0.001
+LONGEST_DEAF_PAUSE: Final = 0.1
 GROWTH: Final = 1.1
-"""Pauses between two looks, in seconds: short after a change, growing while nothing happens (see ADR 0003)."""
+"""Seconds between two looks of one who has none: short after a change, growing while nothing happens."""
 
 _all: weakref.WeakSet[Watch]
 _listing = threading.Lock()
@@ -33,12 +39,14 @@ class Watch:
         self.path = path
         self.looking = threading.RLock()
         self._connect = connect
+        self._ringer = Ringer(path)
         self._changed = threading.Condition(threading.RLock())
         self._generation = 0
         self._waiters = 0
         self._thread: threading.Thread | None = None
         self._connection: sqlite3.Connection | None = None
         self._version = -1
+        self._bell: Bell | None = None
         with _listing:
             _all.add(self)
 
@@ -47,8 +55,13 @@ class Watch:
         """A number that grows with every change; read it before looking for what is awaited."""
         return self._generation
 
+    def ring_everywhere(self) -> None:
+        """Wake all who wait for this database, in this process and in others."""
+        ring_all(self.path)
+        self._ringer.ring()
+
     def ring(self) -> None:
-        """Wake all who wait."""
+        """Wake all who wait by this watch."""
         with self._changed:
             self._generation += 1
             self._changed.notify_all()
@@ -74,10 +87,13 @@ class Watch:
             thread, self._thread = self._thread, None
             self._generation += 1
             self._changed.notify_all()
+        if self._bell is not None:
+            self._ringer.ring()
         if thread is not None and thread is not threading.current_thread():
             thread.join(5.0)
         with self.looking:
             self.drop_connection()
+        self._ringer.close()
 
     def drop_connection(self) -> None:
         """Close the connection; called with `looking` held. The thread opens another when it looks again."""
@@ -90,26 +106,44 @@ class Watch:
         self._changed = threading.Condition(threading.RLock())
         self._thread = None
         self._waiters = 0
+        self._ringer.start_anew()
+        bell, self._bell = self._bell, None
+        if bell is not None:
+            bell.leave_to_parent()
 
     def _start(self) -> None:
         self._thread = threading.Thread(target=self._run, name="celeriac-sqlite-watch", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        me = threading.current_thread()
-        pause = SHORTEST_PAUSE
-        while True:
-            with self._changed:
-                while self._thread is me and not self._waiters:
-                    self._changed.wait(60.0)
-                if self._thread is not me:
-                    return
+        bell = self._bell = _hang_bell(self.path)
+        try:
+            self._listen(bell)
+        finally:
+            if bell is not None:
+                bell.close()
+            if self._bell is bell:
+                self._bell = None
+
+    def _listen(self, bell: Bell | None) -> None:
+        pause = SHORTEST_DEAF_PAUSE
+        while self._is_wanted():
             if self._has_changed():
-                pause = SHORTEST_PAUSE
+                pause = SHORTEST_DEAF_PAUSE
                 self.ring()
+            if bell is not None:
+                bell.wait(LONGEST_PAUSE)
             else:
-                pause = min(pause * GROWTH, LONGEST_PAUSE)
-            time.sleep(pause)
+                time.sleep(pause)
+                pause = min(pause * GROWTH, LONGEST_DEAF_PAUSE)
+
+    def _is_wanted(self) -> bool:
+        """Return True when somebody waits, False when the thread shall end."""
+        me = threading.current_thread()
+        with self._changed:
+            while self._thread is me and not self._waiters:
+                self._changed.wait(60.0)
+            return self._thread is me
 
     def _has_changed(self) -> bool:
         with self.looking:
@@ -124,6 +158,13 @@ class Watch:
                 return True
             last, self._version = self._version, int(version)
             return self._version != last
+
+
+def _hang_bell(path: str) -> Bell | None:
+    try:
+        return Bell(path)
+    except OSError:
+        return None
 
 
 _all = weakref.WeakSet()
