@@ -40,6 +40,8 @@ class Stores:
         self._conf = conf
         self._clock = clock
         self._guard_opening = threading.RLock()
+        self.tells_default = True
+        """Whether to log, once, that nothing is configured and where the embedded store is."""
         self._broker_store: Store | None = None
         self._result_store: Store | None = None
         _opened.add(self)
@@ -134,11 +136,13 @@ class Stores:
         else:
             path = Path(DEFAULT_FILE).absolute()
             url = f"sqlite:///{path}"
-            logger.warning(
-                "No broker is configured: tasks are kept in %s. Callers and workers must use the same file: start them"
-                " in the same directory, or set broker_url.",
-                path,
-            )
+            if self.tells_default:
+                self.tells_default = False
+                logger.warning(
+                    "No broker is configured: tasks are kept in %s. Callers and workers must use the same file: start"
+                    " them in the same directory, or set broker_url.",
+                    path,
+                )
         return drivers.load(url, self._options(self._conf.broker_transport_options, self._conf.broker_use_ssl))
 
     def _options(self, transport: Mapping[str, Any], tls: _Tls) -> StoreOptions:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from celeriac.types import Seconds
+
+TimeLeft: TypeAlias = Callable[[], Seconds | None]
+"""How many seconds there are, from now; None for as long as it takes."""
 
 J_contra = TypeVar("J_contra", contravariant=True)
 
@@ -30,8 +34,8 @@ class Executor(Protocol, Generic[J_contra]):
     def submit(self, job: J_contra) -> None:
         """Run the job in a free slot. Only called while `free` is above 0."""
 
-    def stop(self, *, timeout: Seconds | None) -> bool:
-        """Wait for what runs, at most `timeout` seconds (None: as long as it takes). False when something still runs.
+    def stop(self, time_left: TimeLeft) -> bool:
+        """Wait for what runs, while there is time left. False when something still runs.
 
-        Coroutines that still run after `timeout` are cancelled.
+        `time_left` is asked again and again: it may shrink meanwhile. Coroutines that still run then are cancelled.
         """

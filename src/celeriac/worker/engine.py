@@ -70,7 +70,7 @@ class Engine:
         self._freed = threading.Event()
         self._stopping = threading.Event()
         self._grace = plan.grace
-        self._stop_now = False
+        self._ends: float | None = None
 
     def run(self) -> None:
         """Work until `stop`, then leave nothing behind: finish, complete, give back."""
@@ -84,8 +84,11 @@ class Engine:
             self._shut_down()
 
     def stop(self, *, now: bool = False) -> None:
-        """Take nothing more; finish what runs, within the grace. With `now` do not wait for coroutines and threads."""
-        self._stop_now = self._stop_now or now
+        """Take nothing more; finish what runs, within the grace. With `now` do not wait for what runs."""
+        if now:
+            self._ends = 0.0
+        elif self._ends is None and self._grace is not None:
+            self._ends = time.monotonic() + self._grace
         self._stopping.set()
         self._freed.set()
         self._consumer.wake()
@@ -206,14 +209,17 @@ class Engine:
             self._completer.add(Completion(job.delivery.lease, Settle.REQUEUE))
         self._attendant.hurry()
 
+    def _time_left(self) -> Seconds | None:
+        """Return how long what runs may go on; None for as long as it takes."""
+        return None if self._ends is None else max(0.0, self._ends - time.monotonic())
+
     # -- the end ----------------------------------------------------------------------------------------------------
 
     def _shut_down(self) -> None:
         self._give_back(self._backlog)
         self._give_back(self._async_backlog)
-        timeout = 0.0 if self._stop_now else self._grace
-        self._coroutines.stop(timeout=timeout)
-        self._sync.stop(timeout=timeout)
+        for executor in (self._coroutines, self._sync):
+            executor.stop(self._time_left)
         self._attendant.stop()
         if not self._completer.drain(_DRAIN):
             logger.error(

@@ -24,7 +24,8 @@ _HEALTHY: Final[Seconds] = 10.0
 """An engine that lived this long starts anew at once; one that died sooner waits, longer each time."""
 _LONGEST_PAUSE: Final[Seconds] = 30.0
 _POLL: Final[Seconds] = 1.0
-_KILLED: Final = -int(signal.SIGKILL) if hasattr(signal, "SIGKILL") else -9
+_MARGIN: Final[Seconds] = 2.0
+"""Seconds beyond the grace that an engine gets to give back by itself what did not end in time."""
 
 
 class _Engine:
@@ -43,37 +44,35 @@ class _Engine:
 
 
 class Supervisor:
-    """Runs the engines of a node until it is stopped. `run` belongs to one thread; `stop` may come from any.
+    """Runs the engines of a node until it is stopped. `run` belongs to one thread; `stop` may come from any."""
 
-    `wake` is a pipe's reading end that becomes readable when a signal came.
-    """
-
-    def __init__(  # noqa: PLR0913  the composition root hands in every part
+    def __init__(
         self,
         launcher: Launcher,
         broker: Broker,
         *,
         engines: int,
         grace: Seconds | None,
-        wake: int,
         on_ready: Callable[[], None],
     ) -> None:
         self._launcher = launcher
         self._broker = broker
         self._engines = [_Engine(index) for index in range(1, engines + 1)]
         self._grace = grace
-        self._wake = wake
+        self._wake, self._waker = os.pipe()
         self._on_ready = on_ready
         self._stopping = False
         self._stop_now = False
+        self._told_ready = False
         self._told = False
         self._told_now = False
         self._deadline: float | None = None
 
     def stop(self, *, now: bool = False) -> None:
         """Stop warmly; with `now` (or when called with it later) give back what runs."""
-        self._stopping = True
         self._stop_now = self._stop_now or now
+        self._stopping = True
+        os.write(self._waker, b"!")
 
     def held(self) -> Sequence[Lease]:
         """Return every lease that an engine of this node holds. Thread-safe."""
@@ -100,21 +99,22 @@ class Supervisor:
                 self._bury()
             except OSError as error:
                 logger.critical("The node stops: %s", error)
-                self.stop()
-                self._obey()
+                self._tell_all(Stop())
                 return 1
             self._start_due()
         return 0
 
     def _waitables(self) -> list[Any]:
         pipes = [engine.pipe for engine in self._engines if engine.pipe is not None]
-        return [*pipes, self._wake]
+        return [*pipes, self._wake, *self._launcher.waitables()]
 
     def _attend(self, ready: Any) -> None:
         if ready == self._wake:
             os.read(self._wake, 4096)
             return
-        engine = next(engine for engine in self._engines if engine.pipe is ready)
+        engine = next((engine for engine in self._engines if engine.pipe is ready), None)
+        if engine is None:  # the launcher has something to report, see `_bury`
+            return
         try:
             self._note(engine, ready.recv_bytes())
         except (EOFError, OSError):
@@ -129,7 +129,8 @@ class Supervisor:
             engine.holdings.settled(note.tags)
         elif isinstance(note, Ready):
             engine.is_ready = True
-            if all(other.is_ready for other in self._engines):
+            if not self._told_ready and all(other.is_ready for other in self._engines):
+                self._told_ready = True
                 self._on_ready()
         elif isinstance(note, Finished):
             engine.error = note.error
@@ -200,7 +201,7 @@ class Supervisor:
         if self._stopping and not self._told:
             self._told = True
             if self._grace is not None:
-                self._deadline = time.monotonic() + self._grace
+                self._deadline = time.monotonic() + self._grace + _MARGIN
             self._tell_all(Stop())
         if self._stop_now and not self._told_now:
             self._told_now = True

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from types import FrameType
 from typing import Final
 
 import click
@@ -29,6 +27,7 @@ from celeriac.worker.leases import LeaseKeeper
 from celeriac.worker.logs import LogSetup
 from celeriac.worker.options import NodePlan, WorkerOptions, plan
 from celeriac.worker.pidfile import pidfile
+from celeriac.worker.stop_signals import StopSignals
 from celeriac.worker.supervisor import Supervisor
 from celeriac.worker.upkeep import UpkeepLoop
 
@@ -36,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE: Final[Seconds] = 0.2
 _LONGEST_PAUSE: Final[Seconds] = 5.0
+_FORCE: Final[Seconds] = 1.0
+"""Seconds that an engine in the node's own process gets to end after it was told to stop at once."""
 
 
 class Worker:
@@ -44,10 +45,10 @@ class Worker:
     def __init__(self, app: Celeriac, options: WorkerOptions) -> None:
         self._app = app
         self._options = options
+        self._guard_stopping = threading.Lock()
         self._stop: Callable[..., None] | None = None
-        self._stops = 0
         self._stopped = threading.Event()
-        self._wake_reader, self._wake_writer = os.pipe()
+        self._asked_now = False
 
     def run(self) -> int:
         """Run the node; return its exit code. Raises `ImproperlyConfigured` for what cannot be started."""
@@ -59,11 +60,13 @@ class Worker:
         specs = app.router.select(options.queues or None, options.exclude_queues)
         node = plan(options, app.conf, queues=tuple(spec.name for spec in specs))
         logs = LogSetup.of(app.conf, loglevel=options.loglevel, logfile=options.logfile, nodename=node.nodename)
+        app.stores.tells_default = False  # the banner does
         with pidfile(options.pidfile):
             # The zygote is forked while the process has one thread and no connection.
             launcher = None if node.in_process else self._launcher(node, logs)
             logs.install()
-            self._catch_signals()
+            stop_signals = StopSignals(self._on_stop)
+            stop_signals.start()
             signals.worker_init.send(sender=self)
             try:
                 if not self._connect(lambda: app.broker.declare(specs)):
@@ -77,6 +80,7 @@ class Worker:
                 if launcher is not None:
                     launcher.close()
                 app.close()
+                stop_signals.close()
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
@@ -100,7 +104,6 @@ class Worker:
             app.broker,
             engines=node.engines,
             grace=node.grace,
-            wake=self._wake_reader,
             on_ready=lambda: self._ready(node),
         )
         self._stop_with(supervisor.stop)
@@ -124,7 +127,17 @@ class Worker:
             holdings.settled(tags)
             engine.lost(tags)
 
-        self._stop_with(engine.stop)
+        ended = threading.Event()
+
+        def stop(*, now: bool) -> None:
+            engine.stop(now=now)
+            if now and not ended.wait(_FORCE):
+                # The main thread is in a task, and there is no process to kill but this one.
+                logger.warning("The running task is given back, and the node ends")
+                app.broker.requeue(holdings.take_all())
+                os._exit(0)
+
+        self._stop_with(stop)
         leases = LeaseKeeper(app.broker, lease=node.lease, held=holdings.all, lost=lost)
         upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock)
         leases.start()
@@ -133,6 +146,7 @@ class Worker:
             self._ready(node)
             engine.run()
         finally:
+            ended.set()
             upkeep.stop()
             leases.stop()
         return 0
@@ -176,25 +190,18 @@ class Worker:
         logger.info("%s ready.", node.nodename)
         signals.worker_ready.send(sender=self)
 
-    def _catch_signals(self) -> None:
-        os.set_blocking(self._wake_writer, False)
-        os.set_blocking(self._wake_reader, False)
-        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, self._on_signal)
-        signal.signal(signal.SIGINT, self._on_signal)
-        if hasattr(signal, "SIGQUIT"):
-            signal.signal(signal.SIGQUIT, self._on_signal)
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        """Stop warmly at the first TERM or INT, at once at the second, and at any QUIT."""
-        self._stops += 1
-        now = self._stops > 1 or signal.Signals(number).name == "SIGQUIT"
-        self._stopped.set()
-        if self._stop is not None:
-            self._stop(now=now)
+    def _on_stop(self, now: bool) -> None:  # noqa: FBT001  what StopSignals says
+        with self._guard_stopping:
+            self._asked_now = self._asked_now or now
+            self._stopped.set()
+            stop = self._stop
+        if stop is not None:
+            stop(now=now)
 
     def _stop_with(self, stop: Callable[..., None]) -> None:
-        """Hand signals to `stop`; also one that came before."""
-        self._stop = stop
-        if self._stops:
-            stop(now=self._stops > 1)
+        """Hand requests to stop on to `stop`; also one that came before."""
+        with self._guard_stopping:
+            self._stop = stop
+            asked = self._stopped.is_set()
+        if asked:
+            stop(now=self._asked_now)

@@ -15,6 +15,7 @@ import os
 import select
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import FrameType
@@ -169,6 +170,10 @@ def _become_engine(
         logger.exception("The engine ended with an error")
     finally:
         logging.shutdown()
+        for stream in (sys.__stdout__, sys.__stderr__):
+            if stream is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
         os._exit(code)
 
 

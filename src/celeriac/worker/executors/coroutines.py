@@ -9,10 +9,12 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
+from celeriac.interfaces.executor import TimeLeft
 from celeriac.types import Seconds
 
 J = TypeVar("J")
 
+_ASK_AGAIN: Seconds = 0.1
 _CANCEL_WAIT: Seconds = 5.0
 """Seconds that cancelled coroutines get for their `finally` blocks."""
 
@@ -63,14 +65,15 @@ class CoroutineExecutor(Generic[J]):
         if len(self._submitted) == 1:
             self._running_loop().call_soon_threadsafe(self._begin)
 
-    def stop(self, *, timeout: Seconds | None) -> bool:
+    def stop(self, time_left: TimeLeft) -> bool:
         loop = self._loop
         if loop is None:
             return True
-        ended = self._wait(timeout)
+        ended = self._wait(time_left)
         if not ended:
             loop.call_soon_threadsafe(self._cancel)
-            ended = self._wait(_CANCEL_WAIT)
+            ends = time.monotonic() + _CANCEL_WAIT
+            ended = self._wait(lambda: ends - time.monotonic())
         loop.call_soon_threadsafe(loop.stop)
         if self._thread is not None:
             self._thread.join(timeout=_CANCEL_WAIT)
@@ -113,12 +116,11 @@ class CoroutineExecutor(Generic[J]):
         for task in tasks:
             task.cancel()
 
-    def _wait(self, timeout: Seconds | None) -> bool:
-        ends = None if timeout is None else time.monotonic() + timeout
+    def _wait(self, time_left: TimeLeft) -> bool:
         with self._guard_running:
             while self._taken:
-                left = None if ends is None else ends - time.monotonic()
+                left = time_left()
                 if left is not None and left <= 0:
                     return False
-                self._guard_running.wait(1.0 if left is None else min(left, 1.0))
+                self._guard_running.wait(_ASK_AGAIN if left is None else min(left, _ASK_AGAIN))
         return True

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from celeriac.interfaces.executor import TimeLeft
 from celeriac.types import Seconds
 
 J = TypeVar("J")
@@ -45,6 +46,6 @@ class InlineExecutor(Generic[J]):
         finally:
             self._started = None
 
-    def stop(self, *, timeout: Seconds | None) -> bool:  # noqa: ARG002  the contract's
+    def stop(self, time_left: TimeLeft) -> bool:  # noqa: ARG002  the contract's
         """Return at once: called from the one thread that could be running something."""
         return True

@@ -6,11 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
+from celeriac.interfaces.executor import TimeLeft
 from celeriac.types import Seconds
 
 J = TypeVar("J")
+
+_ASK_AGAIN: Final[Seconds] = 0.1
 
 
 class ThreadExecutor(Generic[J]):
@@ -54,14 +57,13 @@ class ThreadExecutor(Generic[J]):
             self._taken += 1
         self._jobs.put(job)
 
-    def stop(self, *, timeout: Seconds | None) -> bool:
-        ends = None if timeout is None else time.monotonic() + timeout
+    def stop(self, time_left: TimeLeft) -> bool:
         with self._guard_running:
             while self._taken:
-                left = None if ends is None else ends - time.monotonic()
+                left = time_left()
                 if left is not None and left <= 0:
                     return False
-                self._guard_running.wait(1.0 if left is None else min(left, 1.0))
+                self._guard_running.wait(_ASK_AGAIN if left is None else min(left, _ASK_AGAIN))
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
