@@ -1,0 +1,52 @@
+"""CPU time and memory of a process with all that descend from it, read from Linux's /proc."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def family(pid: int) -> list[int]:
+    """Return the process and its living descendants."""
+    children: dict[int, list[int]] = {}
+    for child, fields in _all_stats():
+        children.setdefault(int(fields[1]), []).append(child)
+    found = [pid]
+    for member in found:
+        found += children.get(member, [])
+    return found
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return user and system time of the family so far, ended children included; exact to some 10 ms a process."""
+    return sum(sum(map(int, _stat(member)[11:15])) for member in family(pid)) / _TICK
+
+
+def pss_bytes(pid: int) -> int:
+    """Return the family's proportional set size: shared pages are divided among those who share them."""
+    total = 0
+    for member in family(pid):
+        for line in Path(f"/proc/{member}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+def _all_stats() -> Iterator[tuple[int, list[str]]]:
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            fields = _stat(int(entry))
+            if fields[0] != "X":
+                yield int(entry), fields
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat from the state on; of a process that is gone, ones of zero."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ["X"] + ["0"] * 50
+    return text.rpartition(")")[2].split()

@@ -1,0 +1,30 @@
+"""Sending many tasks in one call, to a queue that nobody serves."""
+
+from __future__ import annotations
+
+from benchmarks.figures import Figure, Target
+from benchmarks.scenarios.scenario import Scenario
+from benchmarks.site import Site
+
+_WARM_UP = 1000
+
+
+def measure(site: Site, tasks: int) -> dict[str, float]:
+    with site.client() as client:
+        if not client.do("send_many", count=_WARM_UP):
+            return {}
+        cost = client.do("send_many", count=tasks)
+    return {"bulk_rate": tasks / cost["wall"], "bulk_cpu": cost["cpu"] / tasks * 1e6}
+
+
+SCENARIO = Scenario(
+    name="bulk",
+    title="Enqueue in bulk",
+    figures=(
+        Figure("bulk_rate", "rate", "/s", more=True, target=Target(50_000)),
+        Figure("bulk_cpu", "client CPU per message", "µs"),
+    ),
+    measure=measure,
+    tasks=5000,
+    fast=500,
+)

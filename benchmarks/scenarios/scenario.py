@@ -1,0 +1,32 @@
+"""What a scenario is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.figures import Figure
+from benchmarks.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A piece of work, and the figures it yields.
+
+    `measure` does the work on a site with an empty server, for so many tasks, and returns values by the figures'
+    keys; what a system cannot do is left out. `tasks` and `fast` are the numbers of tasks for Celery, in a full run
+    and in a fast one; other systems get more by their pace, unless `even`.
+    """
+
+    name: str
+    title: str
+    figures: tuple[Figure, ...]
+    measure: Callable[[Site, int], dict[str, float]]
+    tasks: int
+    fast: int
+    even: bool = False
+
+    def count(self, pace: float, *, fast: bool) -> int:
+        """Return how many tasks a system of that pace gets."""
+        tasks = self.fast if fast else self.tasks
+        return tasks if self.even else int(tasks * pace)

@@ -1,0 +1,55 @@
+"""Stock Celery's tasks and client, with the settings that were fastest of those tried and promise what ours do."""
+
+from __future__ import annotations
+
+import os
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from celery import Celery
+from celery.result import ResultSet
+
+URL = os.environ["BENCHMARK_URL"]
+
+app = Celery("celery_side", broker=URL, backend=URL)
+app.conf.update(
+    task_acks_late=True,  # the promise that celeriac keeps by default: what a crash cuts off runs again
+    worker_prefetch_multiplier=int(os.environ.get("BENCHMARK_CELERY_PREFETCH", "64")),
+    worker_disable_rate_limits=True,
+    worker_send_task_events=False,
+    task_send_sent_event=False,
+    task_track_started=False,
+    broker_connection_retry_on_startup=True,
+)
+
+
+@app.task(ignore_result=True)
+def noop(number: int) -> None:
+    """Do nothing."""
+
+
+@app.task
+def echo(number: int) -> int:
+    return number
+
+
+send = noop.delay
+call = echo.delay
+
+
+def read(handle: Any) -> Any:
+    return handle.get(timeout=60)
+
+
+def read_all(handles: list[Any]) -> list[Any]:
+    return ResultSet(handles).join_native(timeout=300)
+
+
+def versions() -> dict[str, str]:
+    known = {}
+    for name in ("celery", "kombu", "redis", "hiredis"):
+        try:
+            known[name] = version(name)
+        except PackageNotFoundError:
+            known[name] = "not installed"
+    return known

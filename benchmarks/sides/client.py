@@ -1,0 +1,105 @@
+"""A client of any system, run by that system's own interpreter: obeys one JSON line at a time, answers with one.
+
+    python client.py SIDE
+
+SIDE is a module beside this file. It has the tasks `noop` (no result) and `echo` (returns its argument), and
+
+    send(number)            send noop, one message
+    call(number)            send echo; return a handle
+    read(handle)            wait for echo's result and return it
+    read_all(handles)       the same for many, the fastest way there is; return the values in order
+    versions()              the packages that matter, as a mapping
+    send_many(numbers), call_many(numbers)     where the system can send in bulk
+
+Standard library only: it runs in foreign environments.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+class Client:
+    """The commands. Seconds are by `time.monotonic`, which all processes of one machine share."""
+
+    def __init__(self, side: Any) -> None:
+        self._side = side
+        self._handles: list[Any] = []
+        self._values: list[int] = []
+
+    def versions(self) -> dict[str, Any]:
+        return {"python": sys.version.split()[0], **self._side.versions()}
+
+    def send(self, count: int) -> dict[str, Any]:
+        def work() -> None:
+            send = self._side.send
+            for number in range(count):
+                send(number)
+
+        return _measured(work)
+
+    def send_many(self, count: int) -> dict[str, Any]:
+        """Send in bulk. Answers nothing where the system cannot."""
+        if not hasattr(self._side, "send_many"):
+            return {}
+        return _measured(lambda: self._side.send_many(range(count)))
+
+    def fill(self, count: int) -> dict[str, Any]:
+        """Send in the fastest way."""
+        return self.send_many(count) or self.send(count)
+
+    def call_all(self, count: int) -> dict[str, Any]:
+        """Send calls whose results `read_all` will read."""
+        self._values = list(range(count))
+
+        def work() -> None:
+            if hasattr(self._side, "call_many"):
+                self._handles = self._side.call_many(self._values)
+            else:
+                self._handles = [self._side.call(value) for value in self._values]
+
+        return _measured(work)
+
+    def read_all(self) -> dict[str, Any]:
+        """Read the results of `call_all`; an error when one is not what it must be."""
+        values: list[Any] = []
+        facts = _measured(lambda: values.extend(self._side.read_all(self._handles)))
+        if values != self._values:
+            raise RuntimeError("A result was lost or is not the one that was asked for")
+        return facts
+
+    def round_trips(self, count: int, pause: float) -> dict[str, Any]:
+        """Call, read, rest; answers the seconds that each took."""
+        side, took = self._side, []
+        for number in range(count):
+            started = time.perf_counter()
+            value = side.read(side.call(number))
+            took.append(time.perf_counter() - started)
+            if value != number:
+                raise RuntimeError("A result is not the one that was asked for")
+            time.sleep(pause)
+        return {"seconds": took}
+
+
+def _measured(work: Callable[[], None]) -> dict[str, Any]:
+    started, cpu = time.monotonic(), time.process_time()
+    work()
+    cpu = time.process_time() - cpu
+    ended = time.monotonic()
+    return {"wall": ended - started, "cpu": cpu, "ended": ended}
+
+
+def main() -> None:
+    client = Client(importlib.import_module(sys.argv[1]))
+    for line in sys.stdin:
+        command = json.loads(line)
+        print(json.dumps(getattr(client, command.pop("do"))(**command)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,8 @@
+"""The systems that are measured: one module each, which holds its `SYSTEM`. The order is that of the table."""
+
+from __future__ import annotations
+
+from benchmarks.systems import celeriac, celery, floor
+from benchmarks.systems.system import System
+
+SYSTEMS: tuple[System, ...] = (floor.SYSTEM, celeriac.SYSTEM, celery.SYSTEM)
