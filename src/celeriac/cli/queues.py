@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import click
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from celeriac.app.base import Celeriac
@@ -75,7 +76,7 @@ def _table(app: Celeriac, stats: Mapping[str, QueueStats]) -> Table:
     for name, queue in stats.items():
         age = "" if queue.oldest_age is None else _span(queue.oldest_age)
         dead = f"[red]{queue.dead}[/red]" if queue.dead else "0"
-        table.add_row(name, str(queue.ready), str(queue.delayed), str(queue.leased), dead, age)
+        table.add_row(escape(name), str(queue.ready), str(queue.delayed), str(queue.leased), dead, age)
     return table
 
 

@@ -12,6 +12,7 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
+from celeriac import __version__
 from celeriac.app.base import Celeriac
 from celeriac.cli.group import Command
 from celeriac.cli.output import write_json
@@ -19,7 +20,7 @@ from celeriac.cli.session import Session
 from celeriac.cli.tables import console
 from celeriac.exceptions import CeleriacError
 
-_PACKAGES: Final = ("celeriac", "msgspec", "click", "rich", "redis", "hiredis", "celery", "kombu")
+_PACKAGES: Final = ("msgspec", "click", "rich", "redis", "hiredis", "celery", "kombu")
 _UNREACHABLE: Final = "unreachable"
 
 
@@ -47,7 +48,9 @@ def command(session: Session, as_json: bool) -> None:
 
 
 def _software() -> dict[str, str]:
-    found = {"python": f"{platform.python_implementation()} {platform.python_version()}", "executable": sys.executable}
+    found = {"celeriac": __version__}
+    found["python"] = f"{platform.python_implementation()} {platform.python_version()}"
+    found["executable"] = sys.executable
     found["platform"] = platform.platform()
     for package in _PACKAGES:
         try:

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
@@ -31,14 +32,15 @@ class LiveView:
         self._progress = Progress(
             TextColumn("{task.description:<8}"),
             BarColumn(bar_width=32),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[ended]:>2}/{task.total}"),
             TextColumn("{task.fields[doing]}"),
             console=screen,
             disable=not screen.is_terminal,
             transient=True,
         )
         self._bars: dict[str, TaskID] = {
-            kind.name: self._progress.add_task(kind.name, total=len(kind.handles), doing=kind.shows) for kind in kinds
+            kind.name: self._progress.add_task(kind.name, total=len(kind.handles), ended=0, doing=kind.shows)
+            for kind in kinds
         }
 
     def __enter__(self) -> Self:
@@ -55,7 +57,7 @@ class LiveView:
         frames = [meta for meta in running if isinstance(meta, Mapping) and "frames" in meta]
         doing = ", ".join(f"frame {meta['done']} of {meta['frames']}" for meta in frames) or kind.shows
         done = len(ends) + sum(meta["done"] / meta["frames"] for meta in frames)
-        self._progress.update(self._bars[kind.name], completed=done, doing=doing)
+        self._progress.update(self._bars[kind.name], completed=done, ended=len(ends), doing=doing)
         if len(ends) == len(kind.handles) and kind.name not in self._told:
             self._told.add(kind.name)
             if not self._screen.is_terminal:
@@ -71,7 +73,7 @@ def table_of(kinds: Sequence[Kind], ends: Ends) -> Table:
         of_kind = ends[kind.name]
         right = sum(end.is_expected for end in of_kind)
         color = "green" if right == len(kind.handles) else "red"
-        example = _example(of_kind[-1].result) if of_kind else ""
+        example = escape(_example(of_kind[-1].result)) if of_kind else ""
         table.add_row(
             kind.name, kind.shows, str(len(kind.handles)), _states(of_kind), example, f"[{color}]{right}[/{color}]"
         )
