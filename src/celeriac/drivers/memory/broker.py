@@ -1,4 +1,4 @@
-"""Messages in the process's memory: deques by priority, heaps by due time, leases in a dictionary."""
+"""Messages in the process's memory: heaps by priority and by due moment, leases in a dictionary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Final
@@ -58,21 +58,20 @@ class Held:
 
 @dataclass(slots=True, eq=False)
 class Shelf:
-    """One queue: ready entries by level, delayed ones by due moment, dead ones with the reason."""
+    """One queue: ready entries by level and order, delayed ones by due moment, dead ones with the reason."""
 
-    ready: tuple[deque[Entry], ...] = field(default_factory=lambda: tuple(deque() for _ in range(MOST_URGENT + 1)))
+    ready: tuple[list[tuple[int, Entry]], ...] = field(
+        default_factory=lambda: tuple([] for _ in range(MOST_URGENT + 1))
+    )
     delayed: list[tuple[float, int, Entry]] = field(default_factory=list)
     dead: deque[tuple[Entry, str]] = field(default_factory=lambda: deque(maxlen=DEAD_LETTERS_KEPT))
 
     def put(self, entry: Entry) -> None:
-        self.ready[entry.level].append(entry)
-
-    def put_first(self, entries: Iterable[Entry]) -> None:
-        """Put entries before all their equals, keeping their order among themselves."""
-        for entry in sorted(entries, key=lambda entry: entry.order, reverse=True):
-            self.ready[entry.level].appendleft(entry)
+        """Make an entry ready. One that was taken and comes back keeps its order, so it is first in line."""
+        heappush(self.ready[entry.level], (entry.order, entry))
 
     def delay(self, entry: Entry, due: float) -> None:
+        """Keep an entry until it is due."""
         heappush(self.delayed, (due, entry.order, entry))
 
     def take(self, limit: int) -> list[Entry]:
@@ -80,18 +79,17 @@ class Shelf:
         taken: list[Entry] = []
         for level in reversed(self.ready):
             while level and len(taken) < limit:
-                taken.append(level.popleft())
+                taken.append(heappop(level)[1])
         return taken
 
-    def promote(self, now: float, limit: int) -> int:
-        """Let up to `limit` due entries become ready; return how many."""
-        promoted = 0
-        while promoted < limit and self.delayed and self.delayed[0][0] <= now:
+    def take_due(self, now: float, limit: int) -> list[Entry]:
+        """Take up to `limit` delayed entries that are due, in the order they are."""
+        taken: list[Entry] = []
+        while len(taken) < limit and self.delayed and self.delayed[0][0] <= now:
             due, _, entry = heappop(self.delayed)
             entry.ready_since = due
-            self.put(entry)
-            promoted += 1
-        return promoted
+            taken.append(entry)
+        return taken
 
     def purge(self) -> int:
         removed = sum(map(len, self.ready)) + len(self.delayed)
@@ -101,7 +99,7 @@ class Shelf:
         return removed
 
     def stats(self, leased: int, now: float) -> QueueStats:
-        oldest = min((entry.ready_since for level in self.ready for entry in level), default=None)
+        oldest = min((entry.ready_since for level in self.ready for _, entry in level), default=None)
         return QueueStats(
             ready=sum(map(len, self.ready)),
             delayed=len(self.delayed),
@@ -309,19 +307,19 @@ class MemoryBroker:
 
     def _put_back(self, helds: Sequence[Held]) -> None:
         now = self._clock.now()
-        by_queue: dict[str, list[Entry]] = {}
         for held in helds:
             held.entry.ready_since = now
-            by_queue.setdefault(held.queue, []).append(held.entry)
-        for queue, entries in by_queue.items():
-            self._shelves.shelf(queue).put_first(entries)
-        if by_queue:
+            self._shelves.shelf(held.queue).put(held.entry)
+        if helds:
             self._shelves.changed.notify_all()
 
     def _promote(self, now: float, limit: int) -> int:
         promoted = 0
         for shelf in self._shelves.shelves.values():
-            promoted += shelf.promote(now, limit - promoted)
+            for entry in shelf.take_due(now, limit - promoted):
+                entry.order = self._shelves.number()  # the end of the line
+                shelf.put(entry)
+                promoted += 1
         if promoted:
             self._shelves.changed.notify_all()
         return promoted
