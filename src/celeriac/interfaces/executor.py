@@ -14,7 +14,7 @@ J_contra = TypeVar("J_contra", contravariant=True)
 
 
 class Executor(Protocol, Generic[J_contra]):
-    """Runs jobs in its slots. `submit` is called from the engine's main thread alone, the rest from any."""
+    """Runs jobs in its slots. Thread-safe."""
 
     @property
     def free(self) -> int:

@@ -25,6 +25,7 @@ from celeriac.worker.notes import Ledger
 from celeriac.worker.options import NodePlan
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.run import TaskRunner
+from celeriac.worker.side_claims import SideClaims
 from celeriac.worker.task_log import TaskLog
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,9 @@ _LONG: Final[Seconds] = 0.005
 """A task expected to run longer than this does not keep finished ones waiting."""
 _STUCK: Final[Seconds] = 0.05
 """When the slots have been taken for this long, what was claimed beyond them is given back."""
+_SIDE: Final = 10
+"""Messages that are claimed at once for the event loop while every slot is taken."""
+_SIDE_WAIT: Final[Seconds] = 1.0
 _DRAIN: Final[Seconds] = 10.0
 """Seconds that the last completions get to reach the store."""
 
@@ -63,6 +67,9 @@ class Engine:
             else ThreadExecutor(self._run_job, slots=plan.slots, freed=self._slot_freed)
         )
         self._coroutines = CoroutineExecutor[Job](self._run_coroutine, slots=plan.async_slots, freed=self._slot_freed)
+        self._side_consumer = Consumer(self._broker, ledger, queues=plan.queues, lease=plan.lease, owner=owner)
+        self._side_claims = SideClaims(wanted=self._has_only_coroutine_slots, claim=self._claim_for_coroutines)
+        self._has_coroutines = any(runner.is_async for runner in runners.values())
         self._attendant = Attendant(self._completer, give_back=self._give_back_stuck)
         self._backlog: deque[Job] = deque()
         self._async_backlog: deque[Job] = deque()
@@ -77,6 +84,8 @@ class Engine:
         self._sync.start()
         self._coroutines.start()
         self._attendant.start()
+        if self._has_coroutines:
+            self._side_claims.start()
         try:
             while not self._stopping.is_set():
                 self._cycle()
@@ -92,6 +101,7 @@ class Engine:
         self._stopping.set()
         self._freed.set()
         self._consumer.wake()
+        self._side_consumer.wake()
 
     def lost(self, tags: Sequence[str]) -> None:
         """Take note that others have these deliveries now: what comes of them here is not stored."""
@@ -143,6 +153,8 @@ class Engine:
                 return
             if self._inline and self._completer.waiting and self._claims.expected > _LONG:
                 self._completer.flush()
+            if self._has_coroutines:
+                self._side_claims.watch()
             self._start(job, self._sync)
 
     def _start(self, job: Job, executor: InlineExecutor[Job] | ThreadExecutor[Job] | CoroutineExecutor[Job]) -> None:
@@ -163,6 +175,27 @@ class Engine:
             return False
         self._ledger.settled([lease.tag])
         return not lost
+
+    # -- beside taken slots -----------------------------------------------------------------------------------------
+
+    def _has_only_coroutine_slots(self) -> bool:
+        taken = self._sync.free == 0 and self._sync.longest > _STUCK
+        return taken and self._coroutines.free > 0 and not self._async_backlog and not self._stopping.is_set()
+
+    def _claim_for_coroutines(self) -> bool:
+        """Claim for the event loop. False when there was work for slots, which is given back."""
+        found_other = False
+        for delivery in self._side_consumer.take(limit=min(self._coroutines.free, _SIDE), wait=_SIDE_WAIT):
+            admitted = self._admission.admit(delivery)
+            if not isinstance(admitted, Job):
+                self._turn_away(admitted)
+            elif admitted.runner.is_async:
+                self._start(admitted, self._coroutines)
+            else:
+                found_other = True
+                self._completer.add(Completion(delivery.lease, Settle.REQUEUE))
+        self._attendant.hurry()
+        return not found_other
 
     # -- running ----------------------------------------------------------------------------------------------------
 
@@ -218,6 +251,8 @@ class Engine:
     def _shut_down(self) -> None:
         self._give_back(self._backlog)
         self._give_back(self._async_backlog)
+        if self._has_coroutines:
+            self._side_claims.stop()
         for executor in (self._coroutines, self._sync):
             executor.stop(self._time_left)
         self._attendant.stop()

@@ -59,11 +59,12 @@ class CoroutineExecutor(Generic[J]):
     def submit(self, job: J) -> None:
         with self._guard_running:
             self._taken += 1
+            loop = self._running_loop()
         # One wake-up serves every job that is submitted before the loop gets round to them. Appending before looking
         # at the length is what makes this safe: a loop that found nothing left a length of 1 for this job.
         self._submitted.append(job)
         if len(self._submitted) == 1:
-            self._running_loop().call_soon_threadsafe(self._begin)
+            loop.call_soon_threadsafe(self._begin)
 
     def stop(self, time_left: TimeLeft) -> bool:
         loop = self._loop
