@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
 from collections.abc import Callable
 
@@ -101,6 +104,18 @@ def test_an_interruption_before_a_wait_ends_that_wait_and_no_other(broker: Broke
     start = time.monotonic()
     assert list(receive(broker, wait=0.2)) == []
     assert time.monotonic() - start >= 0.19
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no signal to send here")
+def test_an_interruption_from_a_signal_handler_ends_the_wait_that_it_struck(broker: Broker) -> None:
+    before = signal.signal(signal.SIGUSR1, lambda *_: broker.interrupt())
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
+    try:
+        timer.start()
+        assert list(receive(broker, wait=LONG)) == []
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_an_interruption_does_not_reach_another_client(broker: Broker, peer: Broker) -> None:
