@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import weakref
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -13,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from celeriac import drivers
 from celeriac.clock import Clock
 from celeriac.exceptions import ImproperlyConfigured
+from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.coordinator import Coordinator
 from celeriac.interfaces.pubsub import PubSub
@@ -27,7 +27,6 @@ _Tls: TypeAlias = bool | Mapping[str, Any] | None
 
 DEFAULT_FILE: Final = "celeriac.db"
 _NO_BACKEND: Final = frozenset({"disabled", "disabled://"})
-_opened: Final[weakref.WeakSet[Stores]] = weakref.WeakSet()
 
 
 class Stores:
@@ -44,7 +43,7 @@ class Stores:
         """Whether to log, once, that nothing is configured and where the embedded store is."""
         self._broker_store: Store | None = None
         self._result_store: Store | None = None
-        _opened.add(self)
+        after_fork_in_child(self)
 
     @property
     def uses_default(self) -> bool:
@@ -103,8 +102,7 @@ class Stores:
                 if part is not None:
                     part.close()
 
-    def forget(self) -> None:
-        """Drop what was opened without touching it: it belongs to the parent process."""
+    def forget_parent(self) -> None:
         self._guard_opening = threading.RLock()
         self._broker_store = self._result_store = None
 
@@ -154,12 +152,3 @@ class Stores:
             client_name=f"celeriac:{os.getpid()}",
             clock=self._clock,
         )
-
-
-def _forget_all() -> None:
-    for stores in list(_opened):
-        stores.forget()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all)

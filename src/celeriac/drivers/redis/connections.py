@@ -16,7 +16,7 @@ from redis.sentinel import MasterNotFoundError, Sentinel
 
 from celeriac.clock import SYSTEM_CLOCK
 from celeriac.drivers.redis.address import Address, Node
-from celeriac.drivers.redis.forks import after_fork_in_child
+from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.store import StoreOptions
 
 __all__ = ["LOST", "Pool", "Reply", "Wire"]

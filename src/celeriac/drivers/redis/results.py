@@ -12,9 +12,9 @@ from redis.exceptions import RedisError
 
 from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.ear import Ear
-from celeriac.drivers.redis.forks import after_fork_in_child
 from celeriac.drivers.redis.scripts import STORE_RESULT
 from celeriac.exceptions import CeleriacError
+from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.results import ResultRecord
 from celeriac.states import READY_STATES
 from celeriac.wire.results import state_of

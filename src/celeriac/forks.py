@@ -1,22 +1,23 @@
-"""What a child process does with the connections that it inherited: it drops them, without a word on the wire."""
+"""What a forked child does with the sockets, locks and threads that it seems to inherit: it begins anew."""
 
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from typing import Final, Protocol
 from weakref import WeakSet
-
-__all__ = ["after_fork_in_child"]
 
 
 class Forkable(Protocol):
-    """A part that holds sockets or locks and can begin anew in a child process."""
+    """A part that holds sockets, locks or threads, and can begin anew in a child process."""
 
     def forget_parent(self) -> None:
-        """Drop inherited sockets and make new locks. Runs in the child's only thread."""
+        """Drop what belongs to the parent, without a word on the wire, and make new locks.
+
+        Runs in the child's only thread.
+        """
 
 
-_parts: WeakSet[Forkable] = WeakSet()
+_parts: Final[WeakSet[Forkable]] = WeakSet()
 
 
 def after_fork_in_child(part: Forkable) -> None:
