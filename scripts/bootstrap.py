@@ -2,7 +2,7 @@
 
     python scripts/bootstrap.py PART...
 
-    package   .venv with celeriac itself, from this checkout
+    package   .venv with celeriac itself from this checkout, and what it needs for Redis
     develop   .venv with all extras, the test tools and the checkers
     interop   .venv-interop with stock Celery, the other side of the interoperability tests
     redis     a redis-server that tests can start; through the system's package manager where that is allowed
@@ -39,9 +39,9 @@ def main(parts: list[str]) -> None:
 
 
 def package() -> None:
-    """Put celeriac alone into .venv; an environment that holds more will do."""
+    """Put celeriac and its Redis client into .venv; an environment that holds more will do."""
     if not is_current(ROOT / ".venv", develop_requirements()):
-        ensure_environment(ROOT / ".venv", ["-e", str(ROOT)])
+        ensure_environment(ROOT / ".venv", ["-e", f"{ROOT}[redis]"])
 
 
 def develop() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Final
 
 import click
@@ -30,7 +31,7 @@ _FILE: Final = click.Path(dir_okay=False)
 _COUNT: Final = click.IntRange(min=1)
 
 _what_runs = (
-    click.option("-P", "--pool", type=click.Choice(["prefork", "threads", "solo", "processes"]),
+    click.option("-P", "--pool", metavar="prefork|threads|solo",
                  help="How ordinary tasks run: prefork unless configured. `async def` tasks run beside them in any."),
     click.option("-c", "--concurrency", type=_COUNT, metavar="N",
                  help="How many ordinary tasks run at once; one per core unless configured."),
@@ -81,7 +82,9 @@ def command(context: click.Context, /, settings: tuple[str, ...], **options: Any
         note(session, f"Without effect here: {', '.join(ignored)}.")
     located = session.require()
     read_arguments(located.app.conf, map(_plain_name, settings))
-    with users_code("A module with tasks"):
+    with users_code("A module with tasks"):  # the worker imports them too, but here an error is told as the user's
+        for module in options["include"]:
+            import_module(module)
         located.app.import_modules()
     context.exit(Worker(located.app, WorkerOptions(app_spec=located.spec, **options)).run())
 

@@ -172,3 +172,17 @@ def test_a_broken_module_ends_the_worker_with_the_users_traceback(shop: Shop) ->
     assert result.returncode == 1
     assert 'broken.py", line 1' in result.stderr
     assert "nothing_of_that_name" in result.stderr
+
+
+def test_a_broken_module_named_with_include_is_shown_as_the_users_error(shop: Shop) -> None:
+    (shop.directory / "more.py").write_text("raise RuntimeError('not today')\n", encoding="utf-8")
+    result = shop.type("-A", "tasks", "worker", "-I", "more")
+    assert result.returncode == 1
+    assert 'more.py", line 1' in result.stderr
+    assert "celeriac/" not in result.stderr
+
+
+def test_a_pool_that_is_not_there_is_answered_with_what_to_write_instead(shop: Shop) -> None:
+    result = shop.type("-A", "tasks", "worker", "-P", "gevent")
+    assert result.returncode == 1
+    assert "async def" in result.stderr
