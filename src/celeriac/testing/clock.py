@@ -30,6 +30,10 @@ class FakeClock:
         with self._reading:
             return self._elapsed
 
+    def sleep(self, seconds: float) -> None:
+        """Advance by `seconds`, and return at once."""
+        self.advance(seconds)
+
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass at once. Raises ValueError for a negative span."""
         if seconds < 0:

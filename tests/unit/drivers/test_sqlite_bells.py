@@ -10,7 +10,10 @@ import pytest
 from celeriac.drivers import load
 from celeriac.drivers.sqlite.bells import Bell, Ringer, directory_of
 from celeriac.interfaces.broker import Broker, Outgoing, Route
+from celeriac.interfaces.pubsub import Channel, Post
+from celeriac.interfaces.results import ResultRecord
 from celeriac.interfaces.store import StoreOptions
+from celeriac.testing.clock import FakeClock
 from celeriac.wire.message import Message
 
 OUTGOING = Outgoing(route=Route(queue="work"), message=Message(headers={"id": "1"}, body=b"[[], {}, {}]"))
@@ -66,6 +69,35 @@ def test_a_bell_hung_up_right_after_another_ring_is_rung_too(tmp_path: Path) -> 
     for bell in found:
         bell.close()
     ringer.close()
+
+
+def test_whatever_may_end_a_wait_rings_the_bells_of_other_processes(tmp_path: Path) -> None:
+    clock = FakeClock()
+    store = load(f"sqlite:///{tmp_path}/a.db", StoreOptions(clock=clock))
+    broker, results, pubsub = store.broker, store.results, store.pubsub
+    assert broker is not None
+    assert results is not None
+    assert pubsub is not None
+    broker.send([OUTGOING] * 2)
+    first, second = broker.receive(["work"], limit=2, wait=0.0, lease=5.0, owner="o")
+    follow_ups = {second.lease.tag: [OUTGOING]}
+    bell = Bell(str(tmp_path / "a.db"))
+    for call in (
+        lambda: broker.send([OUTGOING]),
+        lambda: broker.requeue([first.lease]),
+        lambda: broker.ack([second.lease], follow_ups=follow_ups),
+        lambda: results.store([ResultRecord("1", "SUCCESS", b"{}", 60.0)]),
+        lambda: pubsub.publish([Post(Channel("events"), OUTGOING.message)]),
+    ):
+        call()
+        assert bell.wait(5.0) is True
+    broker.receive(["work"], limit=1, wait=0.0, lease=5.0, owner="o")
+    clock.advance(6.0)
+    assert bell.wait(0.0) is False, "a claim rings for nobody"
+    broker.upkeep(limit=10)
+    assert bell.wait(5.0) is True
+    bell.close()
+    broker.close()
 
 
 @pytest.mark.parametrize("obstacle", ["a path too long for a socket", "a file in the way"])

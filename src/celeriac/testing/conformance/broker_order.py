@@ -67,6 +67,13 @@ def test_the_most_urgent_messages_come_first_and_equals_in_order(broker: Broker)
     assert drain(broker) == [f"{level}-{nth}" for level in urgent_first for nth in (1, 2)]
 
 
+def test_the_most_urgent_is_taken_first_when_not_all_may_be(broker: Broker) -> None:
+    urgent_first = levels(broker)
+    for level in reversed(urgent_first):
+        send(broker, level, priority=level)
+    assert [names(receive(broker, limit=1)) for _ in urgent_first] == [[level] for level in urgent_first]
+
+
 def test_a_priority_comes_back_as_it_was_given(broker: Broker) -> None:
     send(broker, "p", priority=levels(broker)[0])
     assert receive(broker)[0].priority == levels(broker)[0]
