@@ -101,7 +101,6 @@ class Engine:
         self._stopping.set()
         self._freed.set()
         self._consumer.wake()
-        self._side_consumer.wake()
 
     def lost(self, tags: Sequence[str]) -> None:
         """Take note that others have these deliveries now: what comes of them here is not stored."""
@@ -195,6 +194,8 @@ class Engine:
                 found_other = True
                 self._completer.add(Completion(delivery.lease, Settle.REQUEUE))
         self._attendant.hurry()
+        if self._stopping.is_set():
+            self._consumer.wake()  # the interruption ended this wait and perhaps not the main thread's
         return not found_other
 
     # -- running ----------------------------------------------------------------------------------------------------
@@ -252,6 +253,7 @@ class Engine:
         self._give_back(self._backlog)
         self._give_back(self._async_backlog)
         if self._has_coroutines:
+            self._side_consumer.wake()
             self._side_claims.stop()
         for executor in (self._coroutines, self._sync):
             executor.stop(self._time_left)
