@@ -18,6 +18,9 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Return a reading that never goes back, for measuring spans within one process."""
 
+    def sleep(self, seconds: float) -> None:
+        """Return when `seconds` have passed."""
+
 
 class SystemClock:
     """The machine's own clock."""
@@ -27,6 +30,9 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 SYSTEM_CLOCK = SystemClock()

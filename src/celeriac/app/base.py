@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
+import platform
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from importlib import import_module
@@ -64,7 +64,7 @@ class Celeriac:
     ) -> None:
         self.main = main
         self.clock = clock
-        self.tasks = TaskRegistry()
+        self._registry = TaskRegistry()
         self._strict_typing = strict_typing
         given = {"broker_url": broker, "result_backend": backend, "include": tuple(include) if include else None}
         named = {name: value for name, value in given.items() if value is not None}
@@ -73,7 +73,7 @@ class Celeriac:
             self._configuration.add(config_source, namespace=namespace)
         base = _resolve_class(task_cls) if task_cls is not None else Task
         self.task = TaskDecorator(self._register_first, name_of=self._name_of, default_base=base)
-        self._discover: list[tuple[Iterable[str] | Callable[[], Iterable[str]] | None, str]] = []
+        self._discover: list[tuple[Iterable[str] | Callable[[], Iterable[str]] | None, str | None]] = []
         self._finalized = False
         if set_as_current:
             set_current_host(self)
@@ -117,21 +117,35 @@ class Celeriac:
 
     # -- tasks ------------------------------------------------------------------------------------------------------
 
+    @property
+    def tasks(self) -> TaskRegistry:
+        """The tasks by name, with the shared ones that were imported so far."""
+        for task in shared_tasks():
+            if task.name not in self._registry:
+                copy = task.copy_for(self)
+                self._registry.register(copy)
+                self._annotate_late(copy)
+        return self._registry
+
     def register_task(self, task: Any) -> Task[..., Any]:
         """Register a task made from a class with a `run` method (an instance or the class); return the instance."""
         made = as_task(task)
         made.name = made.name or task_name(type(made), main=self.main)
         made.attach(self)
-        self.tasks.register(made)
+        self._registry.register(made)
+        self._annotate_late(made)
         return made
 
     def autodiscover_tasks(
         self,
         packages: Iterable[str] | Callable[[], Iterable[str]] | None = None,
-        related_name: str = "tasks",
+        related_name: str | None = "tasks",
         force: bool = False,  # noqa: FBT001, FBT002  Celery's order
     ) -> None:
-        """Import the module `related_name` of each package when the app is finalized, or at once with `force`."""
+        """Import the module `related_name` of each package when a worker starts, or at once with `force`.
+
+        A package that has no such module is imported all the same; with `related_name` None that is all.
+        """
         self._discover.append((packages, related_name))
         if force:
             self._import_discovered()
@@ -143,14 +157,11 @@ class Celeriac:
         self._import_discovered()
 
     def finalize(self) -> None:
-        """Take in shared tasks and apply ``task_annotations``. Called by itself when the app is first used."""
-        for task in shared_tasks():
-            if task.name not in self.tasks:
-                self.tasks.register(task.copy_for(self))
-        if self._finalized:
-            return
-        self._finalized = True
-        annotate(self.tasks.values(), self.conf.task_annotations)
+        """Apply ``task_annotations``, from now on to new tasks at once. Called by itself when the app is first used."""
+        tasks = self.tasks
+        if not self._finalized:
+            self._finalized = True
+            annotate(tasks.values(), self.conf.task_annotations)
 
     # -- calling ----------------------------------------------------------------------------------------------------
 
@@ -199,7 +210,7 @@ class Celeriac:
         self.finalize()
         conf = self.conf
         moments = Moments(self.clock, timezone=conf.timezone)
-        origin = f"gen{os.getpid()}@{socket.gethostname()}"
+        origin = f"gen{os.getpid()}@{platform.node()}"
         return Dispatcher(
             conf,
             publisher=self.publisher,
@@ -275,16 +286,23 @@ class Celeriac:
         task.attach(self)
         if task.typing is None and not self._strict_typing:
             task.typing = False
-        return self.tasks.register_first(task, origin=task.origin)
+        registered = self._registry.register_first(task, origin=task.origin)
+        if registered is task:
+            self._annotate_late(task)
+        return registered
+
+    def _annotate_late(self, task: Task[..., Any]) -> None:
+        if self._finalized:
+            annotate([task], self.conf.task_annotations)
 
     def _import_discovered(self) -> None:
         pending, self._discover = self._discover, []
         for packages, related_name in pending:
             names = packages() if callable(packages) else packages or ()
             for package in names:
-                import_module(package)
+                found = import_module(package)
                 module = f"{package}.{related_name}"
-                if find_spec(module) is not None:
+                if related_name and hasattr(found, "__path__") and find_spec(module) is not None:
                     import_module(module)
 
 

@@ -29,6 +29,7 @@ class Context:
         "_call",
         "_delivery",
         "called_directly",
+        "calls",
         "children",
         "follow_ups",
         "hostname",
@@ -50,6 +51,8 @@ class Context:
         self.hostname = hostname
         self.is_eager = is_eager
         self.called_directly = call is None
+        self.calls: Any = None
+        """The task whose own ``__call__`` is about to enter this run; None once it has."""
         self.children: list[Any] = []
         self.follow_ups: list[Outgoing] = []
         self.loglevel: int | None = None

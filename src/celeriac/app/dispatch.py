@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -17,7 +16,7 @@ from celeriac.app.group_commit import GroupCommit
 from celeriac.app.moments import Moments
 from celeriac.app.options import CELERY_ONLY, SEND_OPTIONS, SendOptions
 from celeriac.app.publishing import Publisher, PublishPolicy
-from celeriac.exceptions import EncodeError
+from celeriac.exceptions import BrokerError, EncodeError, SendIncomplete
 from celeriac.interfaces.broker import Outgoing
 from celeriac.result.handle import AsyncResult
 from celeriac.result.reader import ResultReader
@@ -35,16 +34,29 @@ _CHUNK: Final = 500
 
 
 _REPLACEABLE: Final = ("time_limit", "soft_time_limit", "ignore_result", "shadow")
+_SAID_BY_TASKS: Final = (
+    "queue",
+    "exchange",
+    "routing_key",
+    "priority",
+    "serializer",
+    "compression",
+    "expires",
+    "time_limit",
+    "soft_time_limit",
+)
 
 
 class SendDefaults(Protocol):
-    """What a task says about its own sending; None leaves it to the settings."""
+    """What a task says about its own sending; None leaves it to routes and settings."""
 
     name: str
     serializer: str | None
     compression: str | None
     priority: int | None
     expires: Seconds | datetime | timedelta | None
+    time_limit: Seconds | None
+    soft_time_limit: Seconds | None
     ignore_result: bool | None
     queue: Any
     exchange: Any
@@ -89,12 +101,23 @@ class Dispatcher:
         self._publisher.send([outgoing], policy=self._policy(call.options))
         return self._sent(call, outgoing)
 
-    def send_many(self, calls: Iterable[Call]) -> list[AsyncResult[Any]]:
-        """Send calls in pipelines; return the handles in order. Raises `SendIncomplete` with the unsent positions."""
+    def send_many(self, calls: Sequence[Call]) -> list[AsyncResult[Any]]:
+        """Send calls in pipelines, with the options of the first for the sending; return the handles in order.
+
+        Raises `SendIncomplete` with the positions that the broker has not, when it has some of the calls.
+        """
         results: list[AsyncResult[Any]] = []
-        for chunk in _chunks(calls):
-            prepared = [self.prepare(call) for call in chunk]
-            self._publisher.send(prepared, policy=self._policy(chunk[0].options), offset=len(results))
+        policy = self._policy(calls[0].options) if calls else None
+        for start in range(0, len(calls), _CHUNK):
+            chunk = calls[start : start + _CHUNK]
+            try:
+                prepared = [self.prepare(call) for call in chunk]
+                self._publisher.send(prepared, policy=policy)
+            except BrokerError as error:
+                raise _partly_sent(error, start=start, chunk=len(chunk), total=len(calls)) from error.__cause__
+            except EncodeError as error:
+                error.add_note(f"{start} of {len(calls)} calls were sent before.")
+                raise
             results.extend(self._sent(call, outgoing) for call, outgoing in zip(chunk, prepared, strict=True))
         return results
 
@@ -104,12 +127,15 @@ class Dispatcher:
         import asyncio  # noqa: PLC0415
 
         outgoing = self.prepare(call)
-        await asyncio.wrap_future(self._group.add(outgoing))
+        policy = self._policy(call.options)
+        if policy is None:
+            await asyncio.wrap_future(self._group.add(outgoing))
+        else:  # a policy of its own, so a round trip of its own
+            await asyncio.to_thread(self._publisher.send, [outgoing], policy=policy)
         return self._sent(call, outgoing)
 
     def prepare(self, call: Call) -> Outgoing:
         """Give the call an id, a route and its bytes."""
-        task = call.task
         if call.options and not SEND_OPTIONS.issuperset(call.options):
             _refuse_unknown(call.options)
         route, options = self._route(call)
@@ -117,8 +143,8 @@ class Dispatcher:
         wire_call = self._wire_call(call, options, request)
         message = wire.encode(
             wire_call,
-            serializer=options.get("serializer") or (task and task.serializer) or self._conf.task_serializer,
-            compression=options.get("compression") or (task and task.compression) or self._conf.task_compression,
+            serializer=options.get("serializer") or self._conf.task_serializer,
+            compression=options.get("compression") or self._conf.task_compression,
             full=self._conf.task_message_full,
         )
         self._check_size(call.name, message)
@@ -126,7 +152,7 @@ class Dispatcher:
         outgoing = Outgoing(
             route=route,
             message=message,
-            priority=self._priority(options, task, request),
+            priority=self._priority(options, request),
             not_before=None if eta is None else eta.timestamp(),
         )
         if signals.before_task_publish.receivers:
@@ -155,7 +181,6 @@ class Dispatcher:
             kwargs=kwargs,
             retries=old.retries + 1,
             eta=self._moments.start(options),
-            parent_id=old.id,
             root_id=old.root_id or old.id,
             **self._changes(options),
         )
@@ -168,6 +193,7 @@ class Dispatcher:
             compression=options.get("compression") or (arrived.headers.get("compression") if arrived else None),
             full=self._conf.task_message_full,
         )
+        self._check_size(old.name, message)
         if delivery is None or not options.keys().isdisjoint(("queue", "exchange", "routing_key")):
             route = self._route(Call(name=old.name, args=args, kwargs=kwargs, options=options, task=task))[0]
         else:
@@ -183,12 +209,12 @@ class Dispatcher:
         self._group.close()
 
     def _route(self, call: Call) -> tuple[Route, Mapping[str, Any]]:
-        """Return the route, and the call's options with those that the task and the route add."""
+        """Return the route, and the options that hold: the call's, else the task's, else the route's."""
         options: Mapping[str, Any] = call.options
         task = call.task
-        if task is not None and (task.queue or task.exchange or task.routing_key):
-            own = {"queue": task.queue, "exchange": task.exchange, "routing_key": task.routing_key}
-            options = {**own, **options}
+        if task is not None:
+            own = {name: value for name in _SAID_BY_TASKS if (value := getattr(task, name)) is not None}
+            options = {**own, **options} if own else options
         routed = self._router.route(call.name, call.args, call.kwargs, options, task=task)
         return routed.route, routed.options
 
@@ -199,7 +225,10 @@ class Dispatcher:
         if ignore is None and ((task is not None and task.ignore_result) or self._conf.task_ignore_result):
             ignore = True
         full = self._conf.task_message_full
-        expires = options.get("expires", None if task is None else task.expires)
+        expires = options.get("expires")
+        hard, soft = options.get("time_limit"), options.get("soft_time_limit")
+        if hard is not None and soft is not None and soft > hard:
+            raise ValueError(f"{call.name}: soft_time_limit={soft} is longer than time_limit={hard}.")
         return TaskCall(
             name=call.name,
             id=task_id,
@@ -211,8 +240,8 @@ class Dispatcher:
             group_index=options.get("group_index"),
             root_id=options.get("root_id") or (request.root_id if inside else None),
             parent_id=options.get("parent_id") or (request.id if inside else None),
-            time_limit=options.get("time_limit"),
-            soft_time_limit=options.get("soft_time_limit"),
+            time_limit=hard,
+            soft_time_limit=soft,
             argsrepr=options.get("argsrepr"),
             kwargsrepr=options.get("kwargsrepr"),
             origin=self._origin if full else None,
@@ -233,10 +262,8 @@ class Dispatcher:
             changes["headers"] = dict(headers)
         return changes
 
-    def _priority(self, options: Mapping[str, Any], task: SendDefaults | None, request: Context) -> int | None:
+    def _priority(self, options: Mapping[str, Any], request: Context) -> int | None:
         priority = options.get("priority")
-        if priority is None and task is not None:
-            priority = task.priority
         if priority is None and self._conf.task_inherit_parent_priority and request.delivery is not None:
             priority = request.delivery.priority
         return self._conf.task_default_priority if priority is None else priority
@@ -287,7 +314,9 @@ def _refuse_unknown(options: Mapping[str, Any]) -> None:
         raise TypeError(f"Unknown options of a call: {', '.join(unknown)}. Known: {', '.join(sorted(SEND_OPTIONS))}.")
 
 
-def _chunks(calls: Iterable[Call]) -> Iterator[Sequence[Call]]:
-    iterator = iter(calls)
-    while chunk := list(islice(iterator, _CHUNK)):
-        yield chunk
+def _partly_sent(error: BrokerError, *, start: int, chunk: int, total: int) -> BrokerError:
+    """Return the error of a bulk send whose chunk at `start` failed, with every position that was not sent."""
+    if not start and not isinstance(error, SendIncomplete):
+        return error
+    failed = error.unsent if isinstance(error, SendIncomplete) else range(chunk)
+    return SendIncomplete(str(error), unsent=[*(start + position for position in failed), *range(start + chunk, total)])

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from typing import Final
 
 from celeriac.exceptions import SendIncomplete
+from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.broker import Outgoing
 
 _IDLE: Final = 5.0
@@ -17,17 +18,27 @@ _MOST: Final = 500
 
 
 class GroupCommit:
-    """One thread that sends what has gathered while its last batch was under way. Thread-safe."""
+    """One thread that sends what has gathered while its last batch was under way. Thread-safe.
+
+    What a parent process has not sent yet stays the parent's: a forked child begins with nothing.
+    """
 
     def __init__(self, send: Callable[[Sequence[Outgoing]], None]) -> None:
         self._send = send
+        self.forget_parent()
+        after_fork_in_child(self)
+
+    def forget_parent(self) -> None:
         self._guard_pending = threading.Condition()
         self._pending: list[tuple[Outgoing, Future[None]]] = []
         self._thread: threading.Thread | None = None
         self._closed = False
 
     def add(self, outgoing: Outgoing) -> Future[None]:
-        """Return a future that is done when the broker has the message; it carries the error otherwise."""
+        """Return a future that is done when the broker has the message; it carries the error otherwise.
+
+        A future that is cancelled before its batch is sent takes its message back.
+        """
         future: Future[None] = Future()
         with self._guard_pending:
             self._pending.append((outgoing, future))
@@ -48,15 +59,20 @@ class GroupCommit:
 
     def _run(self) -> None:
         while batch := self._take():
-            futures = [future for _, future in batch if not future.cancelled()]
-            try:
-                self._send([outgoing for outgoing, future in batch if not future.cancelled()])
-            except SendIncomplete as error:
-                _settle(futures, error, failed=frozenset(error.unsent))
-            except Exception as error:  # noqa: BLE001  handed to every one who waits
-                _settle(futures, error, failed=frozenset(range(len(futures))))
-            else:
-                _settle(futures, None, failed=frozenset())
+            # From here on a future cannot be cancelled any more: its message is on the way.
+            wanted = [(outgoing, future) for outgoing, future in batch if future.set_running_or_notify_cancel()]
+            if wanted:
+                self._send_batch([outgoing for outgoing, _ in wanted], [future for _, future in wanted])
+
+    def _send_batch(self, batch: Sequence[Outgoing], futures: Sequence[Future[None]]) -> None:
+        try:
+            self._send(batch)
+        except SendIncomplete as error:
+            _settle(futures, error, failed=frozenset(error.unsent))
+        except Exception as error:  # noqa: BLE001  handed to every one who waits
+            _settle(futures, error, failed=frozenset(range(len(futures))))
+        else:
+            _settle(futures, None, failed=frozenset())
 
     def _take(self) -> list[tuple[Outgoing, Future[None]]]:
         with self._guard_pending:
@@ -70,8 +86,6 @@ class GroupCommit:
 
 def _settle(futures: Sequence[Future[None]], error: Exception | None, *, failed: frozenset[int]) -> None:
     for position, future in enumerate(futures):
-        if not future.set_running_or_notify_cancel():
-            continue
         if error is not None and position in failed:
             future.set_exception(error)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol, Unpack
 
 from celeriac.app.dispatch import Dispatcher
@@ -21,6 +22,9 @@ class Host(Protocol):
 
     @property
     def conf(self) -> Settings: ...
+
+    @property
+    def tasks(self) -> Mapping[str, Any]: ...
 
     @property
     def dispatcher(self) -> Dispatcher: ...

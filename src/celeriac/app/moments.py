@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from celeriac.clock import Clock
 from celeriac.exceptions import ImproperlyConfigured
@@ -58,6 +57,9 @@ def _zone(timezone: str | tzinfo | None) -> tzinfo:
         return UTC
     if isinstance(timezone, tzinfo):
         return timezone
+    # 2 of the 60 ms that `import celeriac` may take, and most applications are in UTC.
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415
+
     try:
         return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -47,11 +46,11 @@ class Publisher:
         except msgspec.ValidationError as error:
             raise ValueError(f"retry_policy={changes!r} cannot be used: {error}") from error
 
-    def send(self, outgoing: Sequence[Outgoing], *, policy: PublishPolicy | None = None, offset: int = 0) -> None:
+    def send(self, outgoing: Sequence[Outgoing], *, policy: PublishPolicy | None = None) -> None:
         """Return when the broker has all of them.
 
-        Raises `BrokerError` kin after the policy's last try, within its budget. `offset` is added to the positions
-        that a `SendIncomplete` names.
+        Raises `BrokerError` kin after the policy's last try, within its budget: `SendIncomplete` when the broker has
+        some of them.
         """
         policy = policy or self._default
         ends = self._clock.monotonic() + policy.budget
@@ -71,12 +70,16 @@ class Publisher:
             attempt += 1
             exhausted = policy.max_retries is not None and attempt > policy.max_retries
             if exhausted or self._clock.monotonic() + pause >= ends:
-                raise self._failure(failure, [offset + position for position in left], len(outgoing), attempt)
-            time.sleep(pause)
+                raise self._failure(failure, left, len(outgoing), attempt)
+            self._clock.sleep(pause)
 
     def _failure(self, error: BrokerError, left: Sequence[int], total: int, attempts: int) -> BrokerError:
         tries = "1 try" if attempts == 1 else f"{attempts} tries"
         told = f"Not sent to {self._broker().location} after {tries}: {error}"
-        failure = SendIncomplete(told, unsent=left) if len(left) < total else type(error)(told)
+        failure = (
+            SendIncomplete(told, unsent=left)
+            if len(left) < total or isinstance(error, SendIncomplete)
+            else type(error)(told)
+        )
         failure.__cause__ = error
         return failure

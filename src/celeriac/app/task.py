@@ -13,14 +13,12 @@ from celeriac.app.dispatch import Call
 from celeriac.app.host import Host
 from celeriac.app.options import RetryOptions, SendOptions
 from celeriac.app.retrying import AutoRetry
-from celeriac.exceptions import ImproperlyConfigured, MaxRetriesExceededError, Retry
+from celeriac.exceptions import ImproperlyConfigured, MaxRetriesExceededError, OperationalError, Retry
 from celeriac.result.handle import AsyncResult
 from celeriac.types import Args, Kwargs, Seconds
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_KEEP: Any = object()
 
 
 class Task(Generic[P, R]):
@@ -32,6 +30,9 @@ class Task(Generic[P, R]):
 
     Class attributes are the options and their defaults; None stands for the setting of the similar name.
     """
+
+    MaxRetriesExceededError = MaxRetriesExceededError
+    OperationalError = OperationalError
 
     name: str = ""
     max_retries: int | None = 3
@@ -101,7 +102,7 @@ class Task(Generic[P, R]):
         """Give the task to an application, and take over what ``task_annotations`` says of it."""
         self._host = host
         if self._check is None and "run" not in self.__dict__:
-            self._check = ArgumentCheck(type(self).run, skip_first=True)
+            self._check = ArgumentCheck(self.run, skip_first=False)
 
     def attach_late(self, find: Callable[[], Host]) -> None:
         """Let the task belong to whichever application `find` returns when it is used (`shared_task`)."""
@@ -134,7 +135,15 @@ class Task(Generic[P, R]):
     # -- calling ----------------------------------------------------------------------------------------------------
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run the function here and now, as a plain call."""
+        """Run the function here and now, as a plain call.
+
+        A class may override this to wrap every run: the worker then calls it, and ``super().__call__`` goes on with the
+        run under way.
+        """
+        request = running.get()
+        if request.calls is self:
+            request.calls = None
+            return cast("R", self.run(*args, **kwargs))
         token = running.set(Context())
         try:
             return cast("R", self.run(*args, **kwargs))
@@ -168,7 +177,7 @@ class Task(Generic[P, R]):
         self, calls: Iterable[tuple[Args, Kwargs]], **options: Unpack[SendOptions]
     ) -> list[AsyncResult[R]]:
         """Send one task for each pair of args and kwargs, all with the same options; see `delay_many`."""
-        prepared = (self._call(args, kwargs, options) for args, kwargs in calls)
+        prepared = [self._call(args, kwargs, options) for args, kwargs in calls]
         return cast("list[AsyncResult[R]]", self.app.dispatcher.send_many(prepared))
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
@@ -201,23 +210,23 @@ class Task(Generic[P, R]):
         throw: bool = True,  # noqa: FBT001, FBT002  Celery's order
         eta: datetime | str | None = None,
         countdown: Seconds | None = None,
-        max_retries: int | None = _KEEP,
+        max_retries: int | None = None,
         **options: Unpack[RetryOptions],
     ) -> Retry:
         """Try the running task again later: ``raise self.retry(exc=error)``.
 
         The new message replaces the running one when this run ends, so it is neither lost nor doubled by a crash.
-        Waits `countdown` seconds or until `eta`, else ``default_retry_delay``. When the task was tried ``max_retries``
-        times before, `exc` is raised, or `MaxRetriesExceededError` without one. With ``throw=False`` the `Retry` is
-        returned, and the message is sent when the task ends, whatever it returns. Outside a run it raises `exc`, or a
-        `Retry` that explains.
+        Waits `countdown` seconds or until `eta`, else ``default_retry_delay``. When the task was tried `max_retries`
+        times before (None: the task's own), `exc` is raised, or `MaxRetriesExceededError` without one. With
+        ``throw=False`` the `Retry` is returned, and the message is sent when the task ends, whatever it returns.
+        Outside a run it raises `exc`, or a `Retry` that explains.
         """
         request = self.request
         if request.called_directly:
             raise exc or Retry(f"{self.name}.retry() was called outside a run: only a running task can be retried.")
-        limit = self.max_retries if max_retries is _KEEP else max_retries
+        limit = self.max_retries if max_retries is None else max_retries
         if limit is not None and request.retries >= limit:
-            raise exc or self._exhausted(request)
+            raise exc or _exhausted(self.name, request)
         if countdown is None and eta is None:
             countdown = self.default_retry_delay
         given = cast("SendOptions", {**options, "eta": eta, "countdown": countdown})
@@ -253,7 +262,7 @@ class Task(Generic[P, R]):
     def after_return(  # noqa: PLR0913  Celery's signature
         self, status: str, retval: Any, task_id: str, args: Args, kwargs: Kwargs, einfo: Any
     ) -> None:
-        """Override: called in the worker after each run, whatever came of it."""
+        """Override: called in the worker after a run that ended the task, well or not; not when it is retried."""
 
     # -- for the worker ---------------------------------------------------------------------------------------------
 
@@ -276,11 +285,14 @@ class Task(Generic[P, R]):
     def _call(self, args: Args, kwargs: Kwargs, options: SendOptions) -> Call:
         if self._check is not None and self.typing is not False:
             self._check(args, kwargs)
-        return Call(name=self.name, args=args, kwargs=kwargs, options=options, task=self)
+        # A shared task speaks through the copy that the current application has, with that application's annotations.
+        task = self if self._host is not None else self.app.tasks.get(self.name, self)
+        return Call(name=self.name, args=args, kwargs=kwargs, options=options, task=task)
 
-    def _exhausted(self, request: Context) -> MaxRetriesExceededError:
-        return MaxRetriesExceededError(
-            f"Can't retry {self.name}[{request.id}] args:{request.args} kwargs:{request.kwargs}",
-            task_args=request.args,
-            task_kwargs=request.kwargs,
-        )
+
+def _exhausted(name: str, request: Context) -> MaxRetriesExceededError:
+    return MaxRetriesExceededError(
+        f"Can't retry {name}[{request.id}] args:{request.args} kwargs:{request.kwargs}",
+        task_args=request.args,
+        task_kwargs=request.kwargs,
+    )

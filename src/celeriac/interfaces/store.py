@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct
 
 from celeriac.clock import SYSTEM_CLOCK, Clock
 from celeriac.interfaces.broker import Broker
@@ -13,8 +14,7 @@ from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
 
 
-@dataclass(frozen=True, slots=True)
-class StoreOptions:
+class StoreOptions(Struct, frozen=True):
     """What a driver is told when it opens a store. All spans are seconds.
 
     `connect_timeout` bounds the making of a connection; `socket_timeout` bounds every answer, so that no caller hangs
@@ -23,7 +23,7 @@ class StoreOptions:
     defaults, or a mapping of the ssl module's names). `client_name` shows up in the server's list of clients.
     """
 
-    transport_options: Mapping[str, Any] = field(default_factory=dict)
+    transport_options: Mapping[str, Any] = {}
     tls: bool | Mapping[str, Any] = False
     connect_timeout: float = 4.0
     socket_timeout: float = 15.0
@@ -31,8 +31,7 @@ class StoreOptions:
     clock: Clock = SYSTEM_CLOCK
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(Struct, frozen=True):
     """An opened store: nothing is connected yet. None stands for a contract that the store cannot serve.
 
     `used_options` names the transport options that the driver understands, so that the others can be named once.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final
 
+from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.results import ResultBackend
 
 _MOST_THREADS: Final = 4
@@ -18,11 +19,16 @@ class GroupWaiter:
     """Collects ids that somebody waits for and asks the store for all of them at once.
 
     A thread takes every id that nobody waits for yet; ids that come while it is blocked go to another thread, up to
-    four. Threads end when nothing is waited for. Thread-safe; works across event loops.
+    four. Threads end when nothing is waited for. Thread-safe; works across event loops. A forked child begins with
+    nothing to wait for.
     """
 
     def __init__(self, backend: Callable[[], ResultBackend]) -> None:
         self._backend = backend
+        self.forget_parent()
+        after_fork_in_child(self)
+
+    def forget_parent(self) -> None:
         self._guard_waiting = threading.Lock()
         self._new: dict[str, list[Future[bytes]]] = {}
         self._threads = 0

@@ -10,7 +10,6 @@ import importlib
 import importlib.util
 import os
 import sys
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta, tzinfo
@@ -103,6 +102,8 @@ def find_pyproject(directory: Path | None = None) -> tuple[Path, Mapping[str, An
     for folder in (start, *start.parents):
         path = folder / "pyproject.toml"
         if path.is_file():
+            import tomllib  # noqa: PLC0415  2 of the 60 ms that `import celeriac` may take, and wanted here alone
+
             try:
                 table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("celeriac", {})
             except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
