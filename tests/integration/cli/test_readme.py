@@ -19,8 +19,8 @@ def block_with(words: str) -> str:
 
 
 def test_the_first_example_gives_the_value_that_the_readme_shows(shop: Shop) -> None:
-    example = block_with("Celery('tasks', broker=")
-    without_redis = example.replace(", broker='redis://localhost:6379/0'", "")
+    example = block_with('Celery("tasks", broker=')
+    without_redis = example.replace(', broker="redis://localhost:6379/0"', "")
     assert without_redis != example
     (shop.directory / "tasks.py").write_text(without_redis, encoding="utf-8")
     session = block_with(">>> from tasks import add")
