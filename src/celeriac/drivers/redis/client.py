@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as ClientTimeoutError
 
-from celeriac.clock import Clock
+from celeriac.clock import SYSTEM_CLOCK, Clock
 from celeriac.drivers.redis.connections import LOST, Pool, Reply, Wire
 from celeriac.drivers.redis.errors import Kind, translate
 from celeriac.drivers.redis.scripts import Script, source_of
@@ -41,6 +41,11 @@ class Client:
     @property
     def location(self) -> str:
         return self.pool.address.location
+
+    @property
+    def has_system_clock(self) -> bool:
+        """True when the time is read from the machine's clock, which the server's may stand in for."""
+        return self._clock is SYSTEM_CLOCK
 
     def now(self) -> float:
         """Return the moment by the server's clock (UTC epoch seconds)."""

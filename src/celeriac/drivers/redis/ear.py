@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from itertools import takewhile
 from typing import Final
 
 from redis.exceptions import ConnectionError as ClientConnectionError
@@ -59,7 +60,7 @@ class Ear:
         self._leader: _Waiter | None = None
         self._waiters: dict[str, set[_Waiter]] = {}
         self._confirmed: set[str] = set()
-        self._idle_since: dict[str, float] = {}
+        self._idle_since: dict[str, float] = {}  # the one left longest ago first
 
     def wait(self, channels: Iterable[str], *, until: float, look: Callable[[], dict[str, bytes]]) -> dict[str, bytes]:
         """Return what was heard, or what `look` finds once all channels are subscribed; empty at `until`.
@@ -209,7 +210,8 @@ class Ear:
         late = time.monotonic() - _LINGER
         with self._state_lock:
             wanted = self._waiters.keys() - self._asked_for
-            idle = [channel for channel, since in self._idle_since.items() if since < late]
+            # Oldest first, so that thousands that were left just now are not looked through each time.
+            idle = [channel for channel, _ in takewhile(lambda entry: entry[1] < late, self._idle_since.items())]
             for channel in idle:
                 del self._idle_since[channel]
                 self._confirmed.discard(channel)

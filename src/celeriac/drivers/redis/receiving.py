@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from celeriac.drivers.redis.bell import Bell, Bells, Watched
-from celeriac.drivers.redis.client import Client, call_script
+from celeriac.drivers.redis.client import Client, Command, call_script
 from celeriac.drivers.redis.connections import Reply
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.scripts import CLAIM
@@ -24,6 +24,10 @@ from celeriac.wire.message import Unreadable
 __all__ = ["Receiver"]
 
 _PER_CLAIM: Final = 1000  # messages; the script blocks the server while it runs
+
+_TAG_LENGTH: Final = 57
+"""Makes every tag longer than 64 bytes. With shorter ones Redis keeps a small sorted set as one flat list, which it
+walks for each member: claim and acknowledgement in batches of 100 then cost it 9.0 us a message instead of 3.7."""
 
 
 class Receiver:
@@ -44,27 +48,24 @@ class Receiver:
         """See `Broker.receive`."""
         watched = self._watch(tuple(queues))
         if wait <= 0:
-            found = self._claim(watched, limit, lease, owner)
-            if found:
-                self._bells.silence()
-            return found
+            return self._claim(watched, limit, lease, owner)
         until = time.monotonic() + wait
         closings, bell = self._closings, self._bells.take(watched)
         try:
-            if not bell.is_asked:
+            if not bell.is_known_empty:
                 found = self._claim(watched, limit, lease, owner)
                 if found:
                     return found
-            while self._wait(bell, until):
-                found = self._claim(watched, limit, lease, owner)
-                if found:
+                bell.is_known_empty = True
+            while True:
+                found, is_called = self._wait(bell, until, limit, lease, owner)
+                if found or is_called or time.monotonic() >= until:
+                    bell.is_known_empty = not found
                     return found
-            return []
         finally:
             if self._closings == closings:
                 self._bells.give(bell)
             else:
-                bell.silence()
                 bell.drop()
 
     def interrupt(self) -> None:
@@ -72,7 +73,7 @@ class Receiver:
         self._wake.call()
 
     def close(self) -> None:
-        """Take back what waits and close the connections; a `receive` in another thread returns empty."""
+        """Close the connections; a `receive` in another thread returns empty."""
         self._closings += 1
         self._wake.call()
         self._bells.close()
@@ -91,24 +92,37 @@ class Receiver:
             self._watched = {names: known}  # an engine asks for one set of queues for most of its life
         return known
 
-    def _wait(self, bell: Bell, until: float) -> bool:
+    def _wait(self, bell: Bell, until: float, limit: int, lease: float, owner: str) -> tuple[list[Delivery], bool]:
+        """Wait once; return what was claimed then, and whether the wait was interrupted."""
+        watched = bell.watched
+        prefix = self._prefix(owner)
         try:
-            return bell.wait(self._wake, until)
+            reply, is_called = bell.wait(self._command(watched, limit, lease, prefix), self._wake, until)
         except (RedisError, OSError) as error:
-            raise self._client.error(error, doing=_doing(bell.watched)) from error
+            raise self._client.error(error, doing=_doing(watched)) from error
+        if isinstance(reply, NoScriptError):
+            return self._claim(watched, limit, lease, owner), is_called
+        if isinstance(reply, Exception):
+            raise self._client.error(reply, doing=_doing(watched)) from reply
+        return _deliveries(reply or (), watched, prefix), is_called
 
     def _claim(self, watched: Watched, limit: int, lease: float, owner: str) -> list[Delivery]:
-        if not watched.names:
-            return []
-        prefix = f"cel:{owner}:{self._salt}{next(self._claims):x}."
-        score = self._client.now() + lease - self._visibility_timeout
-        steps = self._keys.steps
-        command = call_script(
-            CLAIM,
-            (self._keys.unacked, self._keys.unacked_index, *watched.keys),
-            (min(limit, _PER_CLAIM), score, prefix, len(steps), *steps, *(queue.tail for queue in watched.queues)),
-        )
+        prefix = self._prefix(owner)
+        command = self._command(watched, limit, lease, prefix)
         return _deliveries(self._client.one(command, doing=_doing(watched)), watched, prefix)
+
+    def _prefix(self, owner: str) -> str:
+        number = f"{self._salt}{next(self._claims):x}".rjust(_TAG_LENGTH - len(owner), "0")
+        return f"cel:{owner}:{number}."
+
+    def _command(self, watched: Watched, limit: int, lease: float, prefix: str) -> Command:
+        """Return the claim. The server may run it seconds later, so it takes the time itself where it can."""
+        steps = self._keys.steps
+        now = "" if self._client.has_system_clock else self._client.now()
+        held = (min(limit, _PER_CLAIM), now, lease - self._visibility_timeout, prefix)
+        tails = (queue.tail for queue in watched.queues)
+        keys = (self._keys.unacked, self._keys.unacked_index, *watched.keys)
+        return call_script(CLAIM, keys, (*held, len(steps), *steps, *tails))
 
 
 def _deliveries(reply: Reply, watched: Watched, prefix: str) -> list[Delivery]:

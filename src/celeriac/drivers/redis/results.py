@@ -73,6 +73,8 @@ class RedisResults:
         def look() -> dict[str, bytes]:
             return {self._prefix + task_id: raw for task_id, raw in self.fetch(ids).items() if _is_end(raw)}
 
+        if len(ids) == 1 and (ended := look()):
+            return {by_channel[channel]: raw for channel, raw in ended.items()}
         try:
             heard = self._ear.wait(by_channel, until=time.monotonic() + timeout, look=look)
         except (RedisError, OSError) as error:

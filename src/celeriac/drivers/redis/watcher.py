@@ -18,7 +18,8 @@ __all__ = ["Watcher"]
 
 log = logging.getLogger(__name__)
 
-_LEAST_PAUSE: Final = 0.05  # seconds between two looks: a busy queue costs at most 20 looks a second
+_PAUSE: Final = 0.05  # seconds between two looks in the long run: a busy queue costs at most 20 looks a second
+_AT_ONCE: Final = 20  # looks that may follow one another without a pause, so that a quiet queue's messages do not wait
 _LOOK_AGAIN: Final = (
     1.0  # seconds until the next look at messages that somebody rang for, and between looks without push
 )
@@ -40,7 +41,7 @@ class Watcher:
         self._wire: Wire | None = None
         self._refused = False
         self._changed = False
-        self._looked_at = 0.0
+        self._paid_until = 0.0  # the moment for which the looks so far would do, one to a pause
         self.due = 0.0
         """When `tend` wants to be called at the latest, by `time.monotonic`."""
 
@@ -74,19 +75,22 @@ class Watcher:
             self._wire.read_response(push_request=True)
         if self._changed:
             self._changed = False
-            self.due = min(self.due, self._looked_at + _LEAST_PAUSE)
+            self.due = min(self.due, self._soon())
 
     def _look_and_ring(self) -> None:
         wire = self._wire = self._wire or self._open()
-        self._looked_at = time.monotonic()
+        now = time.monotonic()
+        self._paid_until = max(now, self._paid_until) + _PAUSE
         self._changed = False
         waiting = run_on(wire, self._look)
         if self._changed:
-            self.due = self._looked_at + _LEAST_PAUSE
-        elif waiting or self._refused:
-            self.due = self._looked_at + _LOOK_AGAIN
+            self.due = self._soon()
         else:
-            self.due = self._looked_at + _REASSURE
+            self.due = now + (_LOOK_AGAIN if waiting or self._refused else _REASSURE)
+
+    def _soon(self) -> float:
+        """Return the first moment at which another look keeps to the limits."""
+        return self._paid_until - _AT_ONCE * _PAUSE
 
     def _open(self) -> Wire:
         if not self._refused:

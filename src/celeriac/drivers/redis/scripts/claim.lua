@@ -1,8 +1,8 @@
 -- Take up to a number of messages and hold them.
 --
 -- KEYS  1 unacked   2 unacked_index   then for each queue: its lists, most urgent first; its bell; its mark
--- ARGV  1 limit   2 score (lease end minus visibility timeout)   3 tag prefix
---       4 number of lists per queue   then their steps   then for each queue the end of its entries: ,"","<queue>"]
+-- ARGV  1 limit   2 now ('' for the server's own time)   3 lease minus visibility timeout   4 tag prefix
+--       5 number of lists per queue   then their steps   then for each queue the end of its entries: ,"","<queue>"]
 -- Result: for each list that gave something: queue number, step, envelopes in order. The tag of the n-th envelope of
 --       the whole result is <prefix><n>:<step>.
 -- Atomic. A message is noted as held before the next list is touched, and everything that could fail on a key of a
@@ -10,14 +10,19 @@
 -- a server that is out of memory refuses a script's first write only if it needs memory: claims go on.
 -- Wakes: the bell of a queue found empty is cleared in this same step, so that a token laid later is news; a queue that
 -- keeps messages has its bell rung for the next engine. The mark (see ring.lua) is cleared with every take.
-local limit, score, prefix, lists = tonumber(ARGV[1]), ARGV[2], ARGV[3], tonumber(ARGV[4])
-local queues = #ARGV - 4 - lists
+local limit, now, prefix, lists = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[5])
+if not now then
+  local time = redis.call('TIME')
+  now = time[1] + time[2] / 1000000
+end
+local score = string.format('%.6f', now + ARGV[3])
+local queues = #ARGV - 5 - lists
 redis.call('HLEN', KEYS[1])
 redis.call('ZCARD', KEYS[2])
 local result, taken = {}, 0
 for q = 1, queues do
   local base = 2 + (q - 1) * (lists + 2)
-  local bell, mark, tail = KEYS[base + lists + 1], KEYS[base + lists + 2], ARGV[4 + lists + q]
+  local bell, mark, tail = KEYS[base + lists + 1], KEYS[base + lists + 2], ARGV[5 + lists + q]
   local before, empty = taken, true
   for l = 1, lists do
     if taken < limit then
@@ -29,9 +34,9 @@ for q = 1, queues do
         got = false
       end
       if got then
-        local entries, index, found = {}, {}, { q, ARGV[4 + l] }
+        local entries, index, found = {}, {}, { q, ARGV[5 + l] }
         for i, envelope in ipairs(got) do
-          local tag = prefix .. (taken + i) .. ':' .. ARGV[4 + l]
+          local tag = prefix .. (taken + i) .. ':' .. ARGV[5 + l]
           entries[2 * i - 1], entries[2 * i] = tag, '[' .. envelope .. tail
           index[2 * i - 1], index[2 * i] = score, tag
           found[i + 2] = envelope
