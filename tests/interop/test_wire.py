@@ -94,7 +94,7 @@ def test_a_stock_worker_runs_our_message(stock, name, full, compression):
     assert (found["priority"], found["routing_key"]) == (4, "celery")
     assert found["eta"] == (call.eta and call.eta.isoformat())
     assert found["expires"] == (call.expires and call.expires.isoformat())
-    assert (found["chord"], found["ignore_result"]) == (call.chord, call.ignore_result)
+    assert (found["chord"], found["ignore_result"]) == (call.chord, bool(call.ignore_result))
 
 
 @pytest.mark.parametrize(
