@@ -53,7 +53,7 @@ class Attendant:
 
     def _run(self) -> None:
         while not self._stopped:
-            self._wanted.wait()
+            self._wanted.wait(timeout=60.0)
             self._wanted.clear()
             urgent = self._urgent.wait(_PATIENCE)
             self._urgent.clear()

@@ -47,7 +47,7 @@ class SideClaims:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            self._busy.wait()
+            self._busy.wait(timeout=60.0)
             self._busy.clear()
             rest = _FIRST_REST
             while not self._stopped.wait(_SETTLED) and self._wanted():
