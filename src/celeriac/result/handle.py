@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
@@ -119,6 +119,12 @@ class AsyncResult(Generic[R_co]):
         return self._read().date_done
 
     @property
+    def children(self) -> list[AsyncResult[Any]] | None:
+        """Handles on what the task sent while it ran; None until it has ended. The members of a group stand for it."""
+        children = self._read().children
+        return None if children is None else [AsyncResult(one, self._reader) for one in _ids_in(children)]
+
+    @property
     def name(self) -> str | None:
         """The task's name; known only with ``result_extended``, as are the next five."""
         return self._read().name
@@ -197,6 +203,15 @@ class AsyncResult(Generic[R_co]):
         if callback is not None:
             callback(self.id, end.result)
         return cast("R_co", end.result)
+
+
+def _ids_in(children: Sequence[Any]) -> Iterator[str]:
+    """Yield the ids of Celery's tuples: ``((id, parent), None)`` is a task, ``((id, parent), [...])`` a group."""
+    for (task_id, _parent), members in children:
+        if members is None:
+            yield task_id
+        else:
+            yield from _ids_in(members)
 
 
 def _to_raise(end: TaskResult) -> BaseException:

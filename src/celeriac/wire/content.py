@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from msgspec import Struct
 
 from celeriac.exceptions import ContentDisallowed, DecodeError, EncodeError, ImproperlyConfigured
-from celeriac.wire import json
+from celeriac.wire import foreign, json
 from celeriac.wire.libraries import library
 from celeriac.wire.message import BINARY, JSON, UTF8
 
@@ -194,6 +195,17 @@ def _dump_pickle(value: Any) -> bytes:
     return pickle.dumps(value, protocol=_PICKLE_PROTOCOL)
 
 
+class _Unpickler(pickle.Unpickler):
+    """Finds our class for an exception of Celery's: stock workers pickle theirs by name."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        return foreign.OURS.get((module, name)) or super().find_class(module, name)
+
+
+def _load_pickle(body: bytes) -> Any:
+    return _Unpickler(io.BytesIO(body)).load()
+
+
 def _dump_yaml(value: Any) -> str:
     text: str = library("yaml").safe_dump(value)
     return text
@@ -213,7 +225,7 @@ def _load_msgpack(body: bytes) -> Any:
 
 
 register("json", json.dumps, json.loads, JSON)
-register("pickle", _dump_pickle, pickle.loads, PICKLE, BINARY)
+register("pickle", _dump_pickle, _load_pickle, PICKLE, BINARY)
 register("yaml", _dump_yaml, _load_yaml, YAML)
 register("msgpack", _dump_msgpack, _load_msgpack, MSGPACK, BINARY)
 register("raw", lambda value: _dump_raw(value).body, _load_raw, RAW, BINARY)

@@ -15,50 +15,15 @@ from typing import Any
 
 from celeriac import exceptions
 from celeriac.exceptions import DecodeError, RemoteError
-from celeriac.wire import content
+from celeriac.wire import content, foreign
 
 _OWN = exceptions.__name__
-
-_FOREIGN_HOME = {
-    "celery.exceptions": (
-        "AlreadyRegistered",
-        "BackendError",
-        "BackendGetMetaError",
-        "BackendStoreError",
-        "CeleryError",
-        "ChordError",
-        "Ignore",
-        "ImproperlyConfigured",
-        "IncompleteStream",
-        "InvalidTaskError",
-        "MaxRetriesExceededError",
-        "NotRegistered",
-        "QueueNotFound",
-        "Reject",
-        "Retry",
-        "SecurityError",
-        "TaskError",
-        "TaskPredicate",
-        "TaskRevokedError",
-        "TimeoutError",
-    ),
-    "billiard.exceptions": ("SoftTimeLimitExceeded", "Terminated", "TimeLimitExceeded", "WorkerLostError"),
-    "kombu.exceptions": ("ContentDisallowed", "DecodeError", "EncodeError", "OperationalError"),
-}
-"""The modules in which stock Celery 5.7 defines the classes that ours stand for (their ``__module__``)."""
-
-_OURS: dict[tuple[str, str], type[BaseException]] = {
-    (module, name): getattr(exceptions, name) for module, names in _FOREIGN_HOME.items() for name in names
-}
-# Celery offers billiard's and kombu's from celery.exceptions too, and messages may name them there.
-_OURS |= {("celery.exceptions", name): cls for (_, name), cls in _OURS.items()}
-_GOES_OUT_AS = {getattr(exceptions, name): (module, name) for module, names in _FOREIGN_HOME.items() for name in names}
 
 
 def dump(exc: BaseException, *, serializer: str = "json") -> dict[str, Any]:
     """Return type, arguments and module of the exception. Arguments that cannot be written go as their repr."""
     cls = type(exc)
-    module, name = _GOES_OUT_AS.get(cls) or (cls.__module__, cls.__qualname__)
+    module, name = foreign.GOES_OUT_AS.get(cls) or (cls.__module__, cls.__qualname__)
     return {
         "exc_type": name,
         "exc_message": [arg if content.is_writable(arg, serializer) else _repr(arg) for arg in exc.args],
@@ -83,7 +48,7 @@ def load(data: Any, *, allow_import: bool = False) -> BaseException:
         module = _OWN
     message = data.get("exc_message", "")
     args = message if isinstance(message, list | tuple) else (message,)
-    cls = _OURS.get((module, name)) or _find(module, name, allow_import=allow_import)
+    cls = foreign.OURS.get((module, name)) or _find(module, name, allow_import=allow_import)
     if cls is not None:
         try:
             made = cls(*args)

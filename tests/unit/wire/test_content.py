@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from celeriac import exceptions
 from celeriac.exceptions import ContentDisallowed, DecodeError, EncodeError, ImproperlyConfigured
 from celeriac.wire import content, libraries
 
@@ -32,6 +33,21 @@ def test_raw_carries_text_and_bytes_as_they_are(value, encoding):
 def test_raw_takes_nothing_else():
     with pytest.raises(EncodeError, match="not int"):
         content.dumps(1, "raw")
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("celery.exceptions", "MaxRetriesExceededError"),
+        ("celery.exceptions", "SoftTimeLimitExceeded"),
+        ("billiard.exceptions", "SoftTimeLimitExceeded"),
+        ("kombu.exceptions", "OperationalError"),
+    ],
+)
+def test_an_exception_that_a_stock_worker_pickled_is_ours_without_celery_here(module, name):
+    body = f"c{module}\n{name}\n(Vwhy\ntR.".encode()
+    found = content.loads(body, content.PICKLE, "binary", accept=ALL)
+    assert (type(found), found.args) == (getattr(exceptions, name), ("why",))
 
 
 def test_pickle_is_written_so_that_every_supported_python_reads_it():
