@@ -1,7 +1,6 @@
 """What we write, stock Celery reads: the bytes go to a process of its own environment, through its own code."""
 
 import json as stdlib
-import os
 import subprocess
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -27,14 +26,9 @@ STEP = {"task": "golden.echo", "args": [9], "kwargs": {}, "options": {}, "subtas
 
 
 @pytest.fixture(scope="module")
-def stock():
+def stock(stock_interpreter):
     """Give a function that lets stock Celery read one thing."""
-    python = os.environ.get("CELERIAC_STOCK_PYTHON")
-    if not python:
-        if "stock" in os.environ.get("CELERIAC_REQUIRE", "").split(","):
-            pytest.fail("CELERIAC_STOCK_PYTHON names no Python with stock Celery")
-        pytest.skip("CELERIAC_STOCK_PYTHON names no Python with stock Celery")
-    command = [python, str(READER)]
+    command = [stock_interpreter, str(READER)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
 
         def ask(kind, raw):
