@@ -22,6 +22,7 @@ from celeriac.worker.banner import banner
 from celeriac.worker.engine import Engine
 from celeriac.worker.engine_process import serve
 from celeriac.worker.holdings import Holdings
+from celeriac.worker.last_resort import LastResort
 from celeriac.worker.launch import ForkLauncher, Launcher, SpawnLauncher
 from celeriac.worker.leases import LeaseKeeper
 from celeriac.worker.logs import LogSetup
@@ -37,6 +38,8 @@ _FIRST_PAUSE: Final[Seconds] = 0.2
 _LONGEST_PAUSE: Final[Seconds] = 5.0
 _FORCE: Final[Seconds] = 1.0
 """Seconds that an engine in the node's own process gets to end after it was told to stop at once."""
+_MARGIN: Final[Seconds] = 2.0
+"""Seconds beyond the grace that it gets to give back by itself what did not end in time."""
 
 
 class Worker:
@@ -127,15 +130,14 @@ class Worker:
             holdings.settled(tags)
             engine.lost(tags)
 
-        ended = threading.Event()
+        last_resort = LastResort(app.broker, holdings)
 
         def stop(*, now: bool) -> None:
             engine.stop(now=now)
-            if now and not ended.wait(_FORCE):
-                # The main thread is in a task, and there is no process to kill but this one.
-                logger.warning("The running task is given back, and the node ends")
-                app.broker.requeue(holdings.take_all())
-                os._exit(0)
+            if now:
+                last_resort.end_after(_FORCE)
+            elif node.grace is not None:
+                last_resort.end_after(node.grace + _MARGIN)
 
         self._stop_with(stop)
         leases = LeaseKeeper(app.broker, lease=node.lease, held=holdings.all, lost=lost)
@@ -146,7 +148,7 @@ class Worker:
             self._ready(node)
             engine.run()
         finally:
-            ended.set()
+            last_resort.stand_down()
             upkeep.stop()
             leases.stop()
         return 0
@@ -195,6 +197,10 @@ class Worker:
             self._asked_now = self._asked_now or now
             self._stopped.set()
             stop = self._stop
+        if now:
+            logger.warning("Cold shutdown: what runs is given back")
+        else:
+            logger.warning("Warm shutdown: what runs may end, what waits is given back; a second signal stops at once")
         if stop is not None:
             stop(now=now)
 
