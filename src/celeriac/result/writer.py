@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from celeriac import states
 from celeriac.clock import Clock
@@ -13,6 +13,9 @@ from celeriac.interfaces.results import ResultBackend, ResultRecord
 from celeriac.types import Seconds
 from celeriac.wire import results as wire
 from celeriac.wire.results import TaskResult
+
+_MOST_TOLD: Final = 500
+"""Characters of the reason why a result could not be written."""
 
 
 class ResultWriter:
@@ -58,6 +61,22 @@ class ResultWriter:
             )
         return ResultRecord(task_id=result.task_id, state=result.state, payload=payload, ttl=self._ttl)
 
+    def record_of_error(self, result: TaskResult) -> ResultRecord:
+        """Return the record of a task that went wrong. Never raises: of what cannot be written it says why."""
+        try:
+            return self.record(result)
+        except EncodeError as error:
+            short = TaskResult(
+                task_id=result.task_id,
+                state=result.state,
+                result=EncodeError(f"{_kind(result.result)}; more could not be stored: {str(error)[:_MOST_TOLD]}"),
+                date_done=result.date_done,
+                group_id=result.group_id,
+                parent_id=result.parent_id,
+            )
+            payload = wire.encode(short, serializer=self._serializer)
+            return ResultRecord(task_id=short.task_id, state=short.state, payload=payload, ttl=self._ttl)
+
     def store(self, records: Sequence[ResultRecord]) -> None:
         """Write the records. Raises `BackendError` kin."""
         backend = self._backend()
@@ -70,3 +89,7 @@ class ResultWriter:
 
     def _done_at(self, state: str) -> datetime | None:
         return datetime.fromtimestamp(self._clock.now(), UTC) if state in states.READY_STATES else None
+
+
+def _kind(error: Any) -> str:
+    return f"{type(error).__module__}.{type(error).__qualname__}"

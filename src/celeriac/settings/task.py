@@ -46,7 +46,9 @@ class TaskSettings:
         None, "Acknowledge a task that passed its time limit. None means `task_acks_on_failure_or_timeout`."
     )
     task_acks_on_failure_or_timeout: bool = setting(
-        True, "The older form of the two above: False gives the message back after a failure or timeout."
+        True,
+        "The older form of the two above. False makes the message of a task that failed a dead letter, and gives it"
+        " back after a timeout.",
     )
     task_reject_on_worker_lost: bool | None = setting(
         None,

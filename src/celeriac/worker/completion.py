@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from celeriac.clock import Clock
 from celeriac.exceptions import OperationalError
-from celeriac.interfaces.broker import Broker, Lease
+from celeriac.interfaces.broker import Broker
 from celeriac.result.writer import ResultWriter
 from celeriac.types import Seconds
 from celeriac.worker.notes import Ledger
@@ -24,8 +24,8 @@ _LONGEST_PAUSE: Seconds = 5.0
 class Completer:
     """Gathers completions and carries them out, many at once. Thread-safe.
 
-    A crash between two of the three steps repeats the later ones, and each is idempotent. A batch that fails is kept
-    and tried again: nothing is lost while the store is away, and the leases go on being renewed meanwhile.
+    A crash between two of the three steps repeats the later ones, and each is idempotent. What a failing store has not
+    done is kept and tried again: nothing is lost while it is away, and the leases go on being renewed meanwhile.
     """
 
     def __init__(self, broker: Broker, writer: ResultWriter, ledger: Ledger, *, clock: Clock) -> None:
@@ -56,7 +56,7 @@ class Completer:
         """Leave alone what comes of deliveries whose leases were lost: others have them."""
         with self._guard_waiting:
             self._lost.update(tags)
-            self._waiting = [c for c in self._waiting if c.lease is None or c.lease.tag not in self._lost]
+            self._waiting = self._without_lost(self._waiting)
 
     @property
     def waiting(self) -> int:
@@ -79,7 +79,7 @@ class Completer:
             self._under_way += 1
         try:
             self._carry_out(batch)
-        except OperationalError as error:
+        except Exception as error:  # noqa: BLE001  whatever a store raises, completions are not lost by it
             self._keep(batch, error)
             return False
         finally:
@@ -102,54 +102,71 @@ class Completer:
                     return False
                 self._guard_waiting.wait(min(left, 0.05))
 
-    def _carry_out(self, batch: Sequence[Completion]) -> None:
-        """Do the three steps in their order for the whole batch."""
-        records = [completion.record for completion in batch if completion.record is not None]
+    def _carry_out(self, left: list[Completion]) -> None:
+        """Do the three steps in their order for the whole batch; what is done to the end is taken out of `left`."""
+        records = [completion.record for completion in left if completion.record is not None]
         if records:
             self._writer.store(records)
-        acked = [c for c in batch if c.lease is not None and c.settle is Settle.ACK]
-        sent_after_early_ack = [o for c in batch if c.lease is None for o in c.follow_ups]
-        if sent_after_early_ack:
-            self._broker.send(sent_after_early_ack)
+        early = [completion for completion in left if completion.lease is None]
+        if early:
+            self._send_after_early_ack(early)
+            _take_out(left, early)
+        acked = [completion for completion in left if completion.settle is Settle.ACK]
         if acked:
-            follow_ups = {c.lease.tag: c.follow_ups for c in acked if c.follow_ups and c.lease is not None}
-            self._settled(acked, self._broker.ack(_leases(acked), follow_ups=follow_ups or None))
-        self._give_back(batch)
-        self._reject(batch)
+            self._settle(acked, Settle.ACK)
+            _take_out(left, acked)
+        by_end: dict[tuple[Settle, Seconds, str], list[Completion]] = defaultdict(list)
+        for completion in left:
+            by_end[completion.settle, completion.delay, completion.reason].append(completion)
+        for (settle, delay, reason), completions in by_end.items():
+            self._settle(completions, settle, delay=delay, reason=reason)
+            _take_out(left, completions)
 
-    def _give_back(self, batch: Sequence[Completion]) -> None:
-        by_delay: dict[Seconds, list[Completion]] = defaultdict(list)
-        for completion in batch:
-            if completion.lease is not None and completion.settle is Settle.REQUEUE:
-                by_delay[completion.delay].append(completion)
-        for delay, completions in by_delay.items():
-            self._settled(completions, self._broker.requeue(_leases(completions), delay=delay))
+    def _send_after_early_ack(self, completions: Sequence[Completion]) -> None:
+        outgoing = [each for completion in completions for each in completion.follow_ups]
+        if outgoing:
+            self._broker.send(outgoing)
 
-    def _reject(self, batch: Sequence[Completion]) -> None:
-        by_reason: dict[str, list[Completion]] = defaultdict(list)
-        for completion in batch:
-            if completion.lease is not None and completion.settle is Settle.REJECT:
-                by_reason[completion.reason].append(completion)
-        for reason, completions in by_reason.items():
-            self._settled(completions, self._broker.reject(_leases(completions), reason=reason))
-
-    def _settled(self, completions: Sequence[Completion], lost: Sequence[Lease]) -> None:
-        self._ledger.settled([c.lease.tag for c in completions if c.lease is not None])
+    def _settle(
+        self, completions: Sequence[Completion], settle: Settle, *, delay: Seconds = 0.0, reason: str = ""
+    ) -> None:
+        leases = [completion.lease for completion in completions if completion.lease is not None]
+        if settle is Settle.ACK:
+            follow_ups = {c.lease.tag: c.follow_ups for c in completions if c.follow_ups and c.lease is not None}
+            lost = self._broker.ack(leases, follow_ups=follow_ups or None)
+        elif settle is Settle.REQUEUE:
+            lost = self._broker.requeue(leases, delay=delay)
+        else:
+            lost = self._broker.reject(leases, reason=reason)
+        self._ledger.settled([lease.tag for lease in leases])
         for lease in lost:
             logger.warning(
                 "The lease of a delivery on queue %s was lost before it was settled (%s): another worker has it now.",
                 lease.queue, lease.tag,
             )  # fmt: skip
 
-    def _keep(self, batch: Sequence[Completion], error: OperationalError) -> None:
+    def _without_lost(self, completions: Sequence[Completion]) -> list[Completion]:
+        """Return those that are still ours; the others need not be remembered any more. Called with the lock held."""
+        ours = [c for c in completions if c.lease is None or c.lease.tag not in self._lost]
+        if len(ours) < len(completions):
+            self._lost.difference_update(c.lease.tag for c in completions if c.lease is not None)
+        return ours
+
+    def _keep(self, batch: Sequence[Completion], error: Exception) -> None:
         with self._guard_waiting:
             first = self._pause == 0.0
             self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
             self._not_before = self._clock.monotonic() + self._pause
-            self._waiting[:0] = batch
+            self._waiting[:0] = self._without_lost(batch)
         level = logging.ERROR if first else logging.WARNING
-        logger.log(level, "%s completions are kept and tried again in %.1f s: %s", len(batch), self._pause, error)
+        surprise = None if isinstance(error, OperationalError) else error
+        text = "%s completions are kept and tried again in %.1f s: %s"
+        logger.log(level, text, len(batch), self._pause, error, exc_info=surprise)
 
 
-def _leases(completions: Sequence[Completion]) -> list[Lease]:
-    return [completion.lease for completion in completions if completion.lease is not None]
+def _take_out(left: list[Completion], done: Sequence[Completion]) -> None:
+    if len(done) == len(left):  # nearly always: no call for a comparison of each with each
+        left.clear()
+    else:
+        gone = {id(completion) for completion in done}
+        left[:] = [completion for completion in left if id(completion) not in gone]

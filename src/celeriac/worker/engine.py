@@ -162,6 +162,7 @@ class Engine:
         record = job.runner.started_record(job.call)
         if record is not None:
             self._completer.add(Completion(None, Settle.NOTHING, record))
+            self._completer.flush()  # before the task can store a state of its own, which STARTED would hide
         executor.submit(job)
 
     def _acked_early(self, job: Job) -> bool:
@@ -170,7 +171,8 @@ class Engine:
         try:
             lost = self._broker.ack([lease])
         except BrokerError as error:
-            logger.error("Task %s[%s] was not started: %s", job.call.name, job.call.id, error)
+            logger.error("Task %s[%s] is given back, not started: %s", job.call.name, job.call.id, error)
+            self._completer.add(Completion(lease, Settle.REQUEUE))
             return False
         self._ledger.settled([lease.tag])
         return not lost
@@ -222,10 +224,10 @@ class Engine:
         if isinstance(refused, Postponed):
             self._completer.add(Completion(lease, Settle.REQUEUE, delay=refused.delay))
         elif isinstance(refused, Expired):
-            record = None if refused.call.ignore_result else self._writer.record(refused.result)
+            record = None if refused.call.ignore_result else self._writer.record_of_error(refused.result)
             self._completer.add(Completion(lease, Settle.ACK, record))
         else:
-            record = None if refused.result is None else self._writer.record(refused.result)
+            record = None if refused.result is None else self._writer.record_of_error(refused.result)
             self._completer.add(Completion(lease, Settle.REJECT, record, reason=refused.reason))
 
     def _give_back_stuck(self) -> bool:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import Any, Final, TextIO
 
@@ -149,7 +150,11 @@ def add_task(record: logging.LogRecord) -> None:
 
 
 class LogStream:
-    """A text stream whose lines go to a logger: what tasks print. Lines written while a line is logged are dropped."""
+    """A text stream whose lines go to a logger: what tasks print. Thread-safe.
+
+    A line is logged when it is complete, or at the next `flush`. What a thread writes while it logs a line (a handler
+    that prints) is dropped.
+    """
 
     encoding = "utf-8"
     errors = "backslashreplace"
@@ -158,15 +163,13 @@ class LogStream:
         self._logger = logger
         self._level = level
         self._original = original
-        self._busy = False
+        self._here = _Line()
 
     def write(self, text: str) -> int:
-        if not self._busy and text.strip():
-            self._busy = True
-            try:
-                self._logger.log(self._level, text.rstrip())
-            finally:
-                self._busy = False
+        if not self._here.is_logging:
+            *lines, self._here.begun = (self._here.begun + text).split("\n")
+            for line in lines:
+                self._log(line)
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
@@ -174,7 +177,10 @@ class LogStream:
             self.write(line)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Log the line that this thread has begun."""
+        if not self._here.is_logging:
+            line, self._here.begun = self._here.begun, ""
+            self._log(line)
 
     def isatty(self) -> bool:
         return False
@@ -183,3 +189,19 @@ class LogStream:
         if self._original is None:
             raise OSError("this process has no such stream")
         return self._original.fileno()
+
+    def _log(self, line: str) -> None:
+        if not line.strip():
+            return
+        self._here.is_logging = True
+        try:
+            self._logger.log(self._level, "%s", line.rstrip())
+        finally:
+            self._here.is_logging = False
+
+
+class _Line(threading.local):
+    """What one thread has written of a line, and whether it is logging one."""
+
+    begun = ""
+    is_logging = False

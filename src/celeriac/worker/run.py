@@ -7,8 +7,9 @@ import inspect
 import os
 import time
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from celeriac import signals, states
 from celeriac.app.context import Context, running
@@ -23,7 +24,10 @@ from celeriac.settings.conf import Settings
 from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
 from celeriac.worker.outcome import Completion, ErrorInfo, Settle
-from celeriac.worker.task_log import TaskLog
+from celeriac.worker.task_log import TaskLog, shown
+
+_MOST_SAID: Final = 200
+"""Characters of an error in the reason of a dead letter."""
 
 
 class Runnable(Protocol):
@@ -54,6 +58,8 @@ class TaskRunner:
     ) -> None:
         kind = type(task)
         self.task = task
+        self._wrapped = kind.__call__ is not Task.__call__
+        self._call: Callable[..., Any] = task if self._wrapped else task.run
         self.is_async = inspect.iscoroutinefunction(task.function or kind.run)
         self.acks_late = conf.task_acks_late if task.acks_late is None else task.acks_late
         self._acks_failures = _acks_failures(task, conf)
@@ -74,15 +80,15 @@ class TaskRunner:
     # -- the run ----------------------------------------------------------------------------------------------------
 
     def run(self, job: Runnable) -> Completion:
-        """Run the task here and return what follows. Never raises but for KeyboardInterrupt."""
+        """Run the task here and return what follows. Never raises."""
         context = self._begin(job)
         token, forbidden = running.set(context), joining_forbidden.set(True)
         started = time.perf_counter()
         try:
             try:
                 self._announce(context)
-                value = self.task.run(*job.call.args, **job.call.kwargs)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  every end of the user's code is recorded
+                value = self._call(*job.call.args, **job.call.kwargs)
+            except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
                 return self._failed(context, error, time.perf_counter() - started)
             return self._succeeded(context, value, time.perf_counter() - started)
         finally:
@@ -97,10 +103,10 @@ class TaskRunner:
         started = time.perf_counter()
         try:
             self._announce(context)
-            value = await self.task.run(*job.call.args, **job.call.kwargs)
-        except asyncio.CancelledError as error:
-            return self._cancelled(context, error, time.perf_counter() - started)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  every end of the user's code is recorded
+            value = await self._call(*job.call.args, **job.call.kwargs)
+        except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                return self._cancelled(context, error, time.perf_counter() - started)
             return self._failed(context, error, time.perf_counter() - started)
         return self._succeeded(context, value, time.perf_counter() - started)
 
@@ -114,7 +120,10 @@ class TaskRunner:
     # -- its beginning ----------------------------------------------------------------------------------------------
 
     def _begin(self, job: Runnable) -> Context:
-        return Context(job.call, delivery=job.delivery, hostname=self._hostname)
+        context = Context(job.call, delivery=job.delivery, hostname=self._hostname)
+        if self._wrapped:
+            context.calls = self.task
+        return context
 
     def _announce(self, context: Context) -> None:
         if signals.task_prerun.receivers:
@@ -130,7 +139,7 @@ class TaskRunner:
         try:
             record = self._record(context, states.SUCCESS, value)
         except EncodeError as error:
-            return self._failed(context, error, runtime)
+            return self._failed_for_good(context, error, runtime)
         self._log.succeeded(self.task, context, value, runtime)
         if signals.task_success.receivers:
             signals.task_success.send(sender=self.task, result=value, runtime=runtime)
@@ -144,12 +153,10 @@ class TaskRunner:
             return self._retried(context, error, runtime)
         if isinstance(error, Ignore):
             self._log.ignored(context)
-            self._return(context, states.IGNORED, None, None)
+            self._say_it_ran(context, states.IGNORED, error)
             return self._completion(context)
         if isinstance(error, Reject):
-            self._log.rejected(self.task, context, error)
-            settle = Settle.REQUEUE if error.requeue else Settle.REJECT
-            return self._completion(context, settle=settle, reason=f"rejected by the task: {error.reason}")
+            return self._rejected(context, error)
         again = self._retry_by_policy(context, error)
         if isinstance(again, Retry):
             return self._retried(context, again, runtime)
@@ -160,54 +167,70 @@ class TaskRunner:
         policy = self._auto_retry
         if policy is None or not policy.covers(error):
             return error
-        options = dict(policy.options)
+        options, own = dict(policy.options), error.__traceback__
         countdown = policy.countdown(context.retries)
         if countdown is not None:
             options["countdown"] = countdown
         try:
             return self.task.retry(exc=error if isinstance(error, Exception) else None, throw=True, **options)
-        except (Exception, SystemExit) as outcome:  # noqa: BLE001  Retry, or the error when tries are used up
-            return outcome
+        except BaseException as outcome:  # noqa: BLE001  Retry, or the error when tries are used up
+            return outcome.with_traceback(own) if outcome is error else outcome
 
     def _retried(self, context: Context, retry: Retry, runtime: float) -> Completion:
-        reason = retry.exc if retry.exc is not None else retry
-        info = ErrorInfo(reason, _traceback_of(retry.exc or retry))
         if retry.outgoing is None:
             return self._failed_for_good(context, retry, runtime)
+        reason = retry.exc if retry.exc is not None else retry
+        info = ErrorInfo(reason, _traceback_of(reason if reason.__traceback__ is not None else retry))
         record = self._record(context, states.RETRY, reason, info.traceback)
         self._log.retried(self.task, context, retry)
         if signals.task_retry.receivers:
             signals.task_retry.send(sender=self.task, request=context, reason=reason, einfo=info)
         if self._on_retry is not None:
             self._handler(context, self._on_retry, reason, context.call.id, context.args, context.kwargs, info)
-        self._return(context, states.RETRY, reason, info)
+        self._say_it_ran(context, states.RETRY, retry)
         return self._completion(context, record=record, follow_ups=[retry.outgoing])
+
+    def _rejected(self, context: Context, reject: Reject) -> Completion:
+        """Give the message back, or make it a dead letter: then the task has failed, and nobody waits in vain."""
+        self._log.rejected(self.task, context, reject)
+        record = None if reject.requeue else self._record(context, states.FAILURE, reject)
+        if not reject.requeue:
+            self._tell_failure(context, ErrorInfo(reject, _traceback_of(reject)))
+        self._say_it_ran(context, states.REJECTED, reject)
+        settle = Settle.REQUEUE if reject.requeue else Settle.REJECT
+        reason = f"rejected by the task: {shown(reject.reason, _MOST_SAID, plain=True)}"
+        return self._completion(context, record=record, settle=settle, reason=reason)
 
     def _failed_for_good(self, context: Context, error: BaseException, runtime: float) -> Completion:
         info = ErrorInfo(error, _traceback_of(error))
         expected = isinstance(error, tuple(self.task.throws))
         record = self._record(context, states.FAILURE, error, info.traceback)
         self._log.failed(self.task, context, info, runtime, expected=expected)
+        self._tell_failure(context, info)
+        if self._on_failure is not None:
+            self._handler(context, self._on_failure, error, context.call.id, context.args, context.kwargs, info)
+        self._return(context, states.FAILURE, error, info)
+        if self._acks_failures:
+            return self._completion(context, record=record)
+        reason = f"the task failed: {shown(error, _MOST_SAID)}"
+        return self._completion(context, record=record, settle=Settle.REJECT, reason=reason)
+
+    def _tell_failure(self, context: Context, info: ErrorInfo) -> None:
         if signals.task_failure.receivers:
             signals.task_failure.send(
                 sender=self.task,
                 task_id=context.id,
-                exception=error,
+                exception=info.exception,
                 args=context.args,
                 kwargs=context.kwargs,
-                traceback=error.__traceback__,
+                traceback=info.exception.__traceback__,
                 einfo=info,
             )
-        if self._on_failure is not None:
-            self._handler(context, self._on_failure, error, context.call.id, context.args, context.kwargs, info)
-        self._return(context, states.FAILURE, error, info)
-        settle = Settle.ACK if self._acks_failures else Settle.REQUEUE
-        return self._completion(context, record=record, settle=settle)
 
     def _cancelled(self, context: Context, error: BaseException, runtime: float) -> Completion:
         """Give back a coroutine that the engine cancelled to stop; it will run again elsewhere."""
         self._log.cancelled(context, runtime)
-        self._return(context, states.RETRY, error, None)
+        self._say_it_ran(context, states.RETRY, error)
         return self._completion(context, settle=Settle.REQUEUE)
 
     # -- parts of an end --------------------------------------------------------------------------------------------
@@ -232,24 +255,23 @@ class TaskRunner:
         if not self._writer.keeps_results or (self._ignores(call) and not (failed and self._stores_errors)):
             return None
         extended = self._writer.extended
-        return self._writer.record(
-            TaskResult(
-                task_id=call.id,
-                state=state,
-                result=value,
-                traceback=trace,
-                children=[child.as_tuple() for child in context.children],
-                date_done=datetime.fromtimestamp(self._clock.now(), UTC),
-                group_id=call.group_id,
-                parent_id=call.parent_id,
-                name=call.name if extended else None,
-                args=call.args if extended else None,
-                kwargs=call.kwargs if extended else None,
-                worker=self._hostname if extended else None,
-                retries=call.retries if extended else None,
-                queue=context.delivery.lease.queue if extended and context.delivery else None,
-            )
+        result = TaskResult(
+            task_id=call.id,
+            state=state,
+            result=value,
+            traceback=trace,
+            children=[child.as_tuple() for child in context.children],
+            date_done=datetime.fromtimestamp(self._clock.now(), UTC),
+            group_id=call.group_id,
+            parent_id=call.parent_id,
+            name=call.name if extended else None,
+            args=call.args if extended else None,
+            kwargs=call.kwargs if extended else None,
+            worker=self._hostname if extended else None,
+            retries=call.retries if extended else None,
+            queue=context.delivery.lease.queue if extended and context.delivery else None,
         )
+        return self._writer.record_of_error(result) if failed else self._writer.record(result)
 
     def _ignores(self, call: TaskCall) -> bool:
         return self._ignore_result if call.ignore_result is None else call.ignore_result
@@ -257,6 +279,9 @@ class TaskRunner:
     def _return(self, context: Context, state: str, value: Any, info: ErrorInfo | None) -> None:
         if self._after is not None:
             self._handler(context, self._after, state, value, context.call.id, context.args, context.kwargs, info)
+        self._say_it_ran(context, state, value)
+
+    def _say_it_ran(self, context: Context, state: str, value: Any) -> None:
         if signals.task_postrun.receivers:
             signals.task_postrun.send(
                 sender=self.task,
@@ -272,8 +297,14 @@ class TaskRunner:
         """Call a handler of the user's. The task has ended: an error in the handler is logged and changes nothing."""
         try:
             handler(*args)
-        except Exception as error:  # noqa: BLE001  the user's code
+        except BaseException as error:  # noqa: BLE001  the user's code
             self._log.handler_failed(context, handler, error)
+
+
+def _is_cancelled() -> bool:
+    """Tell whether the engine has cancelled the running coroutine, rather than its own code something of its own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _acks_failures(task: Task[..., Any], conf: Settings) -> bool:

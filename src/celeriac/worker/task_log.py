@@ -30,13 +30,13 @@ class TaskLog:
 
     def succeeded(self, task: Task[..., Any], context: Context, value: Any, runtime: float) -> None:
         if logger.isEnabledFor(logging.INFO):
-            shown = _shown(value, task.resultrepr_maxsize)
-            self._write(logging.INFO, "Task %s[%s] succeeded in %ss: %s", context, runtime, shown)
+            text = shown(value, task.resultrepr_maxsize)
+            self._write(logging.INFO, "Task %s[%s] succeeded in %ss: %s", context, runtime, text)
 
     def failed(
         self, task: Task[..., Any], context: Context, info: ErrorInfo, runtime: float, *, expected: bool
     ) -> None:
-        error = _shown(info.exception, task.resultrepr_maxsize)
+        error = shown(info.exception, task.resultrepr_maxsize)
         if expected:
             self._write(logging.INFO, "Task %s[%s] raised expected: %s", context, error)
         else:
@@ -44,13 +44,13 @@ class TaskLog:
             self._write(logging.ERROR, text, context, runtime, error, info.traceback)
 
     def retried(self, task: Task[..., Any], context: Context, retry: Retry) -> None:
-        self._write(logging.INFO, "Task %s[%s] retry: %s", context, _shown(retry, task.resultrepr_maxsize, plain=True))
+        self._write(logging.INFO, "Task %s[%s] retry: %s", context, shown(retry, task.resultrepr_maxsize, plain=True))
 
     def ignored(self, context: Context) -> None:
         self._write(logging.INFO, "Task %s[%s] ignored", context)
 
     def rejected(self, task: Task[..., Any], context: Context, reject: Reject) -> None:
-        reason = _shown(reject.reason, task.resultrepr_maxsize)
+        reason = shown(reject.reason, task.resultrepr_maxsize)
         self._write(logging.WARNING, "Task %s[%s] rejected: %s", context, reason)
 
     def cancelled(self, context: Context, runtime: float) -> None:
@@ -70,9 +70,10 @@ def _fields(name: str | None, task_id: str | None) -> dict[str, Any]:
     return {"task_name": name, "task_id": task_id}
 
 
-def _shown(value: Any, most: int, *, plain: bool = False) -> str:
+def shown(value: Any, most: int, *, plain: bool = False) -> str:
+    """Return the value's repr, or with `plain` its text, in at most so many characters. Never raises."""
     try:
         text = str(value) if plain else repr(value)
     except Exception as error:  # noqa: BLE001  the user's __repr__
-        text = f"<{type(value).__name__} whose repr failed: {error!r}>"
+        text = f"<{type(value).__name__} whose repr failed: {type(error).__name__}>"
     return text if len(text) <= most else f"{text[: most - 3]}..."
