@@ -1,0 +1,147 @@
+"""Celery's layout of keys: what stock workers find, and what they leave for us."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from redis import Redis
+
+from celeriac.interfaces.broker import QueueSpec
+from celeriac.interfaces.store import Store
+from tests.integration.redis.samples import (
+    broker_of,
+    ids,
+    leases,
+    message,
+    outgoing,
+    receive,
+    stock_envelope,
+)
+
+SEP = b"\x06\x16"
+
+
+def test_a_message_lies_on_the_list_of_its_priority_step(store: Store, outside: Redis, prefix: str) -> None:
+    broker_of(store).send([outgoing(1), outgoing(2, priority=5), outgoing(3, priority=9), outgoing(4, priority=2)])
+    name = f"{prefix}q".encode()
+    assert [outside.llen(key) for key in (name, name + SEP + b"3", name + SEP + b"6", name + SEP + b"9")] == [
+        2,
+        1,
+        0,
+        1,
+    ]
+
+
+def test_a_held_message_is_noted_so_that_stock_workers_restore_it(store: Store, outside: Redis, prefix: str) -> None:
+    broker_of(store).send([outgoing(1)])
+    before = time.time()
+    (held,) = receive(broker_of(store), lease=30.0)
+    raw, exchange, routing_key = json.loads(outside.hget(f"{prefix}unacked", held.lease.tag))
+    assert (raw["headers"]["id"], exchange, routing_key) == ("1", "", "q")
+    assert outside.zscore(f"{prefix}unacked_index", held.lease.tag) == pytest.approx(before + 30 - 3600, abs=5)
+
+
+def test_our_upkeep_restores_what_a_stock_worker_lost(store: Store, outside: Redis, prefix: str) -> None:
+    lose(outside, prefix, stock_envelope(1), ("", "q"))
+    assert broker_of(store).upkeep(limit=10).reclaimed == 1
+    (restored,) = receive(broker_of(store))
+    assert restored.message == message_of(stock_envelope(1))
+    assert restored.redelivered
+    assert outside.hlen(f"{prefix}unacked") == 1  # ours now
+
+
+def test_a_fresh_delivery_of_a_stock_worker_is_left_alone(store: Store, outside: Redis, prefix: str) -> None:
+    lose(outside, prefix, stock_envelope(1), ("", "q"), age=10)
+    assert broker_of(store).upkeep(limit=10).reclaimed == 0
+    assert outside.hlen(f"{prefix}unacked") == 1
+
+
+@pytest.mark.parametrize(
+    "binding",
+    [("direct", "mail.out", "mail.out"), ("topic", "mail.*", "mail.out"), ("topic", "#", "a.b")],
+)
+def test_a_restored_message_follows_the_bindings(
+    store: Store, outside: Redis, prefix: str, binding: tuple[str, str, str]
+) -> None:
+    kind, bound, key = binding
+    spec = QueueSpec("letters", exchange="post", exchange_type=kind, routing_key=bound)
+    broker_of(store).declare([spec, QueueSpec("other", exchange="post", exchange_type=kind, routing_key="other.key")])
+    lose(outside, prefix, stock_envelope(1, exchange="post", routing_key=key, priority=6), ("post", key))
+    broker_of(store).upkeep(limit=10)
+    assert ids(receive(broker_of(store), "letters")) == ["1"]
+    assert receive(broker_of(store), "other") == []
+
+
+def test_a_restored_message_keeps_its_priority(store: Store, outside: Redis, prefix: str) -> None:
+    lose(outside, prefix, stock_envelope(1, priority=7), ("", "q"))
+    broker_of(store).upkeep(limit=10)
+    assert outside.llen(f"{prefix}q".encode() + SEP + b"6") == 1
+
+
+def test_a_message_without_a_way_back_becomes_a_dead_letter(store: Store, outside: Redis, prefix: str) -> None:
+    lose(outside, prefix, stock_envelope(1), ("nowhere", "key"))
+    broker_of(store).upkeep(limit=10)
+    head, _, raw = outside.lindex(f"{prefix}celeriac:dead:key", 0).partition(b"\n")
+    assert "No queue" in json.loads(head)[1]
+    assert raw == stock_envelope(1)
+
+
+def test_a_message_restored_twice_says_redelivered_once(store: Store, outside: Redis, prefix: str) -> None:
+    broker_of(store).send([outgoing(1)])
+    for _ in range(2):
+        (held,) = receive(broker_of(store))
+        outside.zadd(f"{prefix}unacked_index", {held.lease.tag: time.time() - 5000})
+        broker_of(store).upkeep(limit=10)
+    raw = outside.lindex(f"{prefix}q", 0)
+    assert raw.count(b'"redelivered":true') == 2  # in the headers and in the delivery_info
+    assert receive(broker_of(store))[0].message == message(1)
+
+
+def test_the_binding_tables_are_written_as_stock_writes_them(store: Store, outside: Redis, prefix: str) -> None:
+    spec = QueueSpec("letters", exchange="post", exchange_type="topic", routing_key="mail.*.out_box")
+    broker_of(store).declare([spec, spec])
+    entry = SEP.join((b"mail.*.out_box", rb"^mail\.[^\.]+\.out\_box$", b"letters"))
+    assert outside.smembers(f"{prefix}_kombu.binding.post") == {entry}
+
+
+def test_a_dead_letter_keeps_its_reason_and_its_envelope(store: Store, outside: Redis, prefix: str) -> None:
+    outside.lpush(f"{prefix}q", b"no message at all")
+    (held,) = receive(broker_of(store))
+    broker_of(store).reject(leases([held]), reason='says "no"')
+    head, _, raw = outside.lindex(f"{prefix}celeriac:dead:q", 0).partition(b"\n")
+    assert json.loads(head)[1] == 'says "no"'
+    assert raw == b"no message at all"
+
+
+def test_a_delayed_message_is_ready_at_once_while_no_node_is_alive(store: Store, outside: Redis, prefix: str) -> None:
+    outside.delete(f"{prefix}celeriac:alive")
+    broker_of(store).send([outgoing(1, after=time.time() + 500)])
+    assert outside.llen(f"{prefix}q") == 1
+
+
+def test_equal_delayed_messages_are_kept_apart(store: Store) -> None:
+    same = outgoing(1, after=time.time() + 500)
+    broker_of(store).send([same, same])
+    broker_of(store).send([same])
+    assert broker_of(store).stats(["q"])["q"].delayed == 3
+
+
+def test_a_key_of_another_kind_loses_no_message(store: Store, outside: Redis, prefix: str) -> None:
+    broker_of(store).send([outgoing(1), outgoing(2, queue="r")])
+    outside.set(f"{prefix}r".encode() + SEP + b"3", "not a list")
+    assert ids(receive(broker_of(store), "q", "r")) == ["1", "2"]
+    assert outside.hlen(f"{prefix}unacked") == 2
+
+
+def lose(outside: Redis, prefix: str, raw: bytes, route: tuple[str, str], *, age: float = 5000) -> None:
+    """Note a delivery as a stock worker does, as old as it is when that worker died long ago."""
+    outside.hset(f"{prefix}unacked", "tag-1", json.dumps([json.loads(raw), *route]))
+    outside.zadd(f"{prefix}unacked_index", {"tag-1": time.time() - age})
+
+
+def message_of(raw: bytes) -> object:
+    from celeriac.wire import envelope
+
+    return envelope.decode(raw).message

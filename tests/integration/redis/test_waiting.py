@@ -1,0 +1,155 @@
+"""Waiting without polling, woken by whoever pushes, one engine for each message."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from redis import Redis
+
+from celeriac.interfaces.broker import Delivery
+from celeriac.interfaces.store import Store
+from tests.integration.redis.samples import DEADLINE, broker_of, ids, leases, outgoing, raw_of, receive
+from tests.servers.redis import RedisServer
+
+Open = Callable[..., Store]
+LONG = 60.0
+
+
+def test_a_push_of_a_stock_producer_ends_a_wait(store: Store, outside: Redis, prefix: str) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        received = threads.submit(lambda: receive(broker_of(store), wait=LONG))
+        wait_until(lambda: is_blocked(outside))
+        start = time.monotonic()
+        outside.lpush(f"{prefix}q", raw_of(1))
+        assert ids(received.result(DEADLINE)) == ["1"]
+        assert time.monotonic() - start < 4  # less than a round, after which it would have looked anyway
+
+
+def test_a_push_on_another_priority_list_ends_a_wait(store: Store, outside: Redis, prefix: str) -> None:
+    with ThreadPoolExecutor(1) as threads:
+        received = threads.submit(lambda: receive(broker_of(store), "a", "q", wait=LONG))
+        wait_until(lambda: is_blocked(outside))
+        outside.lpush(f"{prefix}q\x06\x166", raw_of(1))
+        assert ids(received.result(DEADLINE)) == ["1"]
+
+
+def test_a_server_that_tells_of_no_changes_is_looked_at_instead(
+    start: Callable[[Callable[[], RedisServer]], RedisServer], connect: Open
+) -> None:
+    server = start(lambda: RedisServer(user="app", password="secret"))
+    with server.client() as outside:
+        outside.acl_setuser(
+            "app",
+            enabled=True,
+            passwords=["+secret"],
+            categories=["+@all"],
+            commands=["-client", "+client|setname", "-hello"],
+            keys="*",
+            channels="*",
+        )
+        broker = broker_of(connect(server.url))
+        with ThreadPoolExecutor(1) as threads:
+            received = threads.submit(lambda: receive(broker, wait=LONG))
+            time.sleep(0.3)
+            outside.lpush("q", raw_of(1))
+            assert ids(received.result(DEADLINE)) == ["1"]
+
+
+def test_each_message_wakes_one_of_many_engines(
+    redis_server: RedisServer, connect: Open, prefix: str, outside: Redis
+) -> None:
+    brokers = [broker_of(connect(redis_server.url, transport_options={"global_keyprefix": prefix})) for _ in range(4)]
+    sender = broker_of(connect(redis_server.url, transport_options={"global_keyprefix": prefix}))
+    woken: list[list[Delivery]] = []
+
+    def engine(broker) -> None:
+        woken.append(receive(broker, wait=LONG))
+
+    with ThreadPoolExecutor(4) as threads:
+        running = [threads.submit(engine, broker) for broker in brokers]
+        wait_until(lambda: blocked(outside) >= 4)
+        sender.send([outgoing(1)])
+        wait_until(lambda: len(woken) == 1)
+        time.sleep(0.1)
+        assert [ids(one) for one in woken] == [["1"]]
+        for broker in brokers:
+            broker.interrupt()
+        for one in running:
+            one.result(DEADLINE)
+    assert sum(len(one) for one in woken) == 1
+
+
+def test_a_batch_wakes_as_many_engines_as_it_has_messages(
+    redis_server: RedisServer, connect: Open, prefix: str, outside: Redis
+) -> None:
+    options = {"global_keyprefix": prefix}
+    brokers = [broker_of(connect(redis_server.url, transport_options=options)) for _ in range(3)]
+    sender = broker_of(connect(redis_server.url, transport_options=options))
+    with ThreadPoolExecutor(3) as threads:
+        running = [threads.submit(receive, broker, limit=1, wait=LONG) for broker in brokers]
+        wait_until(lambda: blocked(outside) >= 3)
+        sender.send([outgoing(n) for n in range(3)])
+        assert sorted(ids([d for one in running for d in one.result(DEADLINE)])) == ["0", "1", "2"]
+
+
+def test_an_interrupted_wait_holds_nothing_that_it_does_not_return(store: Store, outside: Redis, prefix: str) -> None:
+    broker = broker_of(store)
+    for n in range(20):
+        with ThreadPoolExecutor(1) as threads:
+            received = threads.submit(receive, broker, wait=LONG)
+            sending = threading.Thread(target=lambda number=n: broker.send([outgoing(number)]))
+            sending.start()
+            broker.interrupt()
+            found = received.result(DEADLINE)
+            sending.join(DEADLINE)
+        found += receive(broker)
+        assert ids(found) == [str(n)]
+        broker.ack(leases(found))
+    assert outside.hlen(f"{prefix}unacked") == 0
+
+
+def test_a_signal_handler_may_interrupt_the_wait_of_its_own_thread(store: Store, outside: Redis) -> None:
+    broker = broker_of(store)
+    previous = signal.signal(signal.SIGUSR1, lambda *_: broker.interrupt())
+    try:
+        main = threading.main_thread().ident
+        threading.Timer(0.2, signal.pthread_kill, [main, signal.SIGUSR1]).start()
+        start = time.monotonic()
+        assert receive(broker, wait=LONG) == []
+        assert time.monotonic() - start < 4  # less than a round, which would end the wait as well
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+
+
+def test_an_idle_engine_asks_the_server_less_than_once_a_second(store: Store, outside: Redis) -> None:
+    broker = broker_of(store)
+    receive(broker, wait=0.1)
+    before = top_level(outside)
+    receive(broker, wait=4.0)
+    assert top_level(outside) - before <= 4
+
+
+def top_level(outside: Redis) -> int:
+    stats = outside.info("commandstats")
+    return sum(
+        stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("blpop", "evalsha", "eval", "client|unblock")
+    )
+
+
+def is_blocked(outside: Redis) -> bool:
+    return blocked(outside) > 0
+
+
+def blocked(outside: Redis) -> int:
+    return int(outside.info("clients")["blocked_clients"])
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.005)

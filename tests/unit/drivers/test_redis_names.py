@@ -1,0 +1,71 @@
+"""Names of lists, and topics, as kombu has them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from celeriac.drivers.redis import scripts
+from celeriac.drivers.redis.bindings import matches, table_entry
+from celeriac.drivers.redis.keys import Keys
+from celeriac.exceptions import ImproperlyConfigured
+from celeriac.routing import QueueSpec
+
+WORDS = st.lists(st.sampled_from(["a", "b", "task"]), min_size=1, max_size=5)
+PATTERNS = st.lists(st.sampled_from(["a", "b", "task", "*", "#"]), min_size=1, max_size=5)
+
+
+@pytest.mark.parametrize(("priority", "step"), [(None, 0), (0, 0), (2, 0), (3, 3), (5, 3), (8, 6), (9, 9), (12, 9)])
+def test_a_priority_goes_to_the_step_below_it(priority: int | None, step: int) -> None:
+    keys = Keys({"global_keyprefix": "p:"})
+    name = keys.queue("q").lists[keys.step(priority)]
+    assert name == ("p:q" if step == 0 else f"p:q\x06\x16{step}")
+
+
+def test_steps_and_separator_may_be_the_users_own() -> None:
+    keys = Keys({"priority_steps": range(10), "sep": ":"})
+    assert keys.queue("q").lists[keys.step(7)] == "q:7"
+
+
+@pytest.mark.parametrize("steps", [["high"], [-1], 5])
+def test_steps_that_are_no_numbers_are_refused(steps: object) -> None:
+    with pytest.raises(ImproperlyConfigured, match="priority_steps"):
+        Keys({"priority_steps": steps})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key", "fits"),
+    [
+        ("task.*", "task.sent", True),
+        ("task.*", "task", False),
+        ("task.*", "task.a.b", False),
+        ("task.#", "task", True),
+        ("#", "", True),
+        ("#.b", "a.b", True),
+        ("a.#.b.#", "a.x.b.y.z", True),
+        ("a", "A", False),
+    ],
+)
+def test_topics(pattern: str, key: str, fits: bool) -> None:
+    assert matches(pattern, key) is fits
+
+
+@given(PATTERNS, WORDS)
+def test_topics_agree_with_a_regular_expression(pattern: list[str], words: list[str]) -> None:
+    expression = "".join({"*": r"[^.]+\.", "#": r"(?:[^.]+\.)*"}.get(word, re.escape(word) + r"\.") for word in pattern)
+    assert matches(".".join(pattern), ".".join(words)) == bool(re.fullmatch(expression, ".".join(words) + "."))
+
+
+def test_a_queue_without_routing_key_is_bound_by_its_name() -> None:
+    assert table_entry(QueueSpec("mail", exchange="post"), "|") == ("post", "mail||mail")
+
+
+def test_every_script_says_what_it_takes_and_gives() -> None:
+    found = [value for value in vars(scripts).values() if isinstance(value, scripts.Script)]
+    assert len(found) > 10
+    for script in found:
+        head = (script.source.decode().rpartition("\n-- KEYS")[2]).partition("\nlocal")[0]
+        assert all(word in head for word in ("ARGV", "Result:", "Atomic")), script
