@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -13,6 +12,7 @@ from msgspec import Struct
 from celeriac import signals
 from celeriac.app.context import Context, running
 from celeriac.app.group_commit import GroupCommit
+from celeriac.app.ids import new_id
 from celeriac.app.moments import Moments
 from celeriac.app.options import CELERY_ONLY, SEND_OPTIONS, SendOptions
 from celeriac.app.publishing import Publisher, PublishPolicy
@@ -219,7 +219,7 @@ class Dispatcher:
         return routed.route, routed.options
 
     def _wire_call(self, call: Call, options: Mapping[str, Any], request: Context) -> TaskCall:
-        task_id = options.get("task_id") or str(uuid.uuid4())
+        task_id = options.get("task_id") or new_id()
         task, inside = call.task, not request.called_directly
         ignore = options.get("ignore_result")
         if ignore is None and ((task is not None and task.ignore_result) or self._conf.task_ignore_result):

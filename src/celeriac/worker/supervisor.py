@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing.connection
 import os
@@ -93,10 +94,11 @@ class Supervisor:
             self._launch(engine)
         while not all(engine.is_done for engine in self._engines):
             self._obey()
-            for ready in multiprocessing.connection.wait(self._waitables(), timeout=_POLL):
-                self._attend(ready)
+            ready = multiprocessing.connection.wait(self._waitables(), timeout=_POLL)
+            for one in ready:
+                self._attend(one)
             try:
-                self._bury()
+                self._bury(ready)
             except OSError as error:
                 logger.critical("The node stops: %s", error)
                 self._tell_all(Stop())
@@ -144,10 +146,10 @@ class Supervisor:
         engine.started = time.monotonic()
         engine.pipe = self._launcher.launch(engine.index)
 
-    def _bury(self) -> None:
+    def _bury(self, ready: Sequence[Any]) -> None:
         """Take note of engines that ended. Raises OSError when none can be started any more."""
-        ready = multiprocessing.connection.wait(self._launcher.waitables(), timeout=0)
-        if not ready and self._launcher.waitables():
+        reporters = self._launcher.waitables()
+        if reporters and not any(reporter in ready for reporter in reporters):
             return
         for index, status in self._launcher.exits():
             engine = self._engines[index - 1]
@@ -236,7 +238,8 @@ class Supervisor:
             logger.warning(
                 "Engine %s still runs a task; it is ended and its %s tasks are given back", engine.index, held
             )
-            os.kill(pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended, and nobody has told us yet
+                os.kill(pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
 
     def _abandoned(self, engine: _Engine) -> None:
         """Give back what an engine held when it was ended."""
