@@ -36,11 +36,11 @@ def pss_bytes(pid: int) -> int:
 
 
 def _all_stats() -> Iterator[tuple[int, list[str]]]:
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            fields = _stat(int(entry))
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            fields = _stat(int(entry.name))
             if fields[0] != "X":
-                yield int(entry), fields
+                yield int(entry.name), fields
 
 
 def _stat(pid: int) -> list[str]:

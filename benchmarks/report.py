@@ -80,7 +80,7 @@ def write(
 def number(value: float | None) -> str:
     """Return a number with three digits that count; a dash for none."""
     if value is None:
-        return "–"
+        return "-"
     if value >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}"
@@ -90,7 +90,7 @@ def _judged(figure: Figure, ours: float | None, celery: float | None) -> tuple[s
     """Return how we stand to Celery, the target, and whether it is met."""
     if ours is None:
         return "", "", ""
-    ratio = f"{number(ours / celery)}×" if celery else ""
+    ratio = f"{number(ours / celery)} x" if celery else ""
     bound = figure.bound(celery)
     if bound is None:
         return ratio, "", ""

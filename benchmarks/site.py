@@ -9,7 +9,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,8 @@ class Client:
 
     def do(self, command: str, **arguments: Any) -> dict[str, Any]:
         """Return the client's answer. Raises RuntimeError when it fails or takes longer than `PATIENCE`."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"do": command, **arguments}) + "\n")
         self._process.stdin.flush()
         if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
@@ -61,12 +62,15 @@ class Client:
 
 
 class Site:
-    """One system on one server, which is emptied first. `profiler` is put before the command of client and worker."""
+    """One system on one server, which is emptied first.
 
-    def __init__(self, system: System, url: str, *, profiler: Sequence[str] = ()) -> None:
+    `watch` is called with "client" or "worker" and the process id as soon as one was started.
+    """
+
+    def __init__(self, system: System, url: str, *, watch: Callable[[str, int], None] | None = None) -> None:
         self.system = system
         self._url = url
-        self._profiler = tuple(profiler)
+        self._watch = watch
         self.server = redis.Redis.from_url(url)
         self.server.flushall()
 
@@ -74,7 +78,7 @@ class Site:
     def client(self) -> Iterator[Client]:
         """Start a client; its end is awaited."""
         command = [str(SIDES / "client.py"), self.system.side]
-        process = self._start(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        process = self._start("client", command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             yield Client(process)
         finally:
@@ -84,7 +88,7 @@ class Site:
     @contextlib.contextmanager
     def worker(self) -> Iterator[Worker]:
         """Start a node with two engines; it is stopped as an operator would, by SIGTERM."""
-        process = self._start(self.system.worker, stdout=subprocess.DEVNULL)
+        process = self._start("worker", self.system.worker, stdout=subprocess.DEVNULL)
         try:
             yield Worker(process, self.server)
         finally:
@@ -113,7 +117,7 @@ class Site:
         """Return the memory of the queues' keys."""
         return sum(self.server.memory_usage(key, samples=0) or 0 for key in self.system.queues)
 
-    def _start(self, arguments: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
+    def _start(self, part: str, arguments: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         python = self.system.python()
         path = [str(SIDES), str(ROOT / "src")] if python == sys.executable else [str(SIDES)]
         environment = {
@@ -121,9 +125,11 @@ class Site:
             "BENCHMARK_URL": self._url,
             "PYTHONPATH": os.pathsep.join(path),
             "PYTHONWARNINGS": "ignore",
-            "PYTHONDONTWRITEBYTECODE": "",
         }
-        return subprocess.Popen([*self._profiler, python, *arguments], env=environment, **options)
+        process = subprocess.Popen([python, *arguments], env=environment, **options)
+        if self._watch is not None:
+            self._watch(part, process.pid)
+        return process
 
 
 class Worker:

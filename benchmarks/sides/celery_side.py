@@ -7,14 +7,13 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from celery import Celery
-from celery.result import ResultSet
 
 URL = os.environ["BENCHMARK_URL"]
 
 app = Celery("celery_side", broker=URL, backend=URL)
 app.conf.update(
     task_acks_late=True,  # the promise that celeriac keeps by default: what a crash cuts off runs again
-    worker_prefetch_multiplier=int(os.environ.get("BENCHMARK_CELERY_PREFETCH", "64")),
+    worker_prefetch_multiplier=int(os.environ.get("BENCHMARK_CELERY_PREFETCH", "1024")),
     worker_disable_rate_limits=True,
     worker_send_task_events=False,
     task_send_sent_event=False,
@@ -42,7 +41,9 @@ def read(handle: Any) -> Any:
 
 
 def read_all(handles: list[Any]) -> list[Any]:
-    return ResultSet(handles).join_native(timeout=300)
+    # Twice as fast as `ResultSet.join_native` and as `get` in a loop: it asks for many at once, every 20 ms.
+    found = dict(app.backend.get_many([handle.id for handle in handles], timeout=300, interval=0.02))
+    return [found[handle.id]["result"] for handle in handles]
 
 
 def versions() -> dict[str, str]:
