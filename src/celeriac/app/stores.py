@@ -92,6 +92,11 @@ class Stores:
         used = self._broker_side().used_options
         return sorted(set(self._conf.broker_transport_options) - used - {"visibility_timeout"})
 
+    def load(self) -> None:
+        """Import the drivers and make the stores, without connecting: processes forked from this one share them."""
+        self._broker_side()
+        self._result_side()
+
     def close(self) -> None:
         """Let go of all connections; the next use opens them again."""
         with self._guard_opening:
