@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 PYTEST := CELERIAC_STOCK_PYTHON=$(CURDIR)/.venv-interop/bin/python $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: help demo test test-all check format bench clean
+.PHONY: help demo test test-all check format bench profile clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -36,9 +36,13 @@ format: ## put the code in shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: ## measure beside stock Celery in one run; the figures go to benchmarks/results/
+bench: ## measure beside stock Celery in one run, figures in benchmarks/results/ (ARGS="--fast" for a short look)
 	@$(BOOTSTRAP) develop interop redis
 	CELERIAC_STOCK_PYTHON=$(CURDIR)/.venv-interop/bin/python $(BIN)/python -m benchmarks $(ARGS)
+
+profile: ## sample where time goes: SCENARIO=enqueue|bulk|drain|results|latency|start (ARGS="--system celery")
+	@$(BOOTSTRAP) develop interop redis
+	CELERIAC_STOCK_PYTHON=$(CURDIR)/.venv-interop/bin/python $(BIN)/python -m benchmarks.profile $(or $(SCENARIO),drain) $(ARGS)
 
 clean: ## remove the environments and every cache
 	rm -rf .venv .venv-interop .cache .hypothesis .import_linter_cache .ruff_cache build dist

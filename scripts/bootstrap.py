@@ -3,7 +3,7 @@
     python scripts/bootstrap.py PART...
 
     package   .venv with celeriac itself from this checkout, and what it needs for Redis
-    develop   .venv with all extras, the test tools and the checkers
+    develop   .venv with all extras, the test tools, the checkers and the profiler
     interop   .venv-interop with stock Celery, the other side of the interoperability tests
     redis     a redis-server that tests can start; through the system's package manager where that is allowed
 
@@ -76,7 +76,7 @@ def find_redis() -> bool:
 def develop_requirements() -> list[str]:
     """Return what .venv holds for development."""
     extras = ",".join(PROJECT["project"]["optional-dependencies"])
-    return ["-e", f"{ROOT}[{extras}]", *group("test"), *group("check")]
+    return ["-e", f"{ROOT}[{extras}]", *group("test"), *group("check"), *group("bench")]
 
 
 def group(name: str) -> list[str]:
