@@ -122,6 +122,29 @@ def test_what_a_task_sends_is_its_child(way):
     assert seen["children"] == seen["value"]
 
 
+def test_a_child_knows_its_parent_and_the_root(way):
+    parent_id = way.send("pass_on", way.client.library)
+    child = way.fleet.outcome(way.fleet.outcome(parent_id)["value"])["value"]
+    assert child["library"] == way.client.library
+    assert (child["parent_id"], child["root_id"]) == (parent_id, parent_id)
+
+
+def test_both_sides_see_how_far_a_task_is(way, key):
+    def seen_by_both(state):
+        return all(way.fleet.client(library).look(task_id)["state"] == state for library in LIBRARIES)
+
+    task_id = way.send("advance", key)
+    until(lambda: seen_by_both("STARTED"), why=way.fleet.logs)
+    started = [way.fleet.client(library).look(task_id) for library in LIBRARIES]
+    assert started[0] == started[1]
+    assert started[0]["info"]["hostname"] == f"{way.worker}@interop"
+    way.fleet.ledger.rpush(f"{key}:gate", 1)
+    until(lambda: seen_by_both("PROGRESS"), why=way.fleet.logs)
+    assert [way.fleet.client(library).look(task_id)["info"] for library in LIBRARIES] == [{"percent": 30}] * 2
+    way.fleet.ledger.rpush(f"{key}:gate", 1, 1)
+    assert way.fleet.outcome(task_id)["state"] == "SUCCESS"
+
+
 def test_a_message_of_protocol_1_is_run(fleet):
     client = fleet.start_client(STOCK, task_protocol=1)
     sent = time.time()

@@ -38,6 +38,7 @@ def look(task_id):
     result = app.AsyncResult(task_id)
     return {
         "state": result.state,
+        "info": None if isinstance(result.info, BaseException) else result.info,
         "ready": result.ready(),
         "successful": result.successful(),
         "failed": result.failed(),

@@ -99,6 +99,15 @@ def hold(self, key, value):
     return value
 
 
+@app.task(bind=True, track_started=True)
+def advance(self, key):
+    """Tell how far it is each time that the gate opens, and end at the third."""
+    for percent in (30, 60):
+        ledger.blpop(f"{key}:gate", 15)
+        self.update_state(state="PROGRESS", meta={"percent": percent})
+    ledger.blpop(f"{key}:gate", 15)
+
+
 @app.task
 def nap(seconds):
     time.sleep(seconds)
@@ -107,6 +116,11 @@ def nap(seconds):
 @app.task
 def spawn():
     return [add.apply_async((1, 1), queue="nobody").id for _ in range(2)]
+
+
+@app.task
+def pass_on(queue):
+    return describe.apply_async(queue=queue).id
 
 
 @app.task(bind=True, max_retries=3)
