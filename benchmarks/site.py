@@ -8,6 +8,7 @@ import os
 import select
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -87,13 +88,21 @@ class Site:
 
     @contextlib.contextmanager
     def worker(self) -> Iterator[Worker]:
-        """Start a node with two engines; it is stopped as an operator would, by SIGTERM."""
-        process = self._start("worker", self.system.worker, stdout=subprocess.DEVNULL)
-        try:
-            yield Worker(process, self.server)
-        finally:
-            process.terminate()
-            _end(process)
+        """Start a node with two engines; it is stopped as an operator would, by SIGTERM.
+
+        What it logs is shown only when something goes wrong.
+        """
+        with tempfile.TemporaryFile("w+") as log:
+            process = self._start("worker", self.system.worker, stdout=subprocess.DEVNULL, stderr=log)
+            try:
+                yield Worker(process, self.server)
+            except BaseException:
+                log.seek(0)
+                sys.stderr.write(log.read()[-5000:])
+                raise
+            finally:
+                process.terminate()
+                _end(process)
 
     def stage(self) -> None:
         """Put what is queued out of the worker's sight, so that a worker can start and rest before it begins."""
