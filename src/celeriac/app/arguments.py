@@ -12,14 +12,15 @@ from typing import Any
 
 from celeriac.types import Args, Kwargs
 
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_ONLY_POSITIONAL = inspect.Parameter.POSITIONAL_ONLY
+_POSITIONAL = (_ONLY_POSITIONAL, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class ArgumentCheck:
     """Tells whether arguments fit a function. Built once per task; immutable, so safe in any thread."""
 
-    __slots__ = ("_any_named", "_any_positional", "_most", "_named", "_order", "_required", "_signature")
+    __slots__ = ("_any_named", "_any_positional", "_least", "_most", "_named", "_order", "_required", "_signature")
 
     def __init__(self, function: Callable[..., Any], *, skip_first: bool) -> None:
         signature = inspect.signature(function)
@@ -29,11 +30,11 @@ class ArgumentCheck:
             signature = signature.replace(parameters=parameters)
         positional = [p for p in parameters if p.kind in _POSITIONAL]
         self._signature = signature
-        self._order = tuple(p.name for p in positional)
+        # None stands for a parameter without a name to callers: no keyword can fill it, or be in its way.
+        self._order = tuple(None if p.kind is _ONLY_POSITIONAL else p.name for p in positional)
         self._most = len(positional)
-        self._required = frozenset(
-            p.name for p in parameters if p.default is p.empty and (p.kind in _NAMED or p.kind in _POSITIONAL)
-        )
+        self._least = sum(p.kind is _ONLY_POSITIONAL and p.default is p.empty for p in positional)
+        self._required = frozenset(p.name for p in parameters if p.default is p.empty and p.kind in _NAMED)
         self._named = frozenset(p.name for p in parameters if p.kind in _NAMED)
         self._any_positional = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self._any_named = any(p.kind is p.VAR_KEYWORD for p in parameters)
@@ -45,7 +46,7 @@ class ArgumentCheck:
 
     def _fits(self, args: Args, kwargs: Kwargs) -> bool:
         given = len(args)
-        if given > self._most and not self._any_positional:
+        if given < self._least or (given > self._most and not self._any_positional):
             return False
         taken = self._order[:given]
         if not kwargs:

@@ -1,0 +1,85 @@
+"""An application on a memory store of its own with a scripted clock, and a worker's parts by hand."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from celeriac import Celeriac, Task
+from celeriac.drivers.memory import store as memory
+from celeriac.interfaces.broker import Delivery
+from celeriac.testing.clock import FakeClock
+from celeriac.wire import tasks as wire
+from celeriac.wire.content import accepted
+from celeriac.wire.message import Message
+from celeriac.wire.tasks import TaskCall
+from celeriac.worker.admission import Admission, Admitted, Job
+from celeriac.worker.outcome import Completion
+from celeriac.worker.run import TaskRunner
+from celeriac.worker.task_log import TaskLog
+
+NODE = "celery@here"
+LEASE = 30.0
+
+
+class Spine:
+    """What a test needs of an application: to send, to see what was sent, and to run it."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.store = uuid.uuid4().hex
+        self.clock = FakeClock()
+        self.app = self.another(**settings)
+
+    def another(self, **settings: Any) -> Celeriac:
+        """Return an application on the same store."""
+        options = {"main": "spine", "broker": f"memory://{self.store}", "clock": self.clock, "set_as_current": False}
+        return Celeriac(**{**options, **settings})
+
+    def close(self) -> None:
+        self.app.close()
+        memory.reset(self.store)
+
+    # -- what was sent --------------------------------------------------------------------------------------------
+
+    def taken(self, *queues: str) -> Sequence[Delivery]:
+        """Receive what is ready on the queues (the default one)."""
+        return self.app.broker.receive(queues or ("celery",), limit=1000, wait=0, lease=LEASE, owner=NODE)
+
+    def delivery(self, *queues: str) -> Delivery:
+        """Receive the one message that is there."""
+        (delivery,) = self.taken(*queues)
+        return delivery
+
+    def message(self, *queues: str) -> Message:
+        message = self.delivery(*queues).message
+        assert isinstance(message, Message)
+        return message
+
+    def call(self, *queues: str) -> TaskCall:
+        """Receive and decode the one call that is there."""
+        return wire.decode(self.message(*queues), accept=accepted(["json", "pickle", "yaml"]))
+
+    # -- running --------------------------------------------------------------------------------------------------
+
+    def runner(self, task: Task[..., Any]) -> TaskRunner:
+        app = self.app
+        return TaskRunner(task, app.conf, writer=app.writer, log=TaskLog(), hostname=NODE, clock=self.clock)
+
+    def admit(self, delivery: Delivery) -> Admitted:
+        runners = {name: self.runner(task) for name, task in self.app.tasks.items()}
+        return Admission(runners, self.app.conf, clock=self.clock).admit(delivery)
+
+    def job(self, *queues: str) -> Job:
+        """Receive the one call that is there and admit it."""
+        job = self.admit(self.delivery(*queues))
+        assert isinstance(job, Job), job
+        return job
+
+    def run(self, *queues: str) -> Completion:
+        """Run the one call that is there, and store its result."""
+        job = self.job(*queues)
+        completion = job.runner.run(job)
+        if completion.record is not None:
+            self.app.writer.store([completion.record])
+        return completion
