@@ -1,0 +1,107 @@
+"""Tasks that end in ways that nobody planned. The worker records each end and goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.integration.worker.place import Place
+
+WAIT = 10.0
+
+UNWRITABLE = ["an object", "an endless list", "a deep list"]
+ODD_ERRORS = [
+    "an error with half a character",
+    "an error with an object",
+    "an error with an endless list",
+    "an error whose text fails",
+    "a base exception",
+    "an interrupt",
+    "an end of a generator",
+    "a recursion",
+    "no memory",
+]
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_a_task_may_end_in_any_way_and_the_engine_goes_on(sqlite_place: Place, pool: str) -> None:
+    worker = sqlite_place.worker("-P", pool, "-c", "1")
+    results = {what: sqlite_place.send("give_back", what) for what in [*UNWRITABLE, *ODD_ERRORS]}
+    engines = worker.engines()
+    for what, result in results.items():
+        error = result.get(timeout=WAIT, propagate=False)
+        assert (result.state, isinstance(error, BaseException)) == ("FAILURE", True), what
+    assert sqlite_place.send("add", 1, 1).get(timeout=WAIT) == 2
+    sqlite_place.until_idle()
+    assert worker.engines() == engines, "an engine was lost"
+    assert sqlite_place.stats().dead == 0
+
+
+@pytest.mark.parametrize("task", ["araise", "acancelled"])
+def test_a_coroutine_may_end_in_any_way_once(sqlite_place: Place, task: str) -> None:
+    worker = sqlite_place.worker("-c", "1")
+    engines = worker.engines()
+    result = sqlite_place.send(task)
+    assert isinstance(result.get(timeout=WAIT, propagate=False), BaseException)
+    assert result.state == "FAILURE"
+    sqlite_place.until_idle()
+    assert worker.engines() == engines
+    assert sqlite_place.ledger.count("cancelled") <= 1
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_task_that_leaves_by_sys_exit_has_failed(place: Place, code: int) -> None:
+    worker = place.worker("-c", "1")
+    engines = worker.engines()
+    result = place.send("leave", code)
+    assert isinstance(result.get(timeout=WAIT, propagate=False), SystemExit)
+    assert result.state == "FAILURE"
+    assert place.send("add", 1, 1).get(timeout=WAIT) == 2
+    assert worker.engines() == engines
+
+
+def test_a_handler_that_fails_is_logged_and_changes_nothing(sqlite_place: Place) -> None:
+    sqlite_place.write(
+        "clumsy",
+        """
+        from celeriac import Celery, Task
+
+        app = Celery("clumsy")
+
+        class Clumsy(Task):
+            def on_success(self, *args):
+                raise SystemExit("out of on_success")
+
+            def after_return(self, *args):
+                raise ValueError("out of after_return")
+
+        @app.task(base=Clumsy)
+        def work():
+            return "worked"
+        """,
+    )
+    worker = sqlite_place.worker("-c", "1", app="clumsy")
+    assert sqlite_place.app.send_task("clumsy.work").get(timeout=WAIT) == "worked"
+    assert sqlite_place.app.send_task("clumsy.work").get(timeout=WAIT) == "worked"
+    assert "its handler on_success failed" in worker.log
+    assert "its handler after_return failed" in worker.log
+    assert "ended by itself" not in worker.log
+
+
+def test_what_a_task_prints_is_logged_with_its_name_and_id(place: Place) -> None:
+    worker = place.worker("-c", "1", "--", "worker.task_log_format=[%(task_name)s/%(task_id)s] %(message)s")
+    result = place.send("say", "hello out there")
+    assert result.get(timeout=WAIT) == "hello out there"
+    assert "hello out there" in worker.log
+
+
+def test_a_task_that_prints_100_000_lines_ends(place: Place) -> None:
+    worker = place.worker("-c", "1")
+    assert place.send("shout", 100_000).get(timeout=WAIT) == 100_000
+    assert worker.terminate() == 0
+
+
+def test_a_million_characters_go_there_and_back(place: Place) -> None:
+    place.worker("-c", "1")
+    text = "ä" * 1_000_000
+    assert place.send("size", text).get(timeout=WAIT) == 1_000_000
+    assert place.app.send_task("shop.say_back", (text,), compression="gzip").get(timeout=WAIT) == text
