@@ -215,6 +215,12 @@ class Context:
             return getattr(self, name)
         return self._call.headers.get(name, default)
 
+    def __getattr__(self, name: str) -> Any:
+        # Reached only by names that are no attribute: Celery has the caller's own headers here too.
+        if not name.startswith("_") and name in self._call.headers:
+            return self._call.headers[name]
+        raise AttributeError(f"The request has no attribute {name!r}, and the caller sent no header of that name.")
+
     def __repr__(self) -> str:
         return f"<Context: {self.task}[{self.id}] retries={self.retries}>"
 

@@ -24,6 +24,11 @@ _WITHOUT_EFFECT: Final = {
     "without_gossip": "--without-gossip",
     "without_mingle": "--without-mingle",
     "without_heartbeat": "--without-heartbeat",
+    "heartbeat_interval": "--heartbeat-interval",
+    "prefetch_multiplier": "--prefetch-multiplier",
+    "disable_prefetch": "--disable-prefetch",
+    "task_events": "--task-events",
+    "statedb": "--statedb",
 }
 """Options of Celery's worker that scripts use and that have no meaning here."""
 
@@ -53,10 +58,15 @@ _how_it_is_seen = (
 )  # fmt: skip
 
 _accepted = (
-    click.option("-O", "--optimization", metavar="NAME", help="Without effect, like the next three: Celery's."),
+    click.option("-O", "--optimization", metavar="NAME", help="Without effect, like the rest: Celery's."),
     click.option("--without-gossip", is_flag=True),
     click.option("--without-mingle", is_flag=True),
     click.option("--without-heartbeat", is_flag=True),
+    click.option("--heartbeat-interval", metavar="SECONDS"),
+    click.option("--prefetch-multiplier", metavar="N"),
+    click.option("--disable-prefetch", is_flag=True),
+    click.option("-E", "--task-events", "--events", "task_events", is_flag=True),
+    click.option("-S", "--statedb", metavar="FILE"),
 )
 
 
