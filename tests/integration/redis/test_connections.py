@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from celeriac.exceptions import BrokerUnavailable
+from celeriac.interfaces.pubsub import Channel
+from celeriac.interfaces.results import ResultRecord
 from celeriac.interfaces.store import Store
+from celeriac.routing import QueueSpec
 from tests.integration.conftest import redis_or_skip
 from tests.integration.redis.samples import DEADLINE, broker_of, ids, leases, outgoing, receive
 from tests.servers.redis import RedisServer, Sentinels
@@ -57,8 +62,6 @@ def test_verification_can_be_switched_off(tls_server: RedisServer, connect: Open
 
 
 def test_results_are_waited_for_over_tls(tls_server: RedisServer, connect: Open) -> None:
-    from celeriac.interfaces.results import ResultRecord
-
     results = connect(tls_server.url, tls={"ssl_ca_certs": str(tls_server.ca_file)}).results
     assert results is not None
     with ThreadPoolExecutor(1) as threads:
@@ -71,6 +74,26 @@ def test_results_are_waited_for_over_tls(tls_server: RedisServer, connect: Open)
 def test_an_acl_user_with_a_password_full_of_signs(start: Start, connect: Open) -> None:
     server = start(lambda: RedisServer(user="app", password="p@ss:w/rd"))
     goes_and_comes(broker_of(connect(f"redis://app:p%40ss%3Aw%2Frd@127.0.0.1:{server.port}/3")))
+
+
+def test_the_permissions_that_the_manual_lists_are_enough(start: Start, connect: Open) -> None:
+    manual = (Path(__file__).parents[3] / "docs/drivers/redis.md").read_text()
+    (granted,) = re.findall(r"An ACL user needs `([^`]+)`", manual)
+    server = start(lambda: RedisServer(user="app", password="secret"))
+    with server.client() as outside:
+        outside.execute_command("ACL", "SETUSER", "low", "on", ">pw", "~p:*", "&*", *granted.split())
+    store = connect(f"redis://low:pw@127.0.0.1:{server.port}/0", transport_options={"global_keyprefix": "p:"})
+    broker = broker_of(store)
+    assert store.pubsub is not None
+    assert store.results is not None
+    broker.declare([QueueSpec("q")])
+    broker.upkeep(limit=10)
+    goes_and_comes(broker)
+    assert broker.queues() == ["q"]
+    broker.purge("q")
+    store.pubsub.subscribe([Channel("celeryev", "topic", "#"), Channel("replies", "direct", "me")]).close()
+    store.results.store([ResultRecord("t1", "SUCCESS", b'{"status":"SUCCESS"}', 60.0)])
+    assert list(store.results.wait(["t1"], timeout=60.0)) == ["t1"]
 
 
 def test_a_default_user_with_a_password(start: Start, connect: Open) -> None:

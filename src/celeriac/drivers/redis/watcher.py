@@ -96,7 +96,10 @@ class Watcher:
         if not self._refused:
             try:
                 wire = self._pool.open(protocol=3)
-                wire._parser.set_invalidation_push_handler(self._note_change)  # noqa: SLF001
+                parser = wire._parser  # noqa: SLF001
+                if getattr(parser, "_hiredis_PushNotificationType", parser) is None:
+                    raise ResponseError("hiredis before 3.2 cannot tell what is pushed from what was asked for")
+                parser.set_invalidation_push_handler(self._note_change)
                 run_on(wire, ("CLIENT", "TRACKING", "ON"))
                 return wire
             except (ResponseError, AttributeError, *LOST) as error:
