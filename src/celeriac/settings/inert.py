@@ -76,7 +76,6 @@ INERT: Final[Mapping[str, str]] = {
     "worker_max_tasks_per_child": _UNUSED,
     "worker_pool_putlocks": _ENGINE,
     "worker_pool_restarts": _UNUSED,
-    "worker_pool_start_method": "engines start by forkserver, or by spawn where there is no fork",
     "worker_prefetch_multiplier": _PREFETCH,
     "worker_proc_alive_timeout": _ENGINE,
     "worker_send_task_events": _UNUSED,

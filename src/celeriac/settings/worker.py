@@ -43,7 +43,9 @@ class WorkerSettings:
     )
     worker_lost_wait: float = setting(10.0, "How long a lost process may still deliver its result.", unit="seconds")
     worker_proc_alive_timeout: float = setting(4.0, "How long a new process may take to start.", unit="seconds")
-    worker_pool_start_method: str = setting("fork", "How Celery starts its processes: fork or spawn.")
+    worker_pool_start_method: str = setting(
+        "fork", "How engine processes start: fork from the loaded application, or spawn as new interpreters."
+    )
     worker_pool_putlocks: bool = setting(True, "Celery's pool takes a lock before it is given a task.")
     worker_pool_restarts: bool = setting(False, "The remote command `pool_restart` is obeyed.")
     worker_cancel_long_running_tasks_on_connection_loss: bool = setting(

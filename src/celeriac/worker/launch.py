@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Sequence
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection, Listener
+from multiprocessing import AuthenticationError, Pipe
+from multiprocessing.connection import Client, Connection, Listener
 from typing import Any, Final, Protocol
 
 from celeriac.exceptions import ImproperlyConfigured
@@ -16,6 +18,8 @@ from celeriac.worker.options import NodePlan
 from celeriac.worker.zygote import EngineMain, Spawned, Zygote
 
 _CONNECT: Final[Seconds] = 30.0
+"""Seconds that a new interpreter may take until it connects to the node."""
+_LOOK: Final[Seconds] = 0.1
 
 
 class Launcher(Protocol):
@@ -89,9 +93,17 @@ class SpawnLauncher:
     def launch(self, index: int) -> Connection:
         command = [sys.executable, "-m", "celeriac.worker.spawned", str(self._listener.address), str(index)]
         environment = {**os.environ, "CELERIAC_ENGINE_KEY": self._key.hex()}
-        self._children[index] = subprocess.Popen(command, env=environment)
-        pipe = self._listener.accept()
-        pipe.send(self._plan)
+        child = self._children[index] = subprocess.Popen(command, env=environment)
+        connected = threading.Event()
+        watch = threading.Thread(target=self._watch, args=(child, connected), name="celeriac-launch", daemon=True)
+        watch.start()
+        try:
+            pipe = self._listener.accept()
+            pipe.send(self._plan)
+        except (OSError, EOFError, AuthenticationError):
+            return _ended_pipe()
+        finally:
+            connected.set()
         return pipe
 
     def waitables(self) -> Sequence[Any]:
@@ -109,3 +121,19 @@ class SpawnLauncher:
 
     def close(self) -> None:
         self._listener.close()
+
+    def _watch(self, child: subprocess.Popen[bytes], connected: threading.Event) -> None:
+        """End the wait for a child that died, or hangs, before it connected: connect in its place, and hang up."""
+        ends = time.monotonic() + _CONNECT
+        while not connected.wait(_LOOK):
+            if child.poll() is not None or time.monotonic() > ends:
+                child.kill()
+                Client(self._listener.address, authkey=self._key).close()
+                return
+
+
+def _ended_pipe() -> Connection:
+    """Return the supervisor's end of a pipe to an engine that is gone."""
+    ours, theirs = Pipe()
+    theirs.close()
+    return ours

@@ -42,6 +42,7 @@ def test_engines_that_are_spawned_work_as_forked_ones_do(place: Place) -> None:
     worker = place.worker("-c", "2", "--", "worker.pool_start_method=spawn")
     results = place.send_many("add", [(number, 1) for number in range(20)])
     assert [result.get(timeout=10) for result in results] == list(range(1, 21))
+    assert "has no effect" not in worker.log
     assert worker.terminate() == 0, worker.log
 
 

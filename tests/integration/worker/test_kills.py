@@ -58,6 +58,25 @@ def test_a_spawned_engine_that_was_killed_is_replaced(short_place: Place) -> Non
     assert worker.terminate() == 0, worker.log
 
 
+def test_a_spawned_engine_that_dies_before_it_could_report_is_started_again(sqlite_place: Place) -> None:
+    place = sqlite_place
+    place.write(
+        "sitecustomize",
+        """
+        import os, sys
+        if "celeriac.worker.spawned" in sys.orig_argv and os.path.exists("die"):
+            os.remove("die")
+            os._exit(7)
+        """,
+    )
+    (place.directory / "die").touch()
+    paths = os.pathsep.join([str(place.directory), place.environment["PYTHONPATH"]])
+    worker = place.worker("-c", "1", "--", "worker.pool_start_method=spawn", PYTHONPATH=paths)
+    assert place.send("add", 1, 1).get(timeout=WAIT) == 2
+    assert "exit code 7" in worker.log
+    assert worker.terminate() == 0, worker.log
+
+
 def test_kill_9_of_the_supervisor_ends_the_engines_by_themselves(short_place: Place) -> None:
     worker = short_place.worker("-c", "2")
     running = short_place.send("nap_until", "release")
