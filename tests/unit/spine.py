@@ -15,6 +15,8 @@ from celeriac.wire.content import accepted
 from celeriac.wire.message import Message
 from celeriac.wire.tasks import TaskCall
 from celeriac.worker.admission import Admission, Admitted, Job
+from celeriac.worker.completion import Completer
+from celeriac.worker.holdings import Holdings
 from celeriac.worker.outcome import Completion
 from celeriac.worker.run import TaskRunner
 from celeriac.worker.task_log import TaskLog
@@ -77,9 +79,14 @@ class Spine:
         return job
 
     def run(self, *queues: str) -> Completion:
-        """Run the one call that is there, and store its result."""
+        """Run the one call that is there, and carry out what follows; return it."""
         job = self.job(*queues)
         completion = job.runner.run(job)
-        if completion.record is not None:
-            self.app.writer.store([completion.record])
+        self.carry_out(completion)
         return completion
+
+    def carry_out(self, completion: Completion) -> None:
+        """Store, send and settle what comes of a run."""
+        completer = Completer(self.app.broker, self.app.writer, Holdings(), clock=self.clock)
+        completer.add(completion)
+        assert completer.flush()

@@ -234,7 +234,8 @@ class Celeriac:
         """What reads results."""
         conf = self.conf
         accept = accepted(conf.accept_content if conf.result_accept_content is None else conf.result_accept_content)
-        return ResultReader(lambda: self.results, serializer=conf.result_serializer, accept=accept, clock=self.clock)
+        # Real time, whatever the application's clock says: a wait blocks for real, see `celeriac.testing.clock`.
+        return ResultReader(lambda: self.results, serializer=conf.result_serializer, accept=accept)
 
     @cached_property
     def writer(self) -> ResultWriter:

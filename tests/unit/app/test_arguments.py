@@ -94,7 +94,11 @@ def test_arguments_may_be_any_sequence_and_mapping():
 
 def test_a_wrapped_function_is_checked_as_the_one_inside():
     def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
-        return functools.wraps(function)(lambda *args, **kwargs: function(*args, **kwargs))
+        @functools.wraps(function)
+        def wrapper(*args: Any) -> Any:
+            return function(*args)
+
+        return wrapper
 
     with pytest.raises(TypeError, match="missing a required argument: 'a'"):
         ArgumentCheck(wrap(lambda a: None), skip_first=False)((), {})

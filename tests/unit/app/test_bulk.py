@@ -70,9 +70,7 @@ def test_one_wrong_call_is_an_error_before_any_is_sent(spine, add):
     assert not spine.taken()
 
 
-@pytest.mark.parametrize(
-    ("room", "total"), [(3, 10), (500, 1200), (700, 1200), (1000, 1200), (1, 2)], ids=lambda value: str(value)
-)
+@pytest.mark.parametrize(("room", "total"), [(3, 10), (500, 1200), (700, 1200), (1000, 1200), (1, 2)], ids=str)
 def test_a_broker_that_took_a_part_is_an_error_that_names_every_call_that_it_has_not(spine, add, room, total):
     limit(spine, room)
     with pytest.raises(SendIncomplete, match="full") as raised:

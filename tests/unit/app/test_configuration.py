@@ -124,7 +124,7 @@ def test_the_app_s_own_settings_win_over_its_module_and_the_environment(place, m
 
 
 def test_a_wrong_setting_is_an_error_that_names_it(place):
-    with pytest.raises(ImproperlyConfigured, match="task_serialiser.*task_serializer"):
+    with pytest.raises(ImproperlyConfigured, match=r"task_serialiser.*task_serializer"):
         _ = app(task_serialiser="json").conf
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Sequence
 
@@ -16,6 +15,7 @@ from celeriac.exceptions import BrokerUnavailable, SendIncomplete
 from celeriac.interfaces.broker import Outgoing
 from celeriac.testing.conformance.samples import outgoing
 from celeriac.testing.faults import BrokerBefore
+from tests.unit.forks import can_fork, holds_in_a_fork
 
 DEADLINE = 10.0
 
@@ -143,24 +143,20 @@ def test_it_may_be_used_again_after_close():
     group.close()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@can_fork
 def test_a_forked_child_sends_what_it_adds_and_not_what_the_parent_was_sending():
     gate = Gate()
     group = GroupCommit(gate)
     group.add(outgoing("first"))
     gate.first_is_under_way()
     group.add(outgoing("pending"))
-    before = len(gate.batches)
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            gate.open()
-            group.add(outgoing("child's")).result(DEADLINE)
-            code = 0 if gate.batches[before:] == [["child's"]] else 2
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+    def in_child() -> bool:
+        gate.open()
+        group.add(outgoing("child's")).result(DEADLINE)
+        return gate.batches == [["first"], ["child's"]]
+
+    assert holds_in_a_fork(in_child)
     gate.open()
     group.close()
     assert gate.batches == [["first"], ["pending"]]
