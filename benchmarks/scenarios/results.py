@@ -26,6 +26,8 @@ def measure(site: Site, tasks: int) -> dict[str, float]:
     return {
         "results_rate": tasks / (read["ended"] - before.wall),
         "results_cpu": (cost.worker + cost.broker) / tasks * 1e6,
+        "results_worker_cpu": cost.worker / tasks * 1e6,
+        "results_broker_cpu": cost.broker / tasks * 1e6,
         "results_client_cpu": read["cpu"] / tasks * 1e6,
     }
 
@@ -36,6 +38,8 @@ SCENARIO = Scenario(
     figures=(
         Figure("results_rate", "rate to the last value read", "/s", more=True, target=Target(15, of_celery=True)),
         Figure("results_cpu", "CPU per task, worker and broker", "µs"),
+        Figure("results_worker_cpu", "of that, the worker's", "µs"),
+        Figure("results_broker_cpu", "of that, the broker's", "µs"),
         Figure("results_client_cpu", "client CPU per result read", "µs"),
     ),
     measure=measure,

@@ -14,5 +14,5 @@ SYSTEM = System(
     worker=("-m", "celeriac", "-A", "celeriac_side", "worker", "-c", "2", "--loglevel", "WARNING"),
     queues=("celery",),
     unfinished=("celery", "unacked"),
-    pace=10.0,
+    pace=25.0,
 )

@@ -14,5 +14,5 @@ SYSTEM = System(
     worker=(str(SIDES / "floor_side.py"), "2"),
     queues=("floor:queue",),
     unfinished=("floor:queue", "floor:held", "floor:held:1", "floor:held:2"),
-    pace=20.0,
+    pace=50.0,
 )
