@@ -112,6 +112,36 @@ def test_an_interrupted_wait_holds_nothing_that_it_does_not_return(store: Store,
     assert outside.hlen(f"{prefix}unacked") == 0
 
 
+def test_an_interruption_ends_the_waits_of_all_threads_of_a_client(store: Store, outside: Redis) -> None:
+    broker = broker_of(store)
+    with ThreadPoolExecutor(3) as threads:
+        waiting = [threads.submit(receive, broker, wait=LONG) for _ in range(3)]
+        wait_until(lambda: blocked(outside) >= 3)
+        broker.interrupt()
+        start = time.monotonic()
+        assert [one.result(DEADLINE) for one in waiting] == [[], [], []]
+        assert time.monotonic() - start < 4  # less than a round
+
+
+def test_a_client_without_queues_waits_until_it_is_interrupted(store: Store) -> None:
+    broker = broker_of(store)
+    assert list(broker.receive([], limit=1, wait=0.05, lease=30.0, owner="engine")) == []
+    threading.Timer(0.1, broker.interrupt).start()
+    assert list(broker.receive([], limit=1, wait=LONG, lease=30.0, owner="engine")) == []
+
+
+def test_closing_ends_a_wait_and_leaves_no_connection(
+    redis_server: RedisServer, connect: Open, prefix: str, outside: Redis
+) -> None:
+    broker = broker_of(connect(redis_server.url, transport_options={"global_keyprefix": prefix, "client_name": prefix}))
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(receive, broker, wait=LONG)
+        wait_until(lambda: is_blocked(outside))
+        broker.close()
+        assert waiting.result(DEADLINE) == []
+    wait_until(lambda: all(one["name"] != prefix for one in outside.client_list()))
+
+
 def test_a_signal_handler_may_interrupt_the_wait_of_its_own_thread(store: Store, outside: Redis) -> None:
     broker = broker_of(store)
     previous = signal.signal(signal.SIGUSR1, lambda *_: broker.interrupt())

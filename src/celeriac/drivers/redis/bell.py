@@ -55,13 +55,15 @@ class Bell:
         self.watched = watched
         self.is_known_empty = False
         """The last claim found nothing and cleared the bells, so another one before the next ring is for nothing."""
+        self.wake = Wake()
+        """Ends the wait when it is called."""
         self._pool = pool
         self._wire: Wire | None = None
         self._client_id: int | None = None
         lists = len(watched.queues[0].lists) if watched.queues else 0
         self._watcher = Watcher(pool, watched.keys, lists)
 
-    def wait(self, claim: Command, wake: Wake, until: float) -> tuple[Reply, bool]:
+    def wait(self, claim: Command, until: float) -> tuple[Reply, bool]:
         """Wait for a ring, a call, the end of a round, or `until` (by `time.monotonic`), whichever is first.
 
         Return the claim's answer (None when there was none in the end) and whether somebody called. The answer may be
@@ -72,7 +74,7 @@ class Bell:
             span = max(_LEAST, min(_ROUND, until - time.monotonic()))
             waiting = wire.pack_command("BLPOP", *self.watched.bells, f"{span:.3f}")
             wire.send_packed_command([b"".join([*waiting, *wire.pack_command(*claim)])], check_health=False)
-            is_called = not self._is_answered(wire, wake, time.monotonic() + span + _LATE)
+            is_called = not self._is_answered(wire, time.monotonic() + span + _LATE)
             if is_called and not self._take_back():
                 self.drop()
                 return None, True
@@ -98,16 +100,16 @@ class Bell:
             self._client_id = None
         return wire
 
-    def _is_answered(self, wire: Wire, wake: Wake, late: float) -> bool:
+    def _is_answered(self, wire: Wire, late: float) -> bool:
         """Wait for the answer, and see to the watcher meanwhile. False when somebody called."""
         while not wire.can_read(0):
             self._watcher.tend()
             now = time.monotonic()
             if now >= late:
                 raise ClientTimeoutError("A waiting command was not answered")
-            sockets = [wire._sock, wake.receiver, self._watcher.socket]  # noqa: SLF001
-            if wake.receiver in readable(sockets, min(late, self._watcher.due) - now):
-                wake.hear()
+            sockets = [wire._sock, self.wake.receiver, self._watcher.socket]  # noqa: SLF001
+            if self.wake.receiver in readable(sockets, min(late, self._watcher.due) - now):
+                self.wake.hear()
                 return False
         return True
 

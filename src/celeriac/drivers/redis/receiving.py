@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from redis.exceptions import NoScriptError, RedisError
@@ -15,7 +17,7 @@ from celeriac.drivers.redis.client import Client, Command, call_script
 from celeriac.drivers.redis.connections import Reply
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.scripts import CLAIM
-from celeriac.drivers.redis.waits import Wake
+from celeriac.drivers.redis.waits import Wake, readable
 from celeriac.exceptions import DecodeError
 from celeriac.interfaces.broker import Delivery, Lease
 from celeriac.wire import envelope
@@ -41,7 +43,9 @@ class Receiver:
         self._salt = secrets.token_hex(3)
         self._watched: dict[tuple[str, ...], Watched] = {}
         self._bells = Bells(client.pool)
-        self._wake = Wake()
+        self._waiting: tuple[Wake, ...] = ()
+        self._waiting_lock = threading.Lock()
+        self._is_interrupted = False
         self._closings = 0
 
     def receive(self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str) -> list[Delivery]:
@@ -67,23 +71,27 @@ class Receiver:
                 self._bells.give(bell)
             else:
                 bell.drop()
+                self._client.pool.close()  # ending the wait may have opened a connection after `close`
 
     def interrupt(self) -> None:
-        """See `Broker.interrupt`."""
-        self._wake.call()
+        """End the wait of every thread that waits now, or the next wait. Takes no lock, so a signal handler may."""
+        self._is_interrupted = True
+        for wake in self._waiting:
+            wake.call()
 
     def close(self) -> None:
         """Close the connections; a `receive` in another thread returns empty."""
         self._closings += 1
-        self._wake.call()
+        for wake in self._waiting:
+            wake.call()
         self._bells.close()
 
     def forget_parent(self) -> None:
         """Begin anew after a fork; tags of two processes must differ, and so must their wake-ups."""
         self._salt = secrets.token_hex(3)
         self._bells.forget_parent()
-        self._wake.close()
-        self._wake = Wake()
+        self._waiting_lock = threading.Lock()
+        self._waiting = ()
 
     def _watch(self, names: tuple[str, ...]) -> Watched:
         known = self._watched.get(names)
@@ -97,14 +105,34 @@ class Receiver:
         watched = bell.watched
         prefix = self._prefix(owner)
         try:
-            reply, is_called = bell.wait(self._command(watched, limit, lease, prefix), self._wake, until)
+            with self._listening(bell.wake):
+                if self._is_interrupted:
+                    self._is_interrupted = False
+                    return [], True
+                if not watched.names:
+                    return [], bool(readable([bell.wake.receiver], until - time.monotonic()))
+                reply, is_called = bell.wait(self._command(watched, limit, lease, prefix), until)
         except (RedisError, OSError) as error:
             raise self._client.error(error, doing=_doing(watched)) from error
+        if is_called:
+            self._is_interrupted = False
         if isinstance(reply, NoScriptError):
             return self._claim(watched, limit, lease, owner), is_called
         if isinstance(reply, Exception):
             raise self._client.error(reply, doing=_doing(watched)) from reply
         return _deliveries(reply or (), watched, prefix), is_called
+
+    @contextmanager
+    def _listening(self, wake: Wake) -> Iterator[None]:
+        """Let `interrupt` find the wait. What it says before is in the flag, what it says after comes as a call."""
+        with self._waiting_lock:
+            self._waiting = (*self._waiting, wake)
+        wake.hear()
+        try:
+            yield
+        finally:
+            with self._waiting_lock:
+                self._waiting = tuple(one for one in self._waiting if one is not wake)
 
     def _claim(self, watched: Watched, limit: int, lease: float, owner: str) -> list[Delivery]:
         prefix = self._prefix(owner)
