@@ -51,15 +51,13 @@ class Delivery(Struct, frozen=True):
     """A message that was received and is held.
 
     `message` is `Unreadable` when the store holds bytes that are no message; the core rejects it with the reason.
-    `redelivered` is True when it was delivered before and not settled. `attempt` counts deliveries from 1 where the
-    store counts them, else None.
+    `redelivered` is True when a holder died, or lost its lease, while it had this message.
     """
 
     lease: Lease
     message: Message | Unreadable
     priority: int | None = None
     redelivered: bool = False
-    attempt: int | None = None
 
 
 class Upkeep(Struct, frozen=True):
@@ -163,10 +161,11 @@ class Broker(Protocol):
         same step where `capabilities.atomic_follow_ups`; not sent for a lease that was lost, if the store can tell.
         """
 
-    def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0) -> Sequence[Lease]:
+    def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0, redelivered: bool = False) -> Sequence[Lease]:
         """Give these messages back, first in line of their priority, or after `delay` seconds.
 
-        A message given back is not marked as redelivered. Return those whose lease was lost.
+        With `redelivered` they are marked, as `upkeep` marks what it takes back: their holder died while it ran them.
+        Otherwise a message keeps the mark that it had. Return those whose lease was lost.
         """
 
     def reject(self, leases: Sequence[Lease], *, reason: str) -> Sequence[Lease]:

@@ -121,8 +121,8 @@ class BrokerBefore:
     ) -> Sequence[Lease]:
         return self._call(lambda: self._inner.ack(leases, follow_ups=follow_ups))
 
-    def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0) -> Sequence[Lease]:
-        return self._call(lambda: self._inner.requeue(leases, delay=delay))
+    def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0, redelivered: bool = False) -> Sequence[Lease]:
+        return self._call(lambda: self._inner.requeue(leases, delay=delay, redelivered=redelivered))
 
     def reject(self, leases: Sequence[Lease], *, reason: str) -> Sequence[Lease]:
         return self._call(lambda: self._inner.reject(leases, reason=reason))

@@ -39,7 +39,6 @@ class Entry:
     priority: int | None
     ready_since: float
     redelivered: bool = False
-    deliveries: int = 0
 
     @property
     def level(self) -> int:
@@ -233,10 +232,13 @@ class MemoryBroker:
                 self._shelves.changed.notify_all()
         return lost
 
-    def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0) -> Sequence[Lease]:
+    def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0, redelivered: bool = False) -> Sequence[Lease]:
         now = self._clock.now()
         with self._shelves.changed:
             settled, lost = self._settle(leases)
+            if redelivered:
+                for _, held in settled:
+                    held.entry.redelivered = True
             if delay > 0:
                 for _, held in settled:
                     self._shelves.shelf(held.queue).delay(held.entry, now + delay)
@@ -287,11 +289,8 @@ class MemoryBroker:
             shelf = shelves.shelves.get(queue)
             for entry in shelf.take(limit - len(deliveries)) if shelf is not None else ():
                 tag = str(shelves.number())
-                entry.deliveries += 1
                 shelves.held[tag] = Held(entry, queue, until, owner)
-                deliveries.append(
-                    Delivery(Lease(queue, tag), entry.message, entry.priority, entry.redelivered, entry.deliveries)
-                )
+                deliveries.append(Delivery(Lease(queue, tag), entry.message, entry.priority, entry.redelivered))
         return deliveries
 
     def _settle(self, leases: Sequence[Lease]) -> tuple[list[tuple[str, Held]], list[Lease]]:

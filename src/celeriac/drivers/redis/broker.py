@@ -103,7 +103,7 @@ class RedisBroker:
                 parts.append((part, call_script(ACK, self._held(), tags)))
         return self._settle(parts, doing="acknowledging messages")
 
-    def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0) -> Sequence[Lease]:
+    def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0, redelivered: bool = False) -> Sequence[Lease]:
         due: str | float = self._client.now() + delay if delay > 0 else ""
         groups: dict[tuple[str, int], list[Lease]] = {}
         for lease in leases:
@@ -114,7 +114,7 @@ class RedisBroker:
             names = self._held(queue.lists[place], queue.bell, queue.delayed, self._keys.delayed_names)
             # The last part is given back first, so that the first of all ends up first in line.
             for part in reversed(list(_parts(members))):
-                arguments = (name, self._keys.steps[place], due, self._sender.nonce(), *_tags(part))
+                arguments = (name, self._keys.steps[place], due, self._sender.nonce(), int(redelivered), *_tags(part))
                 parts.append((part, call_script(REQUEUE, names, arguments)))
         return self._settle(parts, doing="giving messages back")
 

@@ -117,8 +117,8 @@ class SQLiteBroker:
         self._database.ring()
         return lost
 
-    def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0) -> Sequence[Lease]:
-        values = (DELAYED if delay > 0 else READY, self._clock.now() + max(0.0, delay))
+    def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0, redelivered: bool = False) -> Sequence[Lease]:
+        values = (DELAYED if delay > 0 else READY, self._clock.now() + max(0.0, delay), int(redelivered))
         with self._database.write(BrokerError) as connection:
             lost = _lost(connection, leases, _SQL["requeue"], values)
         self._database.ring()
@@ -209,8 +209,8 @@ def _delivery(queue: str, row_id: int, deliveries: int, redelivered: int, payloa
     try:
         envelope = decode(payload)
     except DecodeError as error:
-        return Delivery(lease, Unreadable(payload, str(error)), None, bool(redelivered), deliveries)
-    return Delivery(lease, envelope.message, envelope.priority, bool(redelivered) or envelope.redelivered, deliveries)
+        return Delivery(lease, Unreadable(payload, str(error)), None, bool(redelivered))
+    return Delivery(lease, envelope.message, envelope.priority, bool(redelivered) or envelope.redelivered)
 
 
 def _lost(

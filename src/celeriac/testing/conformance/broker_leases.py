@@ -52,7 +52,6 @@ def test_an_expired_lease_brings_the_message_back_marked_and_first_in_line(
     back, waiting = receive(broker)
     assert names([back, waiting]) == ["lost", "waiting"]
     assert (back.redelivered, waiting.redelivered) == (True, False)
-    assert back.attempt in (None, 2)
 
 
 def test_several_expired_leases_come_back_in_their_old_order(broker: Broker, holder: Broker, clock: FakeClock) -> None:
@@ -166,6 +165,19 @@ def test_a_message_given_back_is_first_in_line_and_not_marked(broker: Broker) ->
     again = receive(broker)
     assert names(again) == [1, 2, 3]
     assert [delivery.redelivered for delivery in again] == [False, False, False]
+
+
+def test_a_message_of_a_dead_holder_is_marked_and_keeps_the_mark(broker: Broker) -> None:
+    send(broker, 1, 2)
+    held = receive(broker, limit=1)
+    assert list(broker.requeue(leases(held), redelivered=True)) == []
+    again = receive(broker)
+    assert [(name, delivery.redelivered) for name, delivery in zip(names(again), again, strict=True)] == [
+        (1, True),
+        (2, False),
+    ]
+    assert list(broker.requeue(leases(again))) == []
+    assert [delivery.redelivered for delivery in receive(broker)] == [True, False]
 
 
 def test_the_old_lease_of_a_message_given_back_is_worth_nothing(broker: Broker) -> None:

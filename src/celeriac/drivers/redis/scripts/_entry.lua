@@ -16,3 +16,16 @@ local function cut(entry)
   return envelope, exchange, key
 end
 
+-- mark(envelope): the envelope with redelivered set in its headers and its delivery_info, where stock sets it. The first
+-- unescaped "headers":{ is the envelope's own (ours by its writer's promise, stock's because its body comes in base64).
+local function mark(envelope)
+  for _, name in ipairs({ '"headers"', '"delivery_info"' }) do
+    local _, brace = string.find(envelope, name .. ':%s*{')
+    if brace and not string.find(envelope, '^"redelivered":true', brace + 1) then
+      local rest = string.sub(envelope, brace + 1)
+      local comma = string.find(rest, '^%s*}') and '' or ','
+      envelope = string.sub(envelope, 1, brace) .. '"redelivered":true' .. comma .. rest
+    end
+  end
+  return envelope
+end

@@ -32,8 +32,9 @@ UPDATE messages SET due = ? WHERE id = ? AND deliveries = ? AND state = 2;
 DELETE FROM messages WHERE id = ? AND deliveries = ? AND state = 2;
 
 -- name: requeue
--- args: state (0 or 1), due, id, deliveries. The id stays, so it is first in line. One row if still held, else none.
-UPDATE messages SET state = ?, due = ?, owner = NULL WHERE id = ? AND deliveries = ? AND state = 2;
+-- args: state (0 or 1), due, mark (0 or 1), id, deliveries. The id stays, so it is first in line. One row if still
+-- held, else none.
+UPDATE messages SET state = ?, due = ?, redelivered = redelivered OR ?, owner = NULL WHERE id = ? AND deliveries = ? AND state = 2;
 
 -- name: bury
 -- args: died, reason, id, deliveries. Copies a held message to the dead letters; `ack` removes it after.
