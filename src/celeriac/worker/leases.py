@@ -19,7 +19,7 @@ class LeaseKeeper:
     """A thread that extends every held lease three times in its life.
 
     It runs in the supervisor, since a task in an engine can hold the interpreter's lock for longer than a lease. `held`
-    gives what is held now; `lost` is told of leases that ended all the same.
+    gives what is held now, up to `note_delay` seconds late; `lost` is told of leases that ended all the same.
     """
 
     def __init__(
@@ -29,11 +29,13 @@ class LeaseKeeper:
         lease: Seconds,
         held: Callable[[], Sequence[Lease]],
         lost: Callable[[Sequence[Lease]], None],
+        note_delay: Seconds = 0.25,
     ) -> None:
         self._broker = broker
         self._lease = lease
         self._held = held
         self._lost = lost
+        self._note_delay = note_delay
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="celeriac-leases", daemon=True)
 
@@ -49,13 +51,17 @@ class LeaseKeeper:
     def renew(self) -> None:
         """Extend what is held, once. Raises `BrokerError`."""
         leases = self._held()
+        gone: list[Lease] = []
         for start in range(0, len(leases), _CHUNK):
-            gone = self._broker.extend(leases[start : start + _CHUNK], lease=self._lease)
-            still = {lease.tag for lease in self._held()} if gone else frozenset()
-            # What was settled while the store was asked is not lost.
-            lost = [lease for lease in gone if lease.tag in still]
-            if lost:
-                self._lost(lost)
+            gone += self._broker.extend(leases[start : start + _CHUNK], lease=self._lease)
+        if not gone:
+            return
+        # What was settled while the store was asked is not lost; its engine's note of that may still be on the way.
+        self._stopped.wait(self._note_delay)
+        still = {lease.tag for lease in self._held()}
+        lost = [lease for lease in gone if lease.tag in still]
+        if lost:
+            self._lost(lost)
 
     def _run(self) -> None:
         interval = self._lease / 3

@@ -89,7 +89,11 @@ class LogSetup(Struct, frozen=True):
 
     def _handler(self, index: int) -> logging.Handler:
         if self.logfile:
-            return logging.FileHandler(expand(self.logfile, self.nodename, index=index), encoding="utf-8")
+            name = expand(self.logfile, self.nodename, index=index)
+            try:
+                return logging.FileHandler(name, encoding="utf-8")
+            except OSError as error:
+                raise ImproperlyConfigured(f"The logfile {name} cannot be written: {error.strerror}.") from error
         return logging.StreamHandler(sys.__stderr__)
 
     def _formatter(self, text: str, handler: logging.Handler) -> logging.Formatter:

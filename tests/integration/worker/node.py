@@ -75,10 +75,16 @@ class WorkerProcess:
         return sorted(living)
 
     def engines(self) -> list[int]:
-        """Return the living engine processes: those that no other process of the family descends from."""
+        """Return the living engine processes: spawned by the node, or forked by the process that does nothing else."""
         family = self.family()
-        parents = {_parent(pid) for pid in family}
-        return [pid for pid in family if pid != self.pid and pid not in parents]
+        spawned = {pid for pid in family if _is_spawned(pid)}
+        forking = {pid for pid in family if _parent(pid) == self.pid} - spawned
+        return [pid for pid in family if pid in spawned or _parent(pid) in forking]
+
+    def forking_process(self) -> int:
+        """Return the process that forks engines."""
+        (found,) = [pid for pid in self.family() if _parent(pid) == self.pid and not _is_spawned(pid)]
+        return found
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -135,6 +141,13 @@ def _session(leader: int) -> dict[int, str]:
 def _parent(pid: int) -> int | None:
     fields = _stat(pid)
     return int(fields[1]) if fields else None
+
+
+def _is_spawned(pid: int) -> bool:
+    try:
+        return b"celeriac.worker.spawned" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _started(pid: int) -> str | None:

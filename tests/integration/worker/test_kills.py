@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
 
 import pytest
 
@@ -94,8 +95,7 @@ def test_kill_9_of_the_process_that_forks_engines_ends_the_node_and_loses_nothin
     worker = short_place.worker("-c", "2")
     running = short_place.send("nap_until", "release")
     short_place.until_noted("begin")
-    (zygote,) = set(worker.family()) - {worker.pid, *worker.engines()}
-    os.kill(zygote, signal.SIGKILL)
+    os.kill(worker.forking_process(), signal.SIGKILL)
     (short_place.directory / "release").touch()
     assert worker.wait() == 1
     assert "The node stops" in worker.log
@@ -126,6 +126,41 @@ def test_a_task_that_holds_the_interpreters_lock_longer_than_its_lease_runs_once
     assert short_place.send("hog", 2.0).get(timeout=WAIT) == "hog"
     short_place.until_idle()
     assert short_place.ledger.count("begin") == 1
+
+
+@pytest.mark.parametrize("pool", ["prefork", "solo"])
+def test_a_busy_worker_that_keeps_its_leases_does_not_speak_of_lost_ones(
+    make_place: Callable[..., Place], store: str, pool: str
+) -> None:
+    place = make_place(store, visibility_timeout=0.6)
+    worker = place.worker("-P", pool, "-c", "2", "-l", "warning", "--", "worker_log_format=%(message)s", ready=False)
+    place.send_many("mark_slowly", [(number,) for number in range(800)])
+    place.until_noted("done", 800)
+    place.until_idle()
+    assert "lost" not in worker.log
+    assert place.ledger.repeated("done") == {}
+
+
+def test_a_worker_frozen_beyond_its_leases_leaves_its_tasks_to_others_and_goes_on(short_place: Place) -> None:
+    place = short_place
+    worker = place.worker("-c", "2", "-n", "frozen")
+    results = place.send_many("nap", [(1.0, "x"), (1.0, "y")])
+    place.until_noted("begin", 2)
+    family = worker.family()
+    for pid in family:
+        os.kill(pid, signal.SIGSTOP)
+    other = place.worker("-c", "2", "-n", "other")
+    place.until_noted("end", 2)
+    for pid in family:
+        os.kill(pid, signal.SIGCONT)
+    assert [result.get(timeout=WAIT) for result in results] == ["x", "y"]
+    place.until_noted("end", 4)
+    place.until_idle()
+    assert other.terminate() == 0
+    assert place.send("add", 1, 1).get(timeout=WAIT) == 2
+    assert place.ledger.count("begin") == 4
+    assert "leases were lost: other workers run these tasks now" in worker.log
+    assert worker.terminate() == 0, worker.log
 
 
 def test_the_result_is_there_before_the_message_is_gone(short_place: Place) -> None:

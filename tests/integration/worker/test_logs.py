@@ -62,6 +62,12 @@ def test_each_engine_may_have_a_file_of_its_own(sqlite_place: Place) -> None:
     assert "succeeded" not in node.read_text()
 
 
+def test_a_logfile_that_cannot_be_written_is_named(sqlite_place: Place) -> None:
+    worker = sqlite_place.worker("-f", "nowhere/worker.log", ready=False)
+    assert worker.wait() == 1
+    assert worker.log == "Error: The logfile nowhere/worker.log cannot be written: No such file or directory.\n"
+
+
 def test_formats_may_be_ones_own(sqlite_place: Place) -> None:
     formats = ("worker_log_format=%(levelname)s|%(message)s", "worker_task_log_format=%(task_name)s|%(message)s")
     worker = sqlite_place.worker("-c", "1", "--", *formats)

@@ -272,6 +272,11 @@ def say(text):
 
 
 @app.task
+def bulky(length):
+    return "x" * length
+
+
+@app.task
 def say_back(text):
     return text
 
