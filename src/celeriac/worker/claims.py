@@ -39,6 +39,5 @@ class ClaimSize:
         """Return how many to take for `slots` slots; at least 1."""
         if self._mean is None:
             return 1
-        if self._mean <= 0:
-            return _MOST
-        return max(1, min(_MOST, int(_WORK_AHEAD * slots / self._mean)))
+        work = _WORK_AHEAD * slots
+        return _MOST if self._mean * _MOST <= work else max(1, int(work / self._mean))

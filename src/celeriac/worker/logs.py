@@ -71,23 +71,25 @@ class LogSetup(Struct, frozen=True):
         if signals.setup_logging.receivers:
             signals.setup_logging.send(sender=None, **fields)
             return
-        handler, task_handler = self._handler(index), self._handler(index)
-        handler.setFormatter(self._formatter(self.format, handler))
-        task_handler.setFormatter(self._formatter(self.task_format, task_handler))
         root, tasks = logging.getLogger(), logging.getLogger(TASK_LOGGER)
         if self.hijack:
             root.handlers[:] = []
         if not root.handlers:
-            root.addHandler(handler)
+            root.addHandler(self._handler(self.format, index))
         root.setLevel(self.level)
-        tasks.handlers[:] = [task_handler]
+        tasks.handlers[:] = [self._handler(self.task_format, index)]
         tasks.propagate = False
         if self.redirect:
             self._redirect()
         signals.after_setup_logger.send(sender=None, logger=root, **fields)
         signals.after_setup_task_logger.send(sender=None, logger=tasks, **fields)
 
-    def _handler(self, index: int) -> logging.Handler:
+    def _handler(self, text: str, index: int) -> logging.Handler:
+        handler = self._sink(index)
+        handler.setFormatter(self._formatter(text, handler))
+        return handler
+
+    def _sink(self, index: int) -> logging.Handler:
         if self.logfile:
             name = expand(self.logfile, self.nodename, index=index)
             try:

@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import socket
 
-DEFAULT = "celery@%h"
+DEFAULT = "celery"
 
 
 def full_name(name: str | None, *, host: str | None = None) -> str:
-    """Return ``name@host`` with the expansions done; a name without ``@`` gets the host's name."""
+    """Return ``name@host`` with the expansions done; ``celery`` and the host's name stand in for what is left out."""
     host = host or socket.gethostname()
-    name = name or DEFAULT
-    if "@" not in name:
-        name = f"{name}@{host}"
-    elif name.startswith("@"):
-        name = f"celery{name}"
-    return expand(name, name, host=host)
+    label, _, place = (name or "").partition("@")
+    full = f"{label or DEFAULT}@{place or host}"
+    return expand(full, full, host=host)
 
 
 def expand(text: str, nodename: str, *, host: str | None = None, index: int = 0) -> str:

@@ -1,0 +1,120 @@
+"""What a node is called, and what it is started with."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from celeriac.exceptions import ImproperlyConfigured
+from celeriac.settings.conf import Settings
+from celeriac.worker.nodename import expand, full_name
+from celeriac.worker.options import NodePlan, WorkerOptions, plan
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given_name", "expected"),
+    [
+        (None, "celery@box.example.com"),
+        ("", "celery@box.example.com"),
+        ("images", "images@box.example.com"),
+        ("images@%h", "images@box.example.com"),
+        ("images@%t", "images@box"),
+        ("@elsewhere", "celery@elsewhere"),
+        ("images@", "images@box.example.com"),
+        ("@", "celery@box.example.com"),
+        ("a@b", "a@b"),
+        ("100%%@b", "100%@b"),
+    ],
+)
+def test_a_node_s_name_is_made_whole(given_name, expected):
+    assert full_name(given_name, host="box.example.com") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "index", "expected"),
+    [
+        ("/log/%n.log", 0, "/log/images.log"),
+        ("/log/%p.log", 0, "/log/images@box.example.com.log"),
+        ("%h %d %t", 0, "box.example.com example.com box"),
+        ("%n%I.log", 0, "images.log"),
+        ("%n%I.log", 3, "images-3.log"),
+        ("%n-%i.log", 0, "images-0.log"),
+        ("%n-%i.log", 3, "images-3.log"),
+        ("%%n", 0, "%n"),
+        ("%%%n", 0, "%images"),
+        ("100%", 0, "100%"),
+        ("%z", 0, "%z"),
+        ("", 0, ""),
+    ],
+)
+def test_celery_s_marks_are_replaced(text, index, expected):
+    assert expand(text, "images@box.example.com", index=index) == expected
+
+
+@given(st.text(alphabet="ab%", max_size=12))
+def test_percent_signs_in_any_number_are_no_error(text):
+    assert isinstance(expand(text, "n@h"), str)
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+def planned(*, conf: dict[str, object] | None = None, **options: object) -> NodePlan:
+    settings = Settings()
+    settings.update(conf or {})
+    return plan(WorkerOptions(**options), settings, queues=("celery",))
+
+
+@pytest.mark.parametrize(
+    ("options", "conf", "shape"),
+    [
+        ({"concurrency": 3}, {}, (3, 1, True, False)),
+        ({"pool": "processes", "concurrency": 2}, {}, (2, 1, True, False)),
+        ({"pool": "threads", "concurrency": 5}, {}, (1, 5, False, False)),
+        ({"pool": "solo", "concurrency": 9}, {}, (1, 1, True, True)),
+        ({"processes": 2, "threads": 4}, {}, (2, 4, False, False)),
+        ({"threads": 4}, {}, (1, 4, False, False)),
+        ({"processes": 3}, {}, (3, 1, True, False)),
+        ({}, {"worker_concurrency": 6}, (6, 1, True, False)),
+        ({}, {"worker_pool": "threads", "worker_concurrency": 6}, (1, 6, False, False)),
+        ({}, {}, (os.cpu_count() or 1, 1, True, False)),
+    ],
+)
+def test_pools_have_their_shapes(options, conf, shape):
+    node = planned(conf=conf, **options)
+    assert (node.engines, node.slots, node.inline, node.in_process) == shape
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"pool": "gevent"}, r"no pool 'gevent'; known: prefork.*Write `async def` tasks instead"),
+        ({"pool": "fast"}, r"no pool 'fast'; known: prefork, processes, threads, solo\."),
+        ({"concurrency": -1}, "concurrency must be at least 1, not -1"),
+        ({"threads": -2}, "threads must be at least 1, not -2"),
+        ({"conf": {"worker_pool_start_method": "teleport"}}, "must be fork or spawn, not 'teleport'"),
+        ({"conf": {"broker_transport_options": {"visibility_timeout": 0}}}, "above 0, not 0"),
+        ({"conf": {"broker_transport_options": {"visibility_timeout": "long"}}}, "above 0, not 'long'"),
+    ],
+)
+def test_what_cannot_be_is_an_error_that_says_what_can(options, says):
+    with pytest.raises(ImproperlyConfigured, match=says):
+        planned(**options)
+
+
+@pytest.mark.parametrize(
+    ("conf", "lease"),
+    [({}, 30.0), ({"worker_lease": 12}, 12.0), ({"broker_transport_options": {"visibility_timeout": 3600}}, 3600.0)],
+)
+def test_the_lease_is_celery_s_visibility_timeout_where_that_is_set(conf, lease):
+    assert planned(conf=conf).lease == lease
+
+
+def test_the_log_file_is_named_for_the_node():
+    node = planned(hostname="images@box", logfile="/log/%n.log")
+    assert (node.nodename, node.logfile) == ("images@box", "/log/images.log")

@@ -1,0 +1,396 @@
+"""Every end that a run can have: what is stored, what becomes of the message, who is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from celeriac import Task, signals
+from celeriac.exceptions import EncodeError, Ignore, Reject, Retry
+from celeriac.worker.outcome import Completion, Settle
+from tests.unit.spine import NODE, Spine
+
+SIGNALS = ("task_prerun", "task_postrun", "task_success", "task_failure", "task_retry")
+
+
+class Noting(Task):
+    """Notes which handlers are called, in order, with the state and the value or error."""
+
+    def before_start(self, task_id, args, kwargs):
+        self.noted.append("before_start")
+
+    def on_success(self, retval, task_id, args, kwargs):
+        self.noted.append(f"on_success {retval!r}")
+
+    def on_failure(self, exc, task_id, args, kwargs, einfo):
+        self.noted.append(f"on_failure {exc!r}")
+
+    def on_retry(self, exc, task_id, args, kwargs, einfo):
+        self.noted.append(f"on_retry {exc!r}")
+
+    def after_return(self, status, retval, task_id, args, kwargs, einfo):  # noqa: PLR0913  Celery's
+        self.noted.append(f"after_return {status} {retval!r}")
+
+
+@pytest.fixture
+def noted() -> Iterator[list[str]]:
+    """Return the list of what handlers and signals said."""
+    told: list[str] = []
+    receivers = {}
+    for name in SIGNALS:
+
+        def receive(name=name, **fields: Any) -> None:
+            told.append(f"{name} {fields['state']}" if name == "task_postrun" else name)
+
+        receivers[name] = receive
+        getattr(signals, name).connect(receive)
+    yield told
+    for name, receive in receivers.items():
+        getattr(signals, name).disconnect(receive)
+
+
+class Ending:
+    """A task that ended somehow: its completion, and what its caller can read."""
+
+    def __init__(self, spine: Spine, completion: Completion) -> None:
+        self.completion = completion
+        self.settle = completion.settle
+        self.handle = spine.app.AsyncResult("x")
+
+
+End = Callable[..., Ending]
+
+
+@pytest.fixture
+def end(spine: Spine, noted: list[str]) -> End:
+    """Return what runs a function as the task ``x`` and tells how it ended."""
+
+    def run(function: Callable[..., Any], *, sent: dict[str, Any] | None = None, **options: Any) -> Ending:
+        task = spine.app.task(**{"base": Noting, "bind": True, "name": "work", "noted": noted, **options})(function)
+        task.apply_async((1,), **{"task_id": "x", **(sent or {})})
+        job = spine.job()
+        runs = job.runner
+        completion = asyncio.run(runs.run_async(job)) if runs.is_async else runs.run(job)
+        spine.carry_out(completion)
+        return Ending(spine, completion)
+
+    return run
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def function(self: Task[..., Any], x: int) -> Any:
+        raise error
+
+    return function
+
+
+# -- the ends ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_value_is_stored_and_the_message_acknowledged(end, noted):
+    ended = end(lambda self, x: x + 1)
+    assert (ended.handle.state, ended.handle.get(), ended.settle) == ("SUCCESS", 2, Settle.ACK)
+    assert noted == [
+        "task_prerun", "before_start", "task_success", "on_success 2", "after_return SUCCESS 2", "task_postrun SUCCESS",
+    ]  # fmt: skip
+
+
+def test_an_error_is_stored_with_its_traceback_and_the_message_acknowledged(end, noted):
+    ended = end(raising(KeyError("k")))
+    assert (ended.handle.state, repr(ended.handle.result)) == ("FAILURE", "KeyError('k')")
+    assert ended.settle is Settle.ACK
+    assert noted == [
+        "task_prerun", "before_start", "task_failure", "on_failure KeyError('k')",
+        "after_return FAILURE KeyError('k')", "task_postrun FAILURE",
+    ]  # fmt: skip
+
+
+def test_a_traceback_begins_in_the_user_s_code(end):
+    told = end(raising(KeyError("k"))).handle.traceback
+    assert told.startswith("Traceback (most recent call last):\n")
+    assert "test_run.py" in told.splitlines()[1]
+    assert "worker/run.py" not in told
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit(), MemoryError()], ids=repr
+)
+def test_whatever_a_task_raises_is_an_end_and_not_the_engine_s(end, error):
+    ended = end(raising(error))
+    assert (ended.handle.state, ended.settle) == ("FAILURE", Settle.ACK)
+    assert type(error).__name__ in repr(ended.handle.result)
+
+
+def test_a_retry_stores_its_reason_and_puts_a_new_message_in_the_old_one_s_place(end, noted):
+    def function(self: Task[..., Any], x: int) -> None:
+        raise self.retry(exc=ValueError("v"), countdown=1)
+
+    ended = end(function)
+    assert (ended.handle.state, repr(ended.handle.result)) == ("RETRY", "ValueError('v')")
+    assert (ended.settle, len(ended.completion.follow_ups)) == (Settle.ACK, 1)
+    assert noted == ["task_prerun", "before_start", "task_retry", "on_retry ValueError('v')", "task_postrun RETRY"]
+
+
+def test_a_retry_has_a_traceback_even_if_its_reason_was_never_raised(end):
+    def function(self: Task[..., Any], x: int) -> None:
+        raise self.retry(exc=ValueError("v"))
+
+    assert "in function" in end(function).handle.traceback
+
+
+def test_a_retry_made_by_hand_has_no_message_to_follow_and_fails(end):
+    ended = end(raising(Retry("by hand")))
+    assert (ended.handle.state, ended.completion.follow_ups) == ("FAILURE", [])
+
+
+def test_ignore_leaves_the_state_as_the_task_has_set_it(end, noted):
+    def function(self: Task[..., Any], x: int) -> None:
+        self.update_state(state="MINE", meta=5)
+        raise Ignore
+
+    ended = end(function)
+    assert (ended.handle.state, ended.handle.result, ended.settle) == ("MINE", 5, Settle.ACK)
+    assert noted == ["task_prerun", "before_start", "task_postrun IGNORED"]
+
+
+def test_reject_makes_a_dead_letter_and_a_failure_so_that_nobody_waits_in_vain(spine, end, noted):
+    ended = end(raising(Reject("no use")))
+    assert (ended.settle, ended.completion.reason) == (Settle.REJECT, "rejected by the task: no use")
+    assert ended.handle.state == "FAILURE"
+    assert spine.app.broker.stats(["celery"])["celery"].dead == 1
+    assert noted == ["task_prerun", "before_start", "task_failure", "task_postrun REJECTED"]
+
+
+def test_reject_with_requeue_gives_the_message_back(spine, end, noted):
+    ended = end(raising(Reject("later", requeue=True)))
+    assert (ended.settle, ended.handle.state) == (Settle.REQUEUE, "PENDING")
+    assert len(spine.taken()) == 1
+    assert noted == ["task_prerun", "before_start", "task_postrun REJECTED"]
+
+
+def test_a_value_that_cannot_be_written_fails_the_task_and_is_not_tried_again(end):
+    ended = end(lambda self, x: object(), autoretry_for=(Exception,))
+    assert ended.handle.state == "FAILURE"
+    assert isinstance(ended.handle.result, EncodeError)
+    assert ended.completion.follow_ups == []
+
+
+@pytest.mark.parametrize("make", [lambda: "v" * 900, lambda: 1 / 0], ids=["value", "error"])
+def test_an_end_that_is_too_large_to_store_is_stored_as_an_error(make_spine, make):
+    spine = make_spine(result_max_bytes=200)
+    spine.app.task(name="work")(make).apply_async(task_id="x")
+    assert spine.run().settle is Settle.ACK
+    assert spine.app.AsyncResult("x").state == "FAILURE"
+
+
+# -- what the user's code can do to an end -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), SystemExit(1)])
+@pytest.mark.parametrize("handler", ["on_success", "after_return"])
+def test_a_handler_that_errs_is_logged_and_changes_nothing(end, caplog, handler, error):
+    def err(self, *args):
+        raise error
+
+    base = type("Erring", (Task,), {handler: err})
+    ended = end(lambda self, x: 5, base=base)
+    assert (ended.handle.get(), ended.settle) == (5, Settle.ACK)
+    assert "Task work[x]: its handler err failed" in caplog.text
+
+
+def test_before_start_that_errs_fails_the_task_before_it_runs(end):
+    ran = []
+    base = type("Erring", (Task,), {"before_start": lambda self, *args: 1 / 0})
+    ended = end(lambda self, x: ran.append(x), base=base)
+    assert (repr(ended.handle.result), ran) == ("ZeroDivisionError('division by zero')", [])
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("error", [Unprintable(), Reject(Unprintable()), Retry(exc=Unprintable())], ids=str.__name__)
+def test_an_error_that_cannot_be_shown_is_an_end_like_any_other(end, error):
+    assert end(raising(error)).handle.state == "FAILURE"
+
+
+def test_errors_that_are_part_of_the_contract_are_a_line_without_a_traceback(end, caplog):
+    caplog.set_level("INFO", "celeriac.task")
+    end(raising(KeyError("k")), throws=(KeyError,))
+    assert "Task work[x] raised expected: KeyError('k')" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_other_errors_are_logged_with_a_traceback(end, caplog):
+    end(raising(KeyError("k")))
+    assert "Task work[x] raised unexpected after " in caplog.text
+    assert "Traceback" in caplog.text
+
+
+# -- options -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "option", "settle"),
+    [
+        ({}, None, Settle.ACK),
+        ({}, False, Settle.REJECT),
+        ({"task_acks_on_failure_or_timeout": False}, None, Settle.REJECT),
+        ({"task_acks_on_failure_or_timeout": False}, True, Settle.ACK),
+        ({"task_acks_on_failure": False}, None, Settle.REJECT),
+        ({"task_acks_on_failure": True, "task_acks_on_failure_or_timeout": False}, None, Settle.ACK),
+    ],
+)
+def test_the_message_of_a_failed_task_is_acknowledged_or_a_dead_letter(make_spine, settings, option, settle):
+    spine = make_spine(**settings)
+    spine.app.task(name="work", acks_on_failure_or_timeout=option)(lambda: 1 / 0).apply_async(task_id="x")
+    completion = spine.run()
+    assert completion.settle is settle
+    assert spine.app.AsyncResult("x").state == "FAILURE"
+    assert spine.app.broker.stats(["celery"])["celery"].dead == (settle is Settle.REJECT)
+
+
+def test_without_acknowledgement_on_failure_a_success_is_acknowledged(spine):
+    spine.app.task(name="work", acks_on_failure_or_timeout=False)(lambda: 1).delay()
+    assert spine.run().settle is Settle.ACK
+
+
+@pytest.mark.parametrize(("setting", "option", "late"), [(True, None, True), (True, False, False), (False, True, True)])
+def test_a_task_or_the_setting_says_when_it_is_acknowledged(make_spine, setting, option, late):
+    spine = make_spine(task_acks_late=setting)
+    task = spine.app.task(name="work", acks_late=option)(lambda: 1)
+    task.delay()
+    assert spine.runner(task).acks_late is late
+    assert (spine.run().lease is not None) is late
+
+
+@pytest.mark.parametrize("stores_errors", [True, False])
+def test_an_ignored_result_is_not_stored_but_an_error_may_be(spine, stores_errors):
+    task = spine.app.task(name="work", ignore_result=True, store_errors_even_if_ignored=stores_errors)(lambda x: 1 / x)
+    task.apply_async((1,), task_id="good")
+    assert spine.run().record is None
+    task.apply_async((0,), task_id="bad")
+    spine.run()
+    assert spine.app.AsyncResult("bad").state == ("FAILURE" if stores_errors else "PENDING")
+
+
+def test_a_call_may_ask_for_the_result_of_a_task_that_ignores_them(spine):
+    task = spine.app.task(name="work", ignore_result=True)(lambda: 5)
+    result = task.apply_async(ignore_result=False)
+    spine.run()
+    assert result.get() == 5
+
+
+def test_where_no_results_are_kept_nothing_is_written(make_spine):
+    spine = make_spine(backend="disabled://")
+    spine.app.task(name="work")(object).delay()
+    assert spine.run().record is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "option", "ignored", "stored"),
+    [(False, None, False, False), (True, None, False, True), (False, True, False, True), (True, None, True, False)],
+)
+def test_that_a_task_has_started_is_stored_where_wanted(make_spine, setting, option, ignored, stored):
+    spine = make_spine(task_track_started=setting)
+    spine.app.task(name="work", track_started=option, ignore_result=ignored)(lambda: 5).apply_async(task_id="x")
+    job = spine.job()
+    record = job.runner.started_record(job.call)
+    assert (record is not None) is stored
+    if record is not None:
+        spine.app.writer.store([record])
+        assert spine.app.AsyncResult("x").state == "STARTED"
+        assert spine.app.AsyncResult("x").info["hostname"] == NODE
+
+
+# -- the request -------------------------------------------------------------------------------------------------------
+
+
+def test_a_task_knows_its_call(spine):
+    seen: dict[str, Any] = {}
+
+    @spine.app.task(name="work", bind=True)
+    def work(self: Task[..., Any], *args: Any, **kwargs: Any) -> None:
+        request = self.request
+        seen.update(
+            {name: getattr(request, name) for name in ("id", "task", "args", "kwargs", "retries", "hostname", "utc")}
+        )
+        seen.update(trace=request.get("trace"), delivery=request.delivery_info, limits=request.timelimit)
+        seen.update(id_by_name=request.get("id"), missing=request.get("no such", 7), correlation=request.correlation_id)
+
+    work.apply_async((1,), {"a": 2}, task_id="x", headers={"trace": "t"}, priority=3, time_limit=9, soft_time_limit=5)
+    spine.run()
+    assert seen == {
+        "id": "x", "task": "work", "args": [1], "kwargs": {"a": 2}, "retries": 0, "hostname": NODE, "utc": True,
+        "trace": "t", "limits": (9, 5), "id_by_name": "x", "missing": 7, "correlation": "x",
+        "delivery": {"exchange": "", "routing_key": "celery", "priority": 3, "redelivered": False},
+    }  # fmt: skip
+
+
+def test_outside_a_run_the_request_is_neutral(spine):
+    task = spine.app.task(name="work", bind=True)(lambda self: None)
+    request = task.request
+    assert (request.id, request.args, request.called_directly, request.delivery_info) == (None, (), True, {})
+
+
+def test_each_coroutine_has_a_request_of_its_own(spine):
+    @spine.app.task(name="work", bind=True)
+    async def work(self: Task[..., Any]) -> str:
+        before = self.request.id
+        await asyncio.sleep(0)
+        assert before == self.request.id
+        return self.request.id
+
+    for task_id in "abc":
+        work.apply_async(task_id=task_id)
+    jobs = [spine.admit(delivery) for delivery in spine.taken()]
+
+    async def run() -> list[Completion]:
+        return await asyncio.gather(*(job.runner.run_async(job) for job in jobs))
+
+    for completion in asyncio.run(run()):
+        spine.carry_out(completion)
+    assert [spine.app.AsyncResult(task_id).get() for task_id in "abc"] == ["a", "b", "c"]
+
+
+# -- coroutines that are cancelled -------------------------------------------------------------------------------------
+
+
+def test_a_coroutine_that_the_engine_cancels_is_given_back(spine):
+    started = asyncio.Event()
+
+    @spine.app.task(name="work")
+    async def work() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    work.apply_async(task_id="x")
+    job = spine.job()
+
+    async def run_and_cancel() -> Completion:
+        running = asyncio.ensure_future(job.runner.run_async(job))
+        await started.wait()
+        running.cancel()
+        return await running
+
+    completion = asyncio.run(run_and_cancel())
+    assert (completion.settle, completion.record) == (Settle.REQUEUE, None)
+    spine.carry_out(completion)
+    assert len(spine.taken()) == 1
+
+
+def test_a_coroutine_whose_own_work_was_cancelled_has_failed(end):
+    async def function(self: Task[..., Any], x: int) -> None:
+        inner = asyncio.ensure_future(asyncio.Event().wait())
+        inner.cancel()
+        await inner
+
+    ended = end(function)
+    assert (ended.handle.state, ended.settle) == ("FAILURE", Settle.ACK)
+    assert "CancelledError" in repr(ended.handle.result)

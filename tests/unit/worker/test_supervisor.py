@@ -1,0 +1,230 @@
+"""The supervisor, with engines that are the other ends of its pipes and no processes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any
+
+import msgspec
+import pytest
+
+from celeriac.interfaces.broker import Lease
+from celeriac.testing.conformance.samples import eventually, receive, send
+from celeriac.worker.notes import Finished, Held, Lost, PipeLedger, Ready, Settled, Stop, read_supervisor_note
+from celeriac.worker.supervisor import Supervisor
+
+DEADLINE = 10.0
+
+
+class Pipes:
+    """A launcher whose engines are pipes that the test speaks for."""
+
+    def __init__(self) -> None:
+        self.ends: dict[int, Connection] = {}
+        self.launched: list[int] = []
+        self._reports, self._reporter = Pipe(duplex=False)
+        self._ended: list[tuple[int, int]] = []
+        self.is_gone = False
+
+    def launch(self, index: int) -> Connection:
+        ours, theirs = Pipe()
+        self.ends[index] = theirs
+        self.launched.append(index)
+        return ours
+
+    def waitables(self) -> Sequence[Any]:
+        return [self._reports]
+
+    def exits(self) -> Sequence[tuple[int, int]]:
+        self._reports.recv_bytes()
+        if self.is_gone:
+            raise OSError("the process that forks engines is gone")
+        ended, self._ended = self._ended, []
+        return ended
+
+    def pid(self, index: int) -> int | None:
+        return None
+
+    def close(self) -> None:
+        for end in (self._reports, self._reporter, *self.ends.values()):
+            end.close()
+
+    # -- what the test says for an engine ---
+
+    def say(self, index: int, note: Any) -> None:
+        PipeLedger(self.ends[index]).send(note)
+
+    def hear(self, index: int) -> Any:
+        assert self.ends[index].poll(DEADLINE), "the supervisor said nothing"
+        return read_supervisor_note(self.ends[index].recv_bytes())
+
+    def end(self, index: int, status: int = 0) -> None:
+        self.ends[index].close()
+        self._ended.append((index, status))
+        self._reporter.send_bytes(b"!")
+
+    def vanish(self) -> None:
+        self.is_gone = True
+        self._reporter.send_bytes(b"!")
+
+
+class Node:
+    """A supervisor that runs in a thread."""
+
+    def __init__(self, broker: Any, *, engines: int) -> None:
+        self.pipes = Pipes()
+        self.ready = threading.Semaphore(0)
+        self.supervisor = Supervisor(self.pipes, broker, engines=engines, grace=None, on_ready=self.ready.release)
+        self._pool = ThreadPoolExecutor(1)
+        self.code = self._pool.submit(self.supervisor.run)
+        eventually(lambda: len(self.pipes.launched) == engines)
+
+    def close(self) -> None:
+        self.supervisor.stop()
+        for index in list(self.pipes.ends):
+            if not self.pipes.ends[index].closed and not self.code.done():
+                self.pipes.end(index)
+        self.code.result(DEADLINE)
+        self._pool.shutdown()
+        self.pipes.close()
+
+
+@pytest.fixture
+def node(spine) -> Iterator[Callable[[int], Node]]:
+    """Return what starts a node of so many engines."""
+    made: list[Node] = []
+
+    def make(engines: int = 1) -> Node:
+        made.append(Node(spine.app.broker, engines=engines))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def leases(spine) -> list[Lease]:
+    send(spine.app.broker, *range(4))
+    return [delivery.lease for delivery in receive(spine.app.broker)]
+
+
+def test_every_engine_is_started_and_the_node_is_ready_when_all_are(node):
+    running = node(3)
+    assert running.pipes.launched == [1, 2, 3]
+    for index in (1, 2):
+        running.pipes.say(index, Ready())
+    assert not running.ready.acquire(timeout=0.01)
+    running.pipes.say(3, Ready())
+    assert running.ready.acquire(timeout=DEADLINE)
+
+
+def test_what_the_engines_hold_is_known(node, leases):
+    running = node(2)
+    running.pipes.say(1, Held(leases[:2]))
+    running.pipes.say(2, Held(leases[2:]))
+    eventually(lambda: running.supervisor.held() == leases)
+    running.pipes.say(1, Settled([leases[0].tag]))
+    eventually(lambda: running.supervisor.held() == leases[1:])
+
+
+def test_a_lost_lease_is_told_to_the_engine_that_held_it(node, leases):
+    running = node(2)
+    running.pipes.say(1, Held(leases[:2]))
+    running.pipes.say(2, Held(leases[2:]))
+    eventually(lambda: len(running.supervisor.held()) == 4)
+    running.supervisor.lost([leases[2]])
+    assert running.pipes.hear(2) == Lost([leases[2].tag])
+    assert not running.pipes.ends[1].poll(0.01)
+    assert len(running.supervisor.held()) == 3
+
+
+def test_an_engine_that_ends_by_itself_is_started_again_at_once_and_told_of(node, leases, caplog):
+    running = node(2)
+    running.pipes.say(1, Held(leases))
+    running.pipes.say(1, Finished("ValueError: mine"))
+    eventually(running.supervisor.held)
+    running.pipes.end(1, status=-9)
+    eventually(lambda: running.pipes.launched == [1, 2, 1])
+    assert "Engine 1 ended by itself" in caplog.text
+    assert "(signal 9: ValueError: mine); the 4 tasks it held run again when their leases end" in caplog.text
+    assert running.supervisor.held() == []
+
+
+def test_the_node_is_ready_once_however_often_engines_are_replaced(node):
+    running = node(1)
+    running.pipes.say(1, Ready())
+    assert running.ready.acquire(timeout=DEADLINE)
+    running.pipes.end(1, status=1)
+    eventually(lambda: len(running.pipes.launched) == 2)
+    running.pipes.say(1, Ready())
+    assert not running.ready.acquire(timeout=0.02)
+
+
+def test_a_stop_is_told_to_all_and_the_node_ends_when_they_have(node):
+    running = node(2)
+    running.supervisor.stop()
+    assert [running.pipes.hear(index) for index in (1, 2)] == [Stop(), Stop()]
+    running.pipes.end(1)
+    assert not running.code.done()
+    running.pipes.end(2)
+    assert running.code.result(DEADLINE) == 0
+
+
+def test_a_second_stop_may_be_sharper(node):
+    running = node(1)
+    running.supervisor.stop()
+    assert running.pipes.hear(1) == Stop()
+    running.supervisor.stop(now=True)
+    assert running.pipes.hear(1) == Stop(now=True)
+
+
+def test_what_an_engine_still_held_when_the_node_stopped_is_given_back(node, spine, leases):
+    running = node(1)
+    running.pipes.say(1, Held(leases))
+    running.supervisor.stop()
+    running.pipes.hear(1)
+    running.pipes.end(1)
+    assert running.code.result(DEADLINE) == 0
+    assert len(receive(spine.app.broker)) == 4
+
+
+def test_notes_that_a_dead_engine_left_in_its_pipe_are_read(node, spine, leases):
+    running = node(1)
+    running.supervisor.stop()
+    running.pipes.hear(1)
+    running.pipes.say(1, Held(leases))
+    running.pipes.say(1, Settled([lease.tag for lease in leases[1:]]))
+    running.pipes.end(1)
+    assert running.code.result(DEADLINE) == 0
+    assert [delivery.lease.queue for delivery in receive(spine.app.broker)] == ["work"]
+
+
+def test_a_node_that_can_start_no_engine_any_more_tells_the_others_to_stop_and_ends_as_failed(node, caplog):
+    running = node(1)
+    running.pipes.vanish()
+    assert running.code.result(DEADLINE) == 1
+    assert "The node stops: the process that forks engines is gone" in caplog.text
+    assert running.pipes.hear(1) == Stop()
+
+
+def test_stop_may_come_from_any_thread_before_the_node_runs(spine):
+    pipes = Pipes()
+    supervisor = Supervisor(pipes, spine.app.broker, engines=1, grace=None, on_ready=lambda: None)
+    supervisor.stop()
+    with ThreadPoolExecutor(1) as pool:
+        code = pool.submit(supervisor.run)
+        eventually(lambda: pipes.launched)
+        assert pipes.hear(1) == Stop()
+        pipes.end(1)
+        assert code.result(DEADLINE) == 0
+    pipes.close()
+
+
+def test_what_is_no_note_is_an_error_of_ours_and_not_taken_for_one():
+    with pytest.raises(msgspec.ValidationError):
+        read_supervisor_note(msgspec.msgpack.encode({"type": "unheard of"}))
