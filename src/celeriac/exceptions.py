@@ -108,7 +108,7 @@ class SendIncomplete(BrokerError):
 
     def __init__(self, message: str, *, unsent: Sequence[int] = ()) -> None:
         super().__init__(message)
-        self.unsent = tuple(unsent)
+        self.unsent: tuple[int, ...] = tuple(unsent)
 
 
 class BackendError(OperationalError):
@@ -167,8 +167,8 @@ class MaxRetriesExceededError(TaskError):
 
     def __init__(self, *args: Any, task_args: Any = None, task_kwargs: Any = None) -> None:
         super().__init__(*args)
-        self.task_args = task_args or []
-        self.task_kwargs = task_kwargs or {}
+        self.task_args: Any = task_args or []
+        self.task_kwargs: Any = task_kwargs or {}
 
 
 class TaskRevokedError(TaskError):

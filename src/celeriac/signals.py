@@ -188,49 +188,63 @@ def _declare(name: str, fields: str, when: str) -> Signal:
 
 
 # In the process that sends a task. The sender is the task's name.
-before_task_publish = _declare(
+before_task_publish: Final = _declare(
     "before_task_publish",
     "body exchange routing_key headers properties declare retry_policy",
-    "Before a task's message is sent; `headers` and `properties` may be changed.",
+    "Before a task's message is sent; receivers may add and change `headers`.",
 )
-after_task_publish = _declare(
+after_task_publish: Final = _declare(
     "after_task_publish", "body headers exchange routing_key", "After the broker has stored a task's message."
 )
 
 # In the process that runs the task. The sender is the task, for the message signals the worker.
-task_received = _declare("task_received", "request", "A task's message was accepted.")
-task_prerun = _declare("task_prerun", "task_id task args kwargs", "Before a task runs.")
-task_postrun = _declare("task_postrun", "task_id task args kwargs retval state", "After a task has run, however.")
-task_success = _declare("task_success", "result runtime", "A task returned; `runtime` is in seconds.")
-task_failure = _declare("task_failure", "task_id exception args kwargs traceback einfo", "A task failed for good.")
-task_retry = _declare("task_retry", "request reason einfo", "A task will be tried again.")
-task_internal_error = _declare(
+task_received: Final = _declare("task_received", "request", "A task's message was accepted.")
+task_prerun: Final = _declare("task_prerun", "task_id task args kwargs", "Before a task runs.")
+task_postrun: Final = _declare(
+    "task_postrun", "task_id task args kwargs retval state", "After a task has run, however."
+)
+task_success: Final = _declare("task_success", "result runtime", "A task returned; `runtime` is in seconds.")
+task_failure: Final = _declare(
+    "task_failure", "task_id exception args kwargs traceback einfo", "A task failed for good."
+)
+task_retry: Final = _declare("task_retry", "request reason einfo", "A task will be tried again.")
+task_internal_error: Final = _declare(
     "task_internal_error",
     "task_id args kwargs request exception traceback einfo",
     "Running a task failed outside the task's own code.",
 )
-task_rejected = _declare("task_rejected", "message exc", "A message was refused: it is no task that can be read.")
-task_unknown = _declare("task_unknown", "message exc name id", "A message names a task that is not registered.")
-task_revoked = _declare("task_revoked", "request terminated signum expired", "A task was revoked, or had expired.")
+task_rejected: Final = _declare(
+    "task_rejected", "message exc", "A message was refused: it is no task that can be read."
+)
+task_unknown: Final = _declare("task_unknown", "message exc name id", "A message names a task that is not registered.")
+task_revoked: Final = _declare(
+    "task_revoked", "request terminated signum expired", "A task was revoked, or had expired."
+)
 
 # In the worker. The sender is the worker, or its node name for `celeryd_init` and `celeryd_after_setup`.
-celeryd_init = _declare("celeryd_init", "instance conf options", "Before anything of the worker is set up.")
-celeryd_after_setup = _declare("celeryd_after_setup", "instance conf", "The worker is set up and has not started.")
-import_modules = _declare("import_modules", "", "The modules of `imports` and `include` are about to be imported.")
-worker_init = _declare("worker_init", "", "Before the worker starts.")
-worker_ready = _declare("worker_ready", "", "The worker takes tasks.")
-worker_shutting_down = _declare(
+celeryd_init: Final = _declare("celeryd_init", "instance conf options", "Before anything of the worker is set up.")
+celeryd_after_setup: Final = _declare(
+    "celeryd_after_setup", "instance conf", "The worker is set up and has not started."
+)
+import_modules: Final = _declare(
+    "import_modules", "", "The modules of `imports` and `include` are about to be imported."
+)
+worker_init: Final = _declare("worker_init", "", "Before the worker starts.")
+worker_ready: Final = _declare("worker_ready", "", "The worker takes tasks.")
+worker_shutting_down: Final = _declare(
     "worker_shutting_down", "sig how exitcode", "The worker was told to stop; `how` is Warm or Cold."
 )
-worker_shutdown = _declare("worker_shutdown", "", "The worker has stopped.")
-worker_process_init = _declare("worker_process_init", "", "In each engine process, before it takes tasks.")
-worker_process_shutdown = _declare("worker_process_shutdown", "pid exitcode", "In each engine process, before it ends.")
+worker_shutdown: Final = _declare("worker_shutdown", "", "The worker has stopped.")
+worker_process_init: Final = _declare("worker_process_init", "", "In each engine process, before it takes tasks.")
+worker_process_shutdown: Final = _declare(
+    "worker_process_shutdown", "pid exitcode", "In each engine process, before it ends."
+)
 
 # Logging of commands. With a receiver of `setup_logging`, logging is left to it.
-setup_logging = _declare("setup_logging", "loglevel logfile format colorize", "Logging is to be set up.")
-after_setup_logger = _declare(
+setup_logging: Final = _declare("setup_logging", "loglevel logfile format colorize", "Logging is to be set up.")
+after_setup_logger: Final = _declare(
     "after_setup_logger", "logger loglevel logfile format colorize", "The root logger was set up."
 )
-after_setup_task_logger = _declare(
+after_setup_task_logger: Final = _declare(
     "after_setup_task_logger", "logger loglevel logfile format colorize", "The logger of tasks was set up."
 )

@@ -72,7 +72,7 @@ class Celeriac:
         if config_source is not None:
             self._configuration.add(config_source, namespace=namespace)
         base = _resolve_class(task_cls) if task_cls is not None else Task
-        self.task = TaskDecorator(self._register_first, name_of=self._name_of, default_base=base)
+        self.task: TaskDecorator = TaskDecorator(self._register_first, name_of=self._name_of, default_base=base)
         self._discover: list[tuple[Iterable[str] | Callable[[], Iterable[str]] | None, str | None]] = []
         self._finalized = False
         if set_as_current:

@@ -48,9 +48,9 @@ class Context:
     ) -> None:
         self._call = call or _NO_CALL
         self._delivery = delivery
-        self.hostname = hostname
-        self.is_eager = is_eager
-        self.called_directly = call is None
+        self.hostname: str | None = hostname
+        self.is_eager: bool = is_eager
+        self.called_directly: bool = call is None
         self.calls: Any = None
         """The task whose own ``__call__`` is about to enter this run; None once it has."""
         self.children: list[Any] = []

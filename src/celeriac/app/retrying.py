@@ -42,7 +42,7 @@ class AutoRetry:
         self._backoff = float(backoff)
         self._backoff_max = backoff_max
         self._jitter = jitter
-        self.options = dict(options)
+        self.options: Mapping[str, Any] = dict(options)
 
     def covers(self, error: BaseException) -> bool:
         """Tell whether `error` is one to try again after. ``dont_autoretry_for`` wins over ``autoretry_for``."""

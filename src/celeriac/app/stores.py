@@ -39,7 +39,7 @@ class Stores:
         self._conf = conf
         self._clock = clock
         self._guard_opening = threading.RLock()
-        self.tells_default = True
+        self.tells_default: bool = True
         """Whether to log, once, that nothing is configured and where the embedded store is."""
         self._broker_store: Store | None = None
         self._result_store: Store | None = None

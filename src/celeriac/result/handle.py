@@ -48,9 +48,9 @@ class AsyncResult(Generic[R_co]):
         parent: AsyncResult[Any] | None = None,
         ignored: bool = False,
     ) -> None:
-        self.id = id
-        self.parent = parent
-        self.ignored = ignored
+        self.id: str = id
+        self.parent: AsyncResult[Any] | None = parent
+        self.ignored: bool = ignored
         """True when the task was sent with ``ignore_result``: `get` then returns None at once, as in Celery."""
         self._reader = reader
         self._end: TaskResult | None = None

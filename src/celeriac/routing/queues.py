@@ -121,7 +121,7 @@ class Queues:
         self._create_missing = conf.task_create_missing_queues
         self._missing_arguments = _type_arguments(conf.task_create_missing_queue_type)
         self._missing_exchange_type = conf.task_create_missing_queue_exchange_type or self._default_type
-        self.default = conf.task_default_queue
+        self.default: str = conf.task_default_queue
         self._known = {spec.name: spec for spec in self._configured(conf)}
         self._consumed = tuple(self._known.values())
 

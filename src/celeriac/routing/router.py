@@ -42,9 +42,9 @@ class Router:
     """
 
     def __init__(self, conf: RoutingConf) -> None:
-        self.queues = Queues(conf)
+        self.queues: Queues = Queues(conf)
         self._rules = tuple(_rules(conf.task_routes))
-        self.is_static = all(isinstance(rule, _Table) for rule in self._rules)
+        self.is_static: bool = all(isinstance(rule, _Table) for rule in self._rules)
         self._plain: dict[str, Routed] = {}
 
     def route(

@@ -28,12 +28,12 @@ class Field:
     __slots__ = ("annotation", "default", "doc", "group", "name", "secret", "unit")
 
     def __init__(self, default: Any, doc: str, unit: str, *, secret: bool) -> None:
-        self.default = default
-        self.doc = doc
-        self.unit = unit
-        self.secret = secret
-        self.name = ""
-        self.annotation = ""
+        self.default: Any = default
+        self.doc: str = doc
+        self.unit: str = unit
+        self.secret: bool = secret
+        self.name: str = ""
+        self.annotation: str = ""
         self.group: type = object
 
     def __set_name__(self, owner: type, name: str) -> None:

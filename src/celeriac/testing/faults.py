@@ -54,7 +54,7 @@ class FaultSchedule:
         self._every = every
         self._counting = threading.Lock()
         self._random = random.Random(seed)
-        self.struck = 0
+        self.struck: int = 0
 
     def next(self) -> Fault | None:
         """Return the fault of the call that starts now, None when it may pass."""
