@@ -88,10 +88,10 @@ def test_a_handler_that_fails_is_logged_and_changes_nothing(sqlite_place: Place)
 
 
 def test_what_a_task_prints_is_logged_with_its_name_and_id(place: Place) -> None:
-    worker = place.worker("-c", "1", "--", "worker.task_log_format=[%(task_name)s/%(task_id)s] %(message)s")
+    worker = place.worker("-c", "1", "--", "worker.log_format=<%(task_name)s %(task_id)s %(levelname)s> %(message)s")
     result = place.send("say", "hello out there")
     assert result.get(timeout=WAIT) == "hello out there"
-    assert "hello out there" in worker.log
+    assert f"<shop.say {result.id} WARNING> hello out there" in worker.log.splitlines()
 
 
 def test_a_task_that_prints_100_000_lines_ends(place: Place) -> None:
