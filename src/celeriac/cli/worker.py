@@ -13,6 +13,7 @@ from celeriac.cli.group import Command
 from celeriac.cli.output import note
 from celeriac.cli.parameters import Names
 from celeriac.cli.session import Session
+from celeriac.settings.layers import Layer
 from celeriac.settings.sources import read_arguments
 from celeriac.worker.options import WorkerOptions
 from celeriac.worker.worker import Worker
@@ -34,6 +35,13 @@ _WITHOUT_EFFECT: Final = {
 
 _FILE: Final = click.Path(dir_okay=False)
 _COUNT: Final = click.IntRange(min=1)
+_SPAN: Final = click.FloatRange(min=0, min_open=True)
+_LIMITS: Final = (
+    "task_time_limit",
+    "task_soft_time_limit",
+    "worker_max_tasks_per_child",
+    "worker_max_memory_per_child",
+)
 
 _what_runs = (
     click.option("-P", "--pool", metavar="prefork|threads|solo",
@@ -46,6 +54,17 @@ _what_runs = (
     click.option("-X", "--exclude-queues", type=Names(), default=(), help="Take from all configured queues but these."),
     click.option("-I", "--include", type=Names(), default=(), help="Import these modules as well."),
     click.option("--purge", "--discard", is_flag=True, help="Remove all waiting messages from the queues first."),
+)  # fmt: skip
+
+_limits = (
+    click.option("--time-limit", "task_time_limit", type=_SPAN, metavar="SECONDS",
+                 help="End a task that runs longer, and replace its process (prefork), or cancel it (async)."),
+    click.option("--soft-time-limit", "task_soft_time_limit", type=_SPAN, metavar="SECONDS",
+                 help="Raise SoftTimeLimitExceeded in a task that runs longer."),
+    click.option("--max-tasks-per-child", "worker_max_tasks_per_child", type=_COUNT, metavar="N",
+                 help="Replace a process after so many tasks."),
+    click.option("--max-memory-per-child", "worker_max_memory_per_child", type=_COUNT, metavar="KIB",
+                 help="Replace a process that uses more memory after a task."),
 )  # fmt: skip
 
 _how_it_is_seen = (
@@ -71,7 +90,7 @@ _accepted = (
 
 
 def _with_options(function: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed((*_what_runs, *_how_it_is_seen, *_accepted)):
+    for option in reversed((*_what_runs, *_limits, *_how_it_is_seen, *_accepted)):
         function = option(function)
     return function
 
@@ -90,7 +109,9 @@ def command(context: click.Context, /, settings: tuple[str, ...], **options: Any
     ignored = [name for option, name in _WITHOUT_EFFECT.items() if options.pop(option)]
     if ignored:
         note(session, f"Without effect here: {', '.join(ignored)}.")
+    given = {name: value for name in _LIMITS if (value := options.pop(name)) is not None}
     located = session.require()
+    located.app.conf.read(given, layer=Layer.COMMAND_LINE, source="the command line")
     read_arguments(located.app.conf, map(_plain_name, settings))
     with users_code("A module with tasks"):  # the worker imports them too, but here an error is told as the user's
         for module in options["include"]:

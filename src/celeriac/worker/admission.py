@@ -134,7 +134,7 @@ class Admission:
             signals.task_unknown.send(
                 sender=None, name=call.name, id=call.id, message=delivery.message, exc=NotRegistered(call.name)
             )
-        result = self._failed(call.id, NotRegistered(call.name))
+        result = self.failed(call.id, NotRegistered(call.name))
         return Refused(delivery, f"task {call.name} is not registered", result)
 
     def _refuse(self, delivery: Delivery, reason: str) -> Refused:
@@ -143,9 +143,9 @@ class Admission:
         logger.error("Message on queue %s refused (task %s, id %s): %s", delivery.lease.queue, name, task_id, reason)
         if signals.task_rejected.receivers:
             signals.task_rejected.send(sender=None, message=message, exc=DecodeError(reason))
-        return Refused(delivery, reason, self._failed(task_id, InvalidTaskError(reason)) if task_id else None)
+        return Refused(delivery, reason, self.failed(task_id, InvalidTaskError(reason)) if task_id else None)
 
-    def _failed(self, task_id: str, error: TaskError) -> TaskResult:
+    def failed(self, task_id: str, error: TaskError) -> TaskResult:
         """Return the result of a task that cannot run, so that nobody waits for it in vain."""
         done = datetime.fromtimestamp(self._clock.now(), UTC)
         return TaskResult(task_id=task_id, state=states.FAILURE, result=error, date_done=done)

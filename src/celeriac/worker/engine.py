@@ -10,23 +10,27 @@ from collections.abc import Sequence
 from typing import Final
 
 from celeriac.app.base import Celeriac
-from celeriac.exceptions import BrokerError
+from celeriac.exceptions import BrokerError, OperationalError, WorkerLostError
 from celeriac.interfaces.broker import Delivery
 from celeriac.types import Seconds
 from celeriac.worker.admission import Admission, Expired, Job, Postponed, Refused
 from celeriac.worker.attendant import Attendant
+from celeriac.worker.board import EngineBoard
 from celeriac.worker.claims import ClaimSize
 from celeriac.worker.completion import Completer
 from celeriac.worker.consumer import Consumer
+from celeriac.worker.crashes import CrashCounter
 from celeriac.worker.executors.coroutines import CoroutineExecutor
 from celeriac.worker.executors.inline import InlineExecutor
 from celeriac.worker.executors.threads import ThreadExecutor
+from celeriac.worker.limits import soft_limits
 from celeriac.worker.notes import Ledger
 from celeriac.worker.options import NodePlan
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.run import TaskRunner
 from celeriac.worker.side_claims import SideClaims
 from celeriac.worker.task_log import TaskLog
+from celeriac.worker.wear import Wear
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +43,10 @@ _STUCK: Final[Seconds] = 0.05
 _SIDE: Final = 10
 """Messages that are claimed at once for the event loop while every slot is taken."""
 _SIDE_WAIT: Final[Seconds] = 1.0
+_LATER: Final[Seconds] = 1.0
+"""Seconds until a task whose crashes could not be counted is tried again."""
+_UNWILLING: Final[Seconds] = 5.0
+"""Seconds beyond its hard limit after which a coroutine that will not be cancelled takes its engine with it."""
 _DRAIN: Final[Seconds] = 10.0
 """Seconds that the last completions get to reach the store."""
 
@@ -46,7 +54,9 @@ _DRAIN: Final[Seconds] = 10.0
 class Engine:
     """Claims, runs and completes, until it is told to stop. `run` belongs to one thread, `stop` may come from any."""
 
-    def __init__(self, app: Celeriac, plan: NodePlan, ledger: Ledger, *, index: int) -> None:
+    def __init__(
+        self, app: Celeriac, plan: NodePlan, ledger: Ledger, *, index: int, board: EngineBoard | None = None
+    ) -> None:
         self._log = TaskLog()
         self._claims = ClaimSize()
         self._ledger = ledger
@@ -60,6 +70,10 @@ class Engine:
             for name, task in app.tasks.items()
         }
         self._admission = Admission(runners, app.conf, clock=app.clock)
+        self._crashes = CrashCounter(app.coordinator, most=app.conf.task_max_crashes)
+        self._board = board
+        self._wear = Wear(most_tasks=app.conf.worker_max_tasks_per_child, most_kib=app.conf.worker_max_memory_per_child)
+        self._soft_limits = soft_limits(in_main_thread=plan.inline)
         self._inline = plan.inline
         self._sync: InlineExecutor[Job] | ThreadExecutor[Job] = (
             InlineExecutor(self._run_job)
@@ -79,18 +93,23 @@ class Engine:
         self._grace = plan.grace
         self._ends: float | None = None
 
-    def run(self) -> None:
-        """Work until `stop`, then leave nothing behind: finish, complete, give back."""
+    def run(self) -> str | None:
+        """Work until `stop`, then leave nothing behind: finish, complete, give back.
+
+        Return None, or why another engine shall take the place of this one.
+        """
         self._sync.start()
         self._coroutines.start()
         self._attendant.start()
         if self._has_coroutines:
             self._side_claims.start()
         try:
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and not self._wear.reason:
                 self._cycle()
         finally:
+            self._stopping.set()
             self._shut_down()
+        return self._wear.reason
 
     def stop(self, *, now: bool = False) -> None:
         """Take nothing more; finish what runs, within the grace. With `now` do not wait for what runs."""
@@ -126,7 +145,9 @@ class Engine:
         if self._last_was_async:
             return self._coroutines.free
         free = self._sync.free
-        return min(free, 1) and max(free, self._claims.size(slots=self._sync.slots))
+        if free == 0:
+            return 0
+        return min(self._wear.tasks_left, max(free, self._claims.size(slots=self._sync.slots)))
 
     def _admit(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
@@ -145,7 +166,7 @@ class Engine:
         """Start what was claimed, coroutines first: they do not block this thread."""
         while self._async_backlog and self._coroutines.free:
             self._start(self._async_backlog.popleft(), self._coroutines)
-        while self._sync.free and not self._stopping.is_set():
+        while self._sync.free and not self._stopping.is_set() and not self._wear.reason:
             try:
                 job = self._backlog.popleft()
             except IndexError:  # empty, or the attendant has just given the rest back
@@ -157,6 +178,8 @@ class Engine:
             self._start(job, self._sync)
 
     def _start(self, job: Job, executor: InlineExecutor[Job] | ThreadExecutor[Job] | CoroutineExecutor[Job]) -> None:
+        if job.delivery.redelivered and not self._may_run_again(job):
+            return
         if not job.runner.acks_late and not self._acked_early(job):
             return
         record = job.runner.started_record(job.call)
@@ -164,6 +187,23 @@ class Engine:
             self._completer.add(Completion(None, Settle.NOTHING, record))
             self._completer.flush()  # before the task can store a state of its own, which STARTED would hide
         executor.submit(job)
+
+    def _may_run_again(self, job: Job) -> bool:
+        """Decide about a task whose holder died: not too often, and not where that was its end."""
+        try:
+            crashes = self._crashes.crashes_before(job.call)
+        except OperationalError as error:
+            logger.error("Task %s[%s] is given back, not started: %s", job.call.name, job.call.id, error)
+            self._completer.add(Completion(job.delivery.lease, Settle.REQUEUE, delay=_LATER))
+            return False
+        if not job.runner.ends_with_its_worker and not self._crashes.is_too_many(crashes):
+            return True
+        reason = f"its worker died {crashes} time{'s' if crashes > 1 else ''} while it ran"
+        self._log.lost(job.call.name, job.call.id, reason)
+        record = self._writer.record_of_error(self._admission.failed(job.call.id, WorkerLostError(reason)))
+        settle = Settle.ACK if job.runner.ends_with_its_worker else Settle.REJECT
+        self._completer.add(Completion(job.delivery.lease, settle, record, reason=reason))
+        return False
 
     def _acked_early(self, job: Job) -> bool:
         """Acknowledge before the run, as the task wants it. False when it may not run: another has it, or nobody."""
@@ -203,16 +243,34 @@ class Engine:
     # -- running ----------------------------------------------------------------------------------------------------
 
     def _run_job(self, job: Job) -> None:
-        started = time.perf_counter()
-        completion = job.runner.run(job)
-        self._claims.note(time.perf_counter() - started)
+        started = time.monotonic()
+        row = self._write_down(job, started, margin=0.0) if self._board is not None else 0
+        completion = job.runner.run(job, self._soft_limits)
+        if self._board is not None:
+            self._board.end(row)
+        self._claims.note(time.monotonic() - started)
         self._completer.add(completion)
+        self._wear.note()
         if not self._inline:
             self._attendant.hurry()
 
     async def _run_coroutine(self, job: Job) -> None:
-        self._completer.add(await job.runner.run_async(job))
+        row = self._write_down(job, time.monotonic(), margin=_UNWILLING) if self._board is not None else 0
+        completion = await job.runner.run_async(job)
+        if self._board is not None:
+            self._board.end(row)
+        self._completer.add(completion)
+        self._wear.note()
         self._attendant.hurry()
+
+    def _write_down(self, job: Job, now: float, *, margin: Seconds) -> int:
+        """Tell the supervisor, by the board, what runs and when it must have ended. Threads cannot be ended."""
+        board, hard = self._board, job.runner.hard_limit(job.call)
+        if board is None:
+            return 0
+        if hard is None or not (self._inline or job.runner.is_async):
+            return board.begin(job.delivery.lease.tag, now)
+        return board.begin(job.delivery.lease.tag, now, now + hard + margin, task_id=job.call.id, name=job.call.name)
 
     def _slot_freed(self) -> None:
         self._freed.set()

@@ -9,6 +9,7 @@ from multiprocessing.connection import Connection
 
 from celeriac import signals
 from celeriac.app.base import Celeriac
+from celeriac.worker.board import EngineBoard
 from celeriac.worker.engine import Engine
 from celeriac.worker.logs import LogSetup
 from celeriac.worker.notes import Finished, PipeLedger, Ready, Stop, read_supervisor_note
@@ -18,7 +19,9 @@ from celeriac.worker.zygote import ignore_stop_signals
 logger = logging.getLogger(__name__)
 
 
-def serve(app: Celeriac, plan: NodePlan, logs: LogSetup, index: int, pipe: Connection) -> int:
+def serve(  # noqa: PLR0913  the parts of a process
+    app: Celeriac, plan: NodePlan, logs: LogSetup, index: int, pipe: Connection, board: EngineBoard
+) -> int:
     """Run one engine until the supervisor says stop, or is gone; return the exit code."""
     ignore_stop_signals()
     multiprocessing.current_process().name = f"Engine-{index}"
@@ -26,18 +29,18 @@ def serve(app: Celeriac, plan: NodePlan, logs: LogSetup, index: int, pipe: Conne
     ledger = PipeLedger(pipe)
     try:
         signals.worker_process_init.send(sender=None)
-        engine = Engine(app, plan, ledger, index=index)
+        engine = Engine(app, plan, ledger, index=index, board=board)
         listener = threading.Thread(target=_listen, args=(engine, pipe), name="celeriac-supervisor", daemon=True)
         listener.start()
         ledger.send(Ready())
-        engine.run()
+        worn = engine.run()
     except Exception as error:
         logger.exception("Engine %s failed", index)
         ledger.send(Finished(f"{type(error).__name__}: {error}"))
         return 1
     signals.worker_process_shutdown.send(sender=None, pid=None, exitcode=0)
     app.close()
-    ledger.send(Finished())
+    ledger.send(Finished(worn=worn))
     return 0
 
 

@@ -30,9 +30,13 @@ class Settled(Struct, frozen=True, tag="settled"):
 
 
 class Finished(Struct, frozen=True, tag="finished"):
-    """Engine: I have stopped, with everything settled; `error` says why when it was not by request."""
+    """Engine: I have stopped, with everything settled.
+
+    `error` says why when something went wrong; `worn` why another engine shall take my place.
+    """
 
     error: str | None = None
+    worn: str | None = None
 
 
 class Stop(Struct, frozen=True, tag="stop"):

@@ -44,6 +44,8 @@ class WorkerOptions:
 class NodePlan(Struct, frozen=True):
     """How a node runs. `slots` is the number of synchronous tasks at once in each engine; spans are in seconds.
 
+    `board` is the path of the file where engines write down what they run.
+
     `inline` runs them in the engine's main thread (one slot). `in_process` puts the one engine into the node's own
     process.
     """
@@ -60,8 +62,14 @@ class NodePlan(Struct, frozen=True):
     grace: Seconds | None
     start_method: Literal["fork", "spawn"]
     app_spec: str | None
+    board: str
     loglevel: str
     logfile: str | None
+
+    @property
+    def rows(self) -> int:
+        """How many tasks of both kinds an engine can run at once."""
+        return self.slots + self.async_slots
 
 
 def plan(options: WorkerOptions, conf: Settings, *, queues: tuple[str, ...]) -> NodePlan:
@@ -88,6 +96,7 @@ def plan(options: WorkerOptions, conf: Settings, *, queues: tuple[str, ...]) -> 
         grace=conf.worker_shutdown_grace,
         start_method="fork" if method == "fork" else "spawn",
         app_spec=options.app_spec,
+        board="",
         loglevel=options.loglevel,
         logfile=expand(options.logfile, nodename) if options.logfile else None,
     )

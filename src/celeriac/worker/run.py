@@ -7,24 +7,28 @@ import inspect
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from celeriac import signals, states
 from celeriac.app.context import Context, running
 from celeriac.app.task import Task
 from celeriac.clock import Clock
-from celeriac.exceptions import EncodeError, Ignore, Reject, Retry
+from celeriac.exceptions import EncodeError, Ignore, Reject, Retry, SoftTimeLimitExceeded, TimeLimitExceeded
 from celeriac.interfaces.broker import Delivery, Outgoing
 from celeriac.interfaces.results import ResultRecord
 from celeriac.result.handle import joining_forbidden
 from celeriac.result.writer import ResultWriter
 from celeriac.settings.conf import Settings
+from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
+from celeriac.worker.limits import SoftLimits
 from celeriac.worker.outcome import Completion, ErrorInfo, Settle
 from celeriac.worker.task_log import TaskLog, shown
+
+T = TypeVar("T")
 
 _MOST_SAID: Final = 200
 """Characters of an error in the reason of a dead letter."""
@@ -66,6 +70,10 @@ class TaskRunner:
         self._ignore_result = conf.task_ignore_result if task.ignore_result is None else task.ignore_result
         self._stores_errors = _given_or(task.store_errors_even_if_ignored, conf.task_store_errors_even_if_ignored)
         self._track_started = _given_or(task.track_started, conf.task_track_started)
+        self._soft_limit = conf.task_soft_time_limit if task.soft_time_limit is None else task.soft_time_limit
+        self._hard_limit = conf.task_time_limit if task.time_limit is None else task.time_limit
+        self.ends_with_its_worker = _given_or(task.reject_on_worker_lost, conf.task_reject_on_worker_lost) is False
+        """Whether the death of its worker is the end of the task; by default it runs again."""
         self._auto_retry = task.auto_retry()
         self._before = task.before_start if kind.before_start is not Task.before_start else None
         self._on_success = task.on_success if kind.on_success is not Task.on_success else None
@@ -79,15 +87,15 @@ class TaskRunner:
 
     # -- the run ----------------------------------------------------------------------------------------------------
 
-    def run(self, job: Runnable) -> Completion:
+    def run(self, job: Runnable, limits: SoftLimits) -> Completion:
         """Run the task here and return what follows. Never raises."""
         context = self._begin(job)
         token, forbidden = running.set(context), joining_forbidden.set(True)
+        soft = self.soft_limit(job.call)
         started = time.perf_counter()
         try:
             try:
-                self._announce(context)
-                value = self._call(*job.call.args, **job.call.kwargs)
+                value = self._run_limited(context, soft, limits) if soft else self._run_now(context)
             except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
                 return self._failed(context, error, time.perf_counter() - started)
             return self._succeeded(context, value, time.perf_counter() - started)
@@ -103,12 +111,22 @@ class TaskRunner:
         started = time.perf_counter()
         try:
             self._announce(context)
-            value = await self._call(*job.call.args, **job.call.kwargs)
+            soft, hard = self.soft_limit(job.call), self.hard_limit(job.call)
+            running_call = self._call(*job.call.args, **job.call.kwargs)
+            value = await (running_call if soft is hard is None else _limited(running_call, soft=soft, hard=hard))
         except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 return self._cancelled(context, error, time.perf_counter() - started)
             return self._failed(context, error, time.perf_counter() - started)
         return self._succeeded(context, value, time.perf_counter() - started)
+
+    def soft_limit(self, call: TaskCall) -> Seconds | None:
+        """Return after how many seconds the task is told that it runs too long; None for never."""
+        return self._soft_limit if call.soft_time_limit is None else call.soft_time_limit
+
+    def hard_limit(self, call: TaskCall) -> Seconds | None:
+        """Return after how many seconds the task is ended; None for never."""
+        return self._hard_limit if call.time_limit is None else call.time_limit
 
     def started_record(self, call: TaskCall) -> ResultRecord | None:
         """Return the state STARTED to store, None where that is not wanted."""
@@ -124,6 +142,17 @@ class TaskRunner:
         if self._wrapped:
             context.calls = self.task
         return context
+
+    def _run_now(self, context: Context) -> Any:
+        self._announce(context)
+        return self._call(*context.args, **context.kwargs)
+
+    def _run_limited(self, context: Context, soft: Seconds, limits: SoftLimits) -> Any:
+        limits.arm(soft)
+        try:
+            return self._run_now(context)
+        finally:
+            limits.disarm()
 
     def _announce(self, context: Context) -> None:
         if signals.task_prerun.receivers:
@@ -301,6 +330,20 @@ class TaskRunner:
             self._log.handler_failed(context, handler, error)
 
 
+async def _limited(call: Awaitable[Any], *, soft: Seconds | None, hard: Seconds | None) -> Any:
+    """Await a coroutine within its limits: it is cancelled at the soft one, and again at the hard one."""
+    outer, inner = asyncio.timeout(hard), asyncio.timeout(soft)
+    try:
+        async with outer, inner:
+            return await call
+    except TimeoutError as error:
+        if outer.expired():
+            raise TimeLimitExceeded(f"The task ran longer than its time limit of {hard:g} s") from error
+        if inner.expired():
+            raise SoftTimeLimitExceeded from error
+        raise
+
+
 def _is_cancelled() -> bool:
     """Tell whether the engine has cancelled the running coroutine, rather than its own code something of its own."""
     task = asyncio.current_task()
@@ -313,13 +356,19 @@ def _acks_failures(task: Task[..., Any], conf: Settings) -> bool:
     return _given_or(conf.task_acks_on_failure, conf.task_acks_on_failure_or_timeout)
 
 
-def _given_or(value: bool | None, default: bool) -> bool:  # noqa: FBT001  two plain values
+def acks_timeouts(tasks: Mapping[str, Task[..., Any]], conf: Settings) -> dict[str, bool]:
+    """Return, by name, whether a task whose hard time limit was up is done with, rather than a dead letter."""
+    default = _given_or(conf.task_acks_on_timeout, conf.task_acks_on_failure_or_timeout)
+    return {name: _given_or(task.acks_on_failure_or_timeout, default) for name, task in tasks.items()}
+
+
+def _given_or(value: bool | None, default: T) -> bool | T:  # noqa: FBT001  two plain values
     return default if value is None else value
 
 
 def _traceback_of(error: BaseException) -> str:
     """Return the traceback as text, from the first line of the user's code on."""
     own = error.__traceback__
-    if own is not None and own.tb_next is not None:
+    while own is not None and own.tb_next is not None and own.tb_frame.f_code.co_filename == __file__:
         own = own.tb_next
     return "".join(traceback.format_exception(type(error), error, own))

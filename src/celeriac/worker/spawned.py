@@ -7,6 +7,7 @@ import sys
 from multiprocessing.connection import Client
 
 from celeriac.app.locate import locate
+from celeriac.worker.board import EngineBoard
 from celeriac.worker.engine_process import serve
 from celeriac.worker.logs import LogSetup
 from celeriac.worker.options import NodePlan
@@ -25,7 +26,8 @@ def main() -> int:
     app.import_modules()
     app.finalize()
     logs = LogSetup.of(app.conf, loglevel=plan.loglevel, logfile=plan.logfile, nodename=plan.nodename)
-    return serve(app, plan, logs, index, pipe)
+    board = EngineBoard.open(plan.board, index=index, rows=plan.rows)
+    return serve(app, plan, logs, index, pipe, board)
 
 
 if __name__ == "__main__":

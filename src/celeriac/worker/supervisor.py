@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import multiprocessing.connection
 import os
@@ -12,18 +11,18 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
-from celeriac.exceptions import BrokerError
-from celeriac.interfaces.broker import Broker, Lease
+from celeriac.interfaces.broker import Lease
 from celeriac.types import Seconds
+from celeriac.worker.board import EngineBoard, Running
 from celeriac.worker.holdings import Holdings
 from celeriac.worker.launch import Launcher
 from celeriac.worker.notes import Finished, Held, Lost, Ready, Settled, Stop, SupervisorNote, encode, read_engine_note
+from celeriac.worker.recovery import Recovery
 
 logger = logging.getLogger(__name__)
 
-_HEALTHY: Final[Seconds] = 10.0
-"""An engine that lived this long starts anew at once; one that died sooner waits, longer each time."""
 _LONGEST_PAUSE: Final[Seconds] = 30.0
+"""An engine that died before it was ready is started again after a pause, longer each time, up to so many seconds."""
 _POLL: Final[Seconds] = 1.0
 _MARGIN: Final[Seconds] = 2.0
 """Seconds beyond the grace that an engine gets to give back by itself what did not end in time."""
@@ -32,8 +31,11 @@ _MARGIN: Final[Seconds] = 2.0
 class _Engine:
     """What the supervisor knows of one engine."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, board: EngineBoard) -> None:
         self.index = index
+        self.board = board
+        self.overdue: list[Running] = []
+        self.worn: str | None = None
         self.holdings = Holdings()
         self.pipe: Connection | None = None
         self.started = 0.0
@@ -50,15 +52,16 @@ class Supervisor:
     def __init__(
         self,
         launcher: Launcher,
-        broker: Broker,
+        recovery: Recovery,
         *,
-        engines: int,
+        boards: Sequence[EngineBoard],
         grace: Seconds | None,
         on_ready: Callable[[], None],
     ) -> None:
         self._launcher = launcher
-        self._broker = broker
-        self._engines = [_Engine(index) for index in range(1, engines + 1)]
+        self._recovery = recovery
+        self._engines = [_Engine(index, board) for index, board in enumerate(boards, start=1)]
+        self._look_at = 0.0
         self._grace = grace
         self._wake, self._waker = os.pipe()
         self._on_ready = on_ready
@@ -94,7 +97,9 @@ class Supervisor:
             self._launch(engine)
         while not all(engine.is_done for engine in self._engines):
             self._obey()
-            ready = multiprocessing.connection.wait(self._waitables(), timeout=_POLL)
+            self._end_overdue()
+            pause = max(0.0, min(_POLL, self._look_at - time.monotonic()))
+            ready = multiprocessing.connection.wait(self._waitables(), timeout=pause)
             for one in ready:
                 self._attend(one)
             try:
@@ -135,14 +140,16 @@ class Supervisor:
                 self._told_ready = True
                 self._on_ready()
         elif isinstance(note, Finished):
-            engine.error = note.error
+            engine.error, engine.worn = note.error, note.worn
 
     # -- starting and burying ---------------------------------------------------------------------------------------
 
     def _launch(self, engine: _Engine) -> None:
         engine.start_at = None
         engine.is_ready = False
-        engine.error = None
+        engine.error = engine.worn = None
+        engine.overdue = []
+        engine.board.clear()
         engine.started = time.monotonic()
         engine.pipe = self._launcher.launch(engine.index)
 
@@ -154,11 +161,16 @@ class Supervisor:
         for index, status in self._launcher.exits():
             engine = self._engines[index - 1]
             self._read_rest(engine)
+            held = engine.holdings.take_all()
             if self._stopping:
                 engine.is_done = True
-                self._abandoned(engine)
+                self._recovery.give_back(held)
+            elif engine.worn and status == 0:
+                logger.info("Engine %s is replaced: %s", engine.index, engine.worn)
+                engine.start_at = time.monotonic()
             else:
-                self._replace(engine, status)
+                self._recovery.settle(held, engine.board.running(), overdue=engine.overdue)
+                self._replace(engine, status, held)
 
     def _read_rest(self, engine: _Engine) -> None:
         """Read the notes that a dead engine has left in its pipe."""
@@ -174,20 +186,22 @@ class Supervisor:
             pipe.close()
         engine.pipe = None
 
-    def _replace(self, engine: _Engine, status: int) -> None:
+    def _replace(self, engine: _Engine, status: int, held: Sequence[Lease]) -> None:
+        if engine.overdue:
+            engine.start_at = time.monotonic()
+            return
         lived = time.monotonic() - engine.started
-        engine.early_deaths = 0 if lived >= _HEALTHY else engine.early_deaths + 1
+        engine.early_deaths = 0 if engine.is_ready else engine.early_deaths + 1
         pause = 0.0 if engine.early_deaths <= 1 else min(_LONGEST_PAUSE, 2.0 ** (engine.early_deaths - 1))
         engine.start_at = time.monotonic() + pause
         why = f"signal {-status}" if status < 0 else f"exit code {status}"
-        held = engine.holdings.take_all()
         logger.error(
             "Engine %s ended by itself after %.1f s (%s%s)%s; it is started again%s",
             engine.index,
             lived,
             why,
             f": {engine.error}" if engine.error else "",
-            f"; the {len(held)} tasks it held run again when their leases end" if held else "",
+            f"; {len(held)} tasks that it held are given back" if held else "",
             f" in {pause:.0f} s" if pause else "",
         )
 
@@ -195,6 +209,33 @@ class Supervisor:
         for engine in self._engines:
             if engine.start_at is not None and not self._stopping and time.monotonic() >= engine.start_at:
                 self._launch(engine)
+
+    def _end_overdue(self) -> None:
+        """Kill engines that run a task beyond its hard limit; look again at the next limit, or in a second."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _POLL
+        for engine in self._engines:
+            for run in engine.board.running():
+                if run.overdue > now:
+                    self._look_at = min(self._look_at, run.overdue)
+                elif run not in engine.overdue and self._kill(engine):
+                    limit = run.overdue - run.started
+                    text = "Task %s[%s] ran longer than its time limit of %g s; engine %s is ended and replaced"
+                    logger.error(text, run.name, run.task_id, limit, engine.index)
+                    engine.overdue.append(run)
+
+    def _kill(self, engine: _Engine) -> bool:
+        """Kill an engine's process. False when there is none, or it has just ended."""
+        pid = self._launcher.pid(engine.index)
+        if pid is None:
+            return False
+        try:
+            os.kill(pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+        except ProcessLookupError:
+            return False
+        return True
 
     # -- stopping ---------------------------------------------------------------------------------------------------
 
@@ -228,25 +269,10 @@ class Supervisor:
                 logger.debug("Engine %s has closed its pipe", engine.index)
 
     def _end_by_force(self) -> None:
-        """Kill engines that did not stop in time; what they hold is given back by `_abandoned`."""
+        """Kill engines that did not stop in time; what they hold is given back when they have ended."""
         self._deadline = None
         for engine in self._engines:
-            pid = self._launcher.pid(engine.index)
-            if engine.is_done or pid is None:
-                continue
-            held = len(engine.holdings)
-            logger.warning(
-                "Engine %s still runs a task; it is ended and its %s tasks are given back", engine.index, held
-            )
-            with contextlib.suppress(ProcessLookupError):  # it has just ended, and nobody has told us yet
-                os.kill(pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
-
-    def _abandoned(self, engine: _Engine) -> None:
-        """Give back what an engine held when it was ended."""
-        leases = engine.holdings.take_all()
-        if not leases:
-            return
-        try:
-            self._broker.requeue(leases)
-        except BrokerError as error:
-            logger.error("%s tasks run again only when their leases end: %s", len(leases), error)
+            if not engine.is_done and self._kill(engine):
+                held = len(engine.holdings)
+                text = "Engine %s still runs a task; it is ended and its %s tasks are given back"
+                logger.warning(text, engine.index, held)

@@ -23,6 +23,10 @@ class TaskLog:
         """Write that a task has come."""
         logger.info("Task %s[%s] received", context_name, task_id, extra=_fields(context_name, task_id))
 
+    def lost(self, name: str, task_id: str, reason: str) -> None:
+        """Write that a task is not run again."""
+        logger.error("Task %s[%s] is not run again: %s", name, task_id, reason, extra=_fields(name, task_id))
+
     @property
     def tells_received(self) -> bool:
         """Tell whether `received` would write anything, so that a batch can be passed over."""

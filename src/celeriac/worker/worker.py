@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Final
 
 import click
+import msgspec
 
 from celeriac import signals
 from celeriac.app.base import Celeriac
@@ -18,6 +19,7 @@ from celeriac.exceptions import BrokerError
 from celeriac.interfaces.broker import Lease
 from celeriac.types import Seconds
 from celeriac.worker.banner import banner
+from celeriac.worker.board import Board
 from celeriac.worker.engine import Engine
 from celeriac.worker.engine_process import serve
 from celeriac.worker.holdings import Holdings
@@ -27,6 +29,8 @@ from celeriac.worker.leases import LeaseKeeper
 from celeriac.worker.logs import LogSetup
 from celeriac.worker.options import NodePlan, WorkerOptions, plan
 from celeriac.worker.pidfile import pidfile
+from celeriac.worker.recovery import Recovery
+from celeriac.worker.run import acks_timeouts
 from celeriac.worker.stop_signals import StopSignals
 from celeriac.worker.supervisor import Supervisor
 from celeriac.worker.upkeep import UpkeepLoop
@@ -66,7 +70,9 @@ class Worker:
         app.stores.load()  # before the fork: redis-py takes 10 MiB and 50 ms in each process that imports it for itself
         with pidfile(options.pidfile):
             # The zygote is forked while the process has one thread and no connection.
-            launcher = None if node.in_process else self._launcher(node, logs)
+            board = Board(engines=node.engines, rows=node.rows)
+            node = msgspec.structs.replace(node, board=board.path)
+            launcher = None if node.in_process else self._launcher(node, logs, board)
             logs.install()
             stop_signals = StopSignals(self._on_stop)
             stop_signals.start()
@@ -77,8 +83,9 @@ class Worker:
                 self._say_hello(node)
                 if launcher is None:
                     return self._run_in_process(node)
-                return self._run_engines(node, launcher)
+                return self._run_engines(node, launcher, board)
             finally:
+                board.close()
                 signals.worker_shutdown.send(sender=self)
                 if launcher is not None:
                     launcher.close()
@@ -87,7 +94,7 @@ class Worker:
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
-    def _launcher(self, node: NodePlan, logs: LogSetup) -> Launcher:
+    def _launcher(self, node: NodePlan, logs: LogSetup, board: Board) -> Launcher:
         if node.start_method == "spawn":
             return SpawnLauncher(node)
         if threading.active_count() > 1:
@@ -98,14 +105,15 @@ class Worker:
                 RuntimeWarning,
                 stacklevel=2,
             )
-        return ForkLauncher(lambda index, pipe: serve(self._app, node, logs, index, pipe))
+        return ForkLauncher(lambda index, pipe: serve(self._app, node, logs, index, pipe, board.of(index)))
 
-    def _run_engines(self, node: NodePlan, launcher: Launcher) -> int:
+    def _run_engines(self, node: NodePlan, launcher: Launcher, board: Board) -> int:
         app = self._app
+        recovery = Recovery(app.broker, app.writer, acks_timeouts=acks_timeouts(app.tasks, app.conf), clock=app.clock)
         supervisor = Supervisor(
             launcher,
-            app.broker,
-            engines=node.engines,
+            recovery,
+            boards=[board.of(index) for index in range(1, node.engines + 1)],
             grace=node.grace,
             on_ready=lambda: self._ready(node),
         )
