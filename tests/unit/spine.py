@@ -17,6 +17,7 @@ from celeriac.wire.tasks import TaskCall
 from celeriac.worker.admission import Admission, Admitted, Job
 from celeriac.worker.completion import Completer
 from celeriac.worker.holdings import Holdings
+from celeriac.worker.limits import ThreadLimits
 from celeriac.worker.outcome import Completion
 from celeriac.worker.run import TaskRunner
 from celeriac.worker.task_log import TaskLog
@@ -81,7 +82,7 @@ class Spine:
     def run(self, *queues: str) -> Completion:
         """Run the one call that is there, and carry out what follows; return it."""
         job = self.job(*queues)
-        completion = job.runner.run(job)
+        completion = job.runner.run(job, ThreadLimits())
         self.carry_out(completion)
         return completion
 

@@ -191,10 +191,10 @@ def stream(caplog) -> LogStream:
 def test_a_line_is_logged_when_it_is_complete(stream, caplog):
     stream.write("one ")
     assert caplog.messages == []
-    stream.write("line\nand ano")
+    stream.write("line\nand a part")
     assert caplog.messages == ["one line"]
-    stream.write("ther\n")
-    assert caplog.messages == ["one line", "and another"]
+    stream.write("ner\n")
+    assert caplog.messages == ["one line", "and a partner"]
 
 
 def test_flush_logs_what_was_begun(stream, caplog):

@@ -10,6 +10,7 @@ import pytest
 
 from celeriac import Task, signals
 from celeriac.exceptions import EncodeError, Ignore, Reject, Retry
+from celeriac.worker.limits import ThreadLimits
 from celeriac.worker.outcome import Completion, Settle
 from tests.unit.spine import NODE, Spine
 
@@ -73,7 +74,7 @@ def end(spine: Spine, noted: list[str]) -> End:
         task.apply_async((1,), **{"task_id": "x", **(sent or {})})
         job = spine.job()
         runs = job.runner
-        completion = asyncio.run(runs.run_async(job)) if runs.is_async else runs.run(job)
+        completion = asyncio.run(runs.run_async(job)) if runs.is_async else runs.run(job, ThreadLimits())
         spine.carry_out(completion)
         return Ending(spine, completion)
 
@@ -307,6 +308,36 @@ def test_that_a_task_has_started_is_stored_where_wanted(make_spine, setting, opt
         spine.app.writer.store([record])
         assert spine.app.AsyncResult("x").state == "STARTED"
         assert spine.app.AsyncResult("x").info["hostname"] == NODE
+
+
+class Limits:
+    """Soft limits that are never reached; `armed` notes them."""
+
+    def __init__(self) -> None:
+        self.armed: list[float | None] = []
+
+    def arm(self, seconds: float) -> None:
+        self.armed.append(seconds)
+
+    def disarm(self) -> None:
+        self.armed.append(None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "of_task", "of_call", "armed"),
+    [
+        ({}, {}, {}, []),
+        ({"task_soft_time_limit": 9}, {}, {}, [9, None]),
+        ({"task_soft_time_limit": 9}, {"soft_time_limit": 5}, {}, [5, None]),
+        ({}, {"soft_time_limit": 5}, {"soft_time_limit": 2}, [2, None]),
+    ],
+)
+def test_the_soft_limit_is_the_call_s_the_task_s_or_the_setting_s(make_spine, settings, of_task, of_call, armed):
+    spine, limits = make_spine(**settings), Limits()
+    spine.app.task(name="work", **of_task)(lambda: 1 / 0).apply_async(**of_call)
+    job = spine.job()
+    job.runner.run(job, limits)
+    assert limits.armed == armed
 
 
 # -- the request -------------------------------------------------------------------------------------------------------
