@@ -12,9 +12,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from celeriac.exceptions import TimeLimitExceeded
 from celeriac.interfaces.broker import Lease
 from celeriac.testing.conformance.samples import eventually, receive, send
+from celeriac.worker.board import Board
 from celeriac.worker.notes import Finished, Held, Lost, PipeLedger, Ready, Settled, Stop, read_supervisor_note
+from celeriac.worker.recovery import Recovery
 from celeriac.worker.supervisor import Supervisor
 
 DEADLINE = 10.0
@@ -29,6 +32,7 @@ class Pipes:
         self._reports, self._reporter = Pipe(duplex=False)
         self._ended: list[tuple[int, int]] = []
         self.is_gone = False
+        self.processes: dict[int, int] = {}
 
     def launch(self, index: int) -> Connection:
         ours, theirs = Pipe()
@@ -47,7 +51,7 @@ class Pipes:
         return ended
 
     def pid(self, index: int) -> int | None:
-        return None
+        return self.processes.get(index)
 
     def close(self) -> None:
         for end in (self._reports, self._reporter, *self.ends.values()):
@@ -72,13 +76,19 @@ class Pipes:
         self._reporter.send_bytes(b"!")
 
 
+def recovery(app: Any) -> Recovery:
+    return Recovery(app.broker, app.writer, acks_timeouts={"strict": False}, clock=app.clock)
+
+
 class Node:
     """A supervisor that runs in a thread."""
 
-    def __init__(self, broker: Any, *, engines: int) -> None:
+    def __init__(self, app: Any, *, engines: int) -> None:
         self.pipes = Pipes()
         self.ready = threading.Semaphore(0)
-        self.supervisor = Supervisor(self.pipes, broker, engines=engines, grace=None, on_ready=self.ready.release)
+        self.board = Board(engines=engines, rows=2)
+        boards = [self.board.of(index) for index in range(1, engines + 1)]
+        self.supervisor = Supervisor(self.pipes, recovery(app), boards=boards, grace=None, on_ready=self.ready.release)
         self._pool = ThreadPoolExecutor(1)
         self.code = self._pool.submit(self.supervisor.run)
         eventually(lambda: len(self.pipes.launched) == engines)
@@ -91,6 +101,7 @@ class Node:
         self.code.result(DEADLINE)
         self._pool.shutdown()
         self.pipes.close()
+        self.board.close()
 
 
 @pytest.fixture
@@ -99,7 +110,7 @@ def node(spine) -> Iterator[Callable[[int], Node]]:
     made: list[Node] = []
 
     def make(engines: int = 1) -> Node:
-        made.append(Node(spine.app.broker, engines=engines))
+        made.append(Node(spine.app, engines=engines))
         return made[-1]
 
     yield make
@@ -151,8 +162,47 @@ def test_an_engine_that_ends_by_itself_is_started_again_at_once_and_told_of(node
     running.pipes.end(1, status=-9)
     eventually(lambda: running.pipes.launched == [1, 2, 1])
     assert "Engine 1 ended by itself" in caplog.text
-    assert "(signal 9: ValueError: mine); the 4 tasks it held run again when their leases end" in caplog.text
+    assert "(signal 9: ValueError: mine); 4 tasks that it held are given back" in caplog.text
     assert running.supervisor.held() == []
+
+
+def test_what_a_dead_engine_held_is_ready_at_once_and_only_what_it_ran_is_marked(node, spine, leases):
+    running = node(1)
+    running.pipes.say(1, Held(leases))
+    running.board.of(1).begin(leases[2].tag, 1.0)
+    eventually(running.supervisor.held)
+    running.pipes.end(1, status=-11)
+    eventually(lambda: running.pipes.launched == [1, 1])
+    again = receive(spine.app.broker)
+    assert [delivery.redelivered for delivery in again] == [False, False, True, False]
+    assert running.board.of(1).running() == []
+
+
+@pytest.mark.parametrize(("name", "dead"), [("lenient", 0), ("strict", 1)])
+def test_a_task_that_was_ended_for_its_time_limit_has_failed(node, spine, leases, name, dead):
+    running = node(1)
+    running.pipes.processes[1] = 2**22 + 1  # no process has this number
+    running.pipes.say(1, Held(leases))
+    eventually(running.supervisor.held)
+    run = running.board.of(1)
+    run.begin(leases[1].tag, 1.0, 3.5, task_id="late", name=name)
+    engine = running.supervisor._engines[0]
+    engine.overdue.extend(run.running())
+    running.pipes.end(1, status=-9)
+    eventually(lambda: running.pipes.launched == [1, 1])
+    with pytest.raises(TimeLimitExceeded, match=r"its time limit of 2\.5 s"):
+        spine.app.AsyncResult("late").get(timeout=DEADLINE)
+    assert [delivery.redelivered for delivery in receive(spine.app.broker)] == [False, False, False]
+    assert sum(stats.dead for stats in spine.app.broker.stats(spine.app.broker.queues()).values()) == dead
+
+
+def test_an_engine_that_is_worn_is_replaced_without_a_word_of_error(node, caplog):
+    running = node(1)
+    running.pipes.say(1, Ready())
+    running.pipes.say(1, Finished(worn="it ran 2 tasks"))
+    running.pipes.end(1, status=0)
+    eventually(lambda: running.pipes.launched == [1, 1])
+    assert "ended by itself" not in caplog.text
 
 
 def test_the_node_is_ready_once_however_often_engines_are_replaced(node):
@@ -214,7 +264,8 @@ def test_a_node_that_can_start_no_engine_any_more_tells_the_others_to_stop_and_e
 
 def test_stop_may_come_from_any_thread_before_the_node_runs(spine):
     pipes = Pipes()
-    supervisor = Supervisor(pipes, spine.app.broker, engines=1, grace=None, on_ready=lambda: None)
+    board = Board(engines=1, rows=1)
+    supervisor = Supervisor(pipes, recovery(spine.app), boards=[board.of(1)], grace=None, on_ready=lambda: None)
     supervisor.stop()
     with ThreadPoolExecutor(1) as pool:
         code = pool.submit(supervisor.run)
@@ -223,6 +274,7 @@ def test_stop_may_come_from_any_thread_before_the_node_runs(spine):
         pipes.end(1)
         assert code.result(DEADLINE) == 0
     pipes.close()
+    board.close()
 
 
 def test_what_is_no_note_is_an_error_of_ours_and_not_taken_for_one():

@@ -1,0 +1,72 @@
+"""What engines run, as their supervisor reads it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from celeriac.worker.board import Board, EngineBoard, as_written
+
+
+@pytest.fixture
+def board():
+    board = Board(engines=2, rows=3)
+    yield board
+    board.close()
+
+
+def test_a_run_stands_on_the_board_from_its_beginning_to_its_end(board):
+    mine = board.of(1)
+    row = mine.begin("tag-1", 5.0)
+    (run,) = board.of(1).running()
+    assert (run.tag, run.started, run.overdue, run.task_id) == ("tag-1", 5.0, float("inf"), "")
+    mine.end(row)
+    assert board.of(1).running() == []
+
+
+def test_a_run_with_a_deadline_tells_whose_it_is(board):
+    board.of(2).begin("tag", 5.0, 7.5, task_id="id-\u00e4", name="proj.task")
+    (run,) = board.of(2).running()
+    assert (run.overdue, run.task_id, run.name) == (7.5, "id-\u00e4", "proj.task")
+
+
+def test_engines_do_not_see_each_others_rows(board):
+    board.of(1).begin("one", 1.0)
+    board.of(2).begin("two", 1.0)
+    assert [run.tag for run in board.of(1).running()] == ["one"]
+    assert [run.tag for run in board.of(2).running()] == ["two"]
+
+
+def test_as_many_runs_as_there_are_rows_stand_there_at_once(board):
+    mine = board.of(1)
+    rows = [mine.begin(f"tag-{number}", 1.0) for number in range(3)]
+    mine.end(rows[1])
+    mine.begin("again", 2.0)
+    assert sorted(run.tag for run in mine.running()) == ["again", "tag-0", "tag-2"]
+
+
+def test_a_successor_finds_a_clean_board(board):
+    board.of(1).begin("dead", 1.0)
+    board.of(1).clear()
+    assert board.of(1).running() == []
+
+
+def test_another_process_reads_it_by_its_path(board):
+    board.of(2).begin("tag", 1.0)
+    assert [run.tag for run in EngineBoard.open(board.path, index=2, rows=3).running()] == ["tag"]
+
+
+def test_a_child_writes_where_its_parent_reads(board):
+    pid = os.fork()
+    if pid == 0:
+        board.of(1).begin("from the child", 1.0)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert [run.tag for run in board.of(1).running()] == ["from the child"]
+
+
+@pytest.mark.parametrize("tag", ["short", "x" * 143, "y" * 500, "\u00e4" * 100])
+def test_a_tag_of_any_length_is_found_again(board, tag):
+    board.of(1).begin(tag, 1.0)
+    assert [run.tag for run in board.of(1).running()] == [as_written(tag)]
