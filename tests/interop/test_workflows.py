@@ -12,12 +12,12 @@ pytestmark = pytest.mark.interop
 @pytest.mark.parametrize("kind", ["chain", "link", "chord"])
 def test_a_workflow_is_refused_and_its_caller_learns_why(fleet, kind):
     client = fleet.client(STOCK)
-    dead = len(fleet.written(f"celeriac:dead:{OURS}"))
+    dead = fleet.ledger.zcard(f"celeriac:dead:{OURS}")
     client.start_workflow(kind, OURS)
     error = client.end_of_workflow(kind)["error"]
     assert (error["name"], error["is_real"]) == ("InvalidTaskError", True)
     assert "part of a workflow" in error["args"][0]
-    until(lambda: len(fleet.written(f"celeriac:dead:{OURS}")) > dead)
+    until(lambda: fleet.ledger.zcard(f"celeriac:dead:{OURS}") > dead)
 
 
 def test_the_members_of_a_plain_group_run_as_the_tasks_they_are(fleet):

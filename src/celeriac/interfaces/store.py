@@ -1,4 +1,4 @@
-"""One store: those of the four contracts that it can serve, and what it is opened with."""
+"""One store: those of the contracts that it can serve, and what it is opened with."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from msgspec import Struct
 from celeriac.clock import SYSTEM_CLOCK, Clock
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.coordinator import Coordinator
+from celeriac.interfaces.dead_letters import DeadLetters
 from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
 
@@ -38,6 +39,7 @@ class Store(Struct, frozen=True):
     """
 
     broker: Broker | None = None
+    dead_letters: DeadLetters | None = None
     pubsub: PubSub | None = None
     coordinator: Coordinator | None = None
     results: ResultBackend | None = None

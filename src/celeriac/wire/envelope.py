@@ -9,7 +9,7 @@ first unescaped ``"priority":`` of one that was written with a priority.
 from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Raw, Struct, field
@@ -17,6 +17,8 @@ from msgspec import Raw, Struct, field
 from celeriac.exceptions import DecodeError, EncodeError
 from celeriac.wire import json
 from celeriac.wire.message import BINARY, UTF8, Message
+
+_Places: TypeAlias = "dict[str, _Places]"
 
 _BASE64 = "base64"
 _COMPRESSION = "compression"
@@ -84,6 +86,7 @@ class _ReadDocument(Struct):
 
 
 _write = msgspec.json.Encoder().encode
+_parts = msgspec.json.Decoder(dict[str, Raw] | None).decode
 _read = msgspec.json.Decoder(_ReadDocument).decode
 
 
@@ -137,6 +140,16 @@ def decode(raw: bytes) -> Envelope:
     return Envelope(message, properties.priority, redelivered, address.exchange or "", address.routing_key or "")
 
 
+def unmark(raw: bytes) -> bytes:
+    """Return the document without the marks of a redelivery, all else as it was; what is no document stays whole."""
+    if b'"redelivered"' not in raw:
+        return raw
+    try:
+        return _unmark(raw, _MARKED)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return raw
+
+
 def _body_text(message: Message) -> tuple[str, str | None]:
     # A stock reader unpacks a compressed body before it turns text into bytes, so that one must be base64.
     if message.content_encoding != BINARY and _COMPRESSION not in message.headers:
@@ -184,4 +197,16 @@ def _body_bytes(body: Any, encoding: str | None) -> bytes:
         raise DecodeError(f"the body of the message is no valid text: {error}") from error
 
 
+def _unmark(raw: bytes | Raw, inner: _Places) -> bytes:
+    parts = _parts(raw)
+    if parts is None:
+        return bytes(raw)
+    parts.pop(_REDELIVERED, None)
+    for name, places in inner.items():
+        if name in parts:
+            parts[name] = Raw(_unmark(parts[name], places))
+    return _write(parts)
+
+
 _NOWHERE = _ReadAddress()
+_MARKED: _Places = {"properties": {"delivery_info": {}}, "headers": {}}

@@ -16,7 +16,7 @@ from celeriac.testing.conformance import Case
 from tests.conformance.cases import ServiceMissing
 from tests.servers.redis import RedisServer, ServerMissing
 
-KEPT = ("celeriac:delayed", "celeriac:dead:", "celeriac:queues")
+KEPT = ("celeriac:delayed", "celeriac:dead", "celeriac:queues")
 """Keys of ours that hold messages or the names of queues, and so have no end."""
 
 

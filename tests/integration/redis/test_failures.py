@@ -112,6 +112,11 @@ def test_a_full_server_refuses_messages_but_gives_and_takes_back(start: Start, c
         assert broker.requeue(leases(held)[1:2]) == []
         assert broker.requeue(leases(held)[2:3], delay=60.0) == []
         assert broker.reject(leases(held)[3:], reason="no") == []
+        assert store.dead_letters is not None
+        (letter,) = store.dead_letters.page("q", limit=10)
+        assert store.dead_letters.requeue([letter.id]) == []
+        (again,) = receive(broker, limit=1)
+        assert broker.reject([again.lease], reason="no") == []
         outside.config_set("maxmemory", "0")
     stats = broker.stats(["q"])["q"]
     assert (stats.ready, stats.delayed, stats.leased, stats.dead) == (1, 1, 0, 1)

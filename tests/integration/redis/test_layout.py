@@ -10,6 +10,7 @@ from redis import Redis
 
 from celeriac.interfaces.broker import QueueSpec
 from celeriac.interfaces.store import Store
+from tests.integration.redis.conftest import Open
 from tests.integration.redis.samples import (
     broker_of,
     ids,
@@ -19,6 +20,7 @@ from tests.integration.redis.samples import (
     receive,
     stock_envelope,
 )
+from tests.servers.redis import RedisServer
 
 SEP = b"\x06\x16"
 
@@ -83,9 +85,14 @@ def test_a_restored_message_keeps_its_priority(store: Store, outside: Redis, pre
 def test_a_message_without_a_way_back_becomes_a_dead_letter(store: Store, outside: Redis, prefix: str) -> None:
     lose(outside, prefix, stock_envelope(1), ("nowhere", "key"))
     broker_of(store).upkeep(limit=10)
-    head, _, raw = outside.lindex(f"{prefix}celeriac:dead:key", 0).partition(b"\n")
-    assert "No queue" in json.loads(head)[1]
+    ((member, score),) = outside.zrange(f"{prefix}celeriac:dead:key", 0, -1, withscores=True)
+    head, _, raw = member.partition(b"\n")
+    number, died, reason, step = json.loads(head)
+    assert (number, score, step) == (1, 1.0, 0)
+    assert died == pytest.approx(time.time(), abs=60)
+    assert "No queue" in reason
     assert raw == stock_envelope(1)
+    assert outside.hgetall(f"{prefix}celeriac:dead") == {b"key": b"1"}
 
 
 def test_a_message_restored_twice_says_redelivered_once(store: Store, outside: Redis, prefix: str) -> None:
@@ -110,9 +117,41 @@ def test_a_dead_letter_keeps_its_reason_and_its_envelope(store: Store, outside: 
     outside.lpush(f"{prefix}q", b"no message at all")
     (held,) = receive(broker_of(store))
     broker_of(store).reject(leases([held]), reason='says "no"')
-    head, _, raw = outside.lindex(f"{prefix}celeriac:dead:q", 0).partition(b"\n")
-    assert json.loads(head)[1] == 'says "no"'
+    (member,) = outside.zrange(f"{prefix}celeriac:dead:q", 0, -1)
+    head, _, raw = member.partition(b"\n")
+    assert json.loads(head)[2] == 'says "no"'
     assert raw == b"no message at all"
+
+
+@pytest.mark.parametrize("priority", [0, 7])
+def test_what_a_stock_worker_gave_back_twice_is_a_letter_that_starts_anew(
+    store: Store, outside: Redis, prefix: str, priority: int
+) -> None:
+    marked = json.loads(stock_envelope(1, priority=priority))
+    marked["headers"]["redelivered"] = True
+    marked["properties"]["delivery_info"]["redelivered"] = True
+    key = f"{prefix}q".encode() + (SEP + b"6" if priority else b"")
+    outside.lpush(key, json.dumps(marked))
+    (held,) = receive(broker_of(store))
+    assert held.redelivered
+    broker_of(store).reject(leases([held]), reason="no")
+    assert store.dead_letters is not None
+    (letter,) = store.dead_letters.page("q", limit=10)
+    assert letter.redelivered
+    store.dead_letters.requeue([letter.id])
+    assert json.loads(outside.lindex(key, 0)) == json.loads(stock_envelope(1, priority=priority))
+
+
+def test_a_letter_of_a_step_that_is_no_more_goes_to_the_next_lower_one(
+    connect: Open, outside: Redis, redis_server: RedisServer, prefix: str
+) -> None:
+    before = connect(redis_server.url, transport_options={"global_keyprefix": prefix})
+    broker_of(before).send([outgoing(1, priority=9)])
+    broker_of(before).reject(leases(receive(broker_of(before))), reason="no")
+    after = connect(redis_server.url, transport_options={"global_keyprefix": prefix, "priority_steps": [0, 5]})
+    assert after.dead_letters is not None
+    after.dead_letters.requeue([letter.id for letter in after.dead_letters.page("q", limit=1)])
+    assert outside.llen(f"{prefix}q".encode() + SEP + b"5") == 1
 
 
 def test_a_delayed_message_is_ready_at_once_while_no_node_is_alive(store: Store, outside: Redis, prefix: str) -> None:

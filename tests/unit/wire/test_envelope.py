@@ -211,3 +211,36 @@ def test_any_value_in_any_property_is_read_or_is_a_decode_error(key, value):
         envelope.decode(document(properties={key: value}))
     except DecodeError:
         pass
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        {"headers": {"id": "i", "redelivered": True}},
+        {"properties": {"delivery_info": {"redelivered": True, "exchange": "x", "routing_key": "r"}, "priority": 3}},
+        {"redelivered": True},
+        {"headers": {"redelivered": True}, "properties": {"delivery_info": {"redelivered": True}}, "redelivered": True},
+    ],
+)
+def test_marks_of_a_redelivery_are_taken_off_wherever_readers_look(marks):
+    raw = document(**marks)
+    assert envelope.decode(raw).redelivered
+    after = envelope.unmark(raw)
+    assert not envelope.decode(after).redelivered
+    assert envelope.decode(after).message == envelope.decode(raw).message
+    assert b"redelivered" not in after
+
+
+@given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text()), st.binary())
+def test_taking_marks_off_changes_nothing_else(headers, body):
+    headers.pop("redelivered", None)
+    raw = write(Message(headers, body), priority=2)
+    assert envelope.unmark(raw) == raw
+    marked = raw.replace(b'"headers":{', b'"headers":{"redelivered":true' + (b"," if headers else b""), 1)
+    assert envelope.decode(marked).redelivered
+    assert envelope.unmark(marked) == raw
+
+
+@given(st.binary() | st.sampled_from([b"{}", b"[]", b"null", b'{"headers":7}', b'{"headers":null}', b'{"x":NaN}']))
+def test_what_is_no_document_keeps_its_bytes_when_marks_are_taken_off(raw):
+    assert envelope.unmark(raw) == raw

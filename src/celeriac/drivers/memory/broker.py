@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -26,8 +25,6 @@ from celeriac.wire.envelope import decode
 from celeriac.wire.message import Message, Unreadable
 
 MOST_URGENT: Final = 9
-DEAD_LETTERS_KEPT: Final = 10_000
-"""Dead letters of one queue that are remembered; the oldest go first, so that a long run does not fill the memory."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,14 +53,23 @@ class Held:
 
 
 @dataclass(slots=True, eq=False)
+class Dead:
+    """An entry that was rejected at a moment, with the reason."""
+
+    entry: Entry
+    died: float
+    reason: str
+
+
+@dataclass(slots=True, eq=False)
 class Shelf:
-    """One queue: ready entries by level and order, delayed ones by due moment, dead ones with the reason."""
+    """One queue: ready entries by level and order, delayed ones by due moment, dead ones by number, oldest first."""
 
     ready: tuple[list[tuple[int, Entry]], ...] = field(
         default_factory=lambda: tuple([] for _ in range(MOST_URGENT + 1))
     )
     delayed: list[tuple[float, int, Entry]] = field(default_factory=list)
-    dead: deque[tuple[Entry, str]] = field(default_factory=lambda: deque(maxlen=DEAD_LETTERS_KEPT))
+    dead: dict[int, Dead] = field(default_factory=dict)
 
     def put(self, entry: Entry) -> None:
         """Make an entry ready. One that was taken and comes back keeps its order, so it is first in line."""
@@ -247,10 +253,11 @@ class MemoryBroker:
         return lost
 
     def reject(self, leases: Sequence[Lease], *, reason: str) -> Sequence[Lease]:
+        now = self._clock.now()
         with self._shelves.changed:
             settled, lost = self._settle(leases)
             for _, held in settled:
-                self._shelves.shelf(held.queue).dead.append((held.entry, reason))
+                self._shelves.shelf(held.queue).dead[self._shelves.number()] = Dead(held.entry, now, reason)
         return lost
 
     def upkeep(self, *, limit: int) -> Upkeep:

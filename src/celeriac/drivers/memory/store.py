@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from celeriac.drivers.memory.broker import MemoryBroker, Shelves
 from celeriac.drivers.memory.coordinator import Facts, MemoryCoordinator
+from celeriac.drivers.memory.dead_letters import MemoryDeadLetters
 from celeriac.drivers.memory.pubsub import Ears, MemoryPubSub
 from celeriac.drivers.memory.results import MemoryResults, Records
 from celeriac.interfaces.store import Store, StoreOptions
@@ -34,6 +35,7 @@ def open_store(url: str, options: StoreOptions) -> Store:
     location = f"memory://{name}"
     return Store(
         broker=MemoryBroker(shared.shelves, location=location, clock=options.clock),
+        dead_letters=MemoryDeadLetters(shared.shelves, clock=options.clock),
         pubsub=MemoryPubSub(shared.ears),
         coordinator=MemoryCoordinator(shared.facts, clock=options.clock),
         results=MemoryResults(shared.records, location=location, clock=options.clock),

@@ -119,12 +119,12 @@ class RedisBroker:
         return self._settle(parts, doing="giving messages back")
 
     def reject(self, leases: Sequence[Lease], *, reason: str) -> Sequence[Lease]:
-        head = msgspec.json.encode([self._client.now(), reason])
+        now, text = self._client.now(), msgspec.json.encode(reason)
         groups: dict[str, list[Lease]] = {}
         for lease in leases:
             groups.setdefault(lease.queue, []).append(lease)
         parts = [
-            (part, call_script(REJECT, self._held(self._keys.queue(name).dead), (head, *_tags(part))))
+            (part, call_script(REJECT, self._dying(name), (name, now, text, *self._steps(part))))
             for name, members in groups.items()
             for part in _parts(members)
         ]
@@ -138,7 +138,7 @@ class RedisBroker:
         )
         reclaim = call_script(
             RECLAIM,
-            self._held(),
+            self._held(self._keys.dead_numbers),
             (now - self._visibility_timeout, limit, keys.prefix, keys.separator, now, *keys.steps),
         )
         (promoted, due), (reclaimed, lowest) = self._client.all((promote, reclaim), doing="upkeep")
@@ -186,6 +186,15 @@ class RedisBroker:
 
     def _held(self, *more: str) -> tuple[str, ...]:
         return (self._keys.unacked, self._keys.unacked_index, *more)
+
+    def _dying(self, queue: str) -> tuple[str, ...]:
+        return self._held(self._keys.queue(queue).dead, self._keys.dead_numbers)
+
+    def _steps(self, leases: Sequence[Lease]) -> Iterator[str | int]:
+        """Yield tag and priority step of each lease."""
+        for lease in leases:
+            yield lease.tag
+            yield self._keys.steps[self._keys.step_of_tag(lease.tag)]
 
     def _settle(self, parts: Sequence[tuple[Sequence[Lease], Command]], *, doing: str) -> list[Lease]:
         """Run the scripts, each for a part of the leases, and return those that they name as lost."""

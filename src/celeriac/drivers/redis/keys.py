@@ -40,6 +40,7 @@ class Keys:
         self.unacked_index = self.prefix + (options.get("unacked_index_key") or "unacked_index")
         self.alive = f"{self.prefix}celeriac:alive"
         self.delayed_names = f"{self.prefix}celeriac:delayed"
+        self.dead_numbers = f"{self.prefix}celeriac:dead"
         self.queue_names = f"{self.prefix}celeriac:queues"
         self.binding = f"{self.prefix}_kombu.binding."
         self.binding_permanent = f"{self.prefix}_kombu.binding_permanent."

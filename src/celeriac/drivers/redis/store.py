@@ -9,6 +9,7 @@ from celeriac.drivers.redis.broker import RedisBroker
 from celeriac.drivers.redis.client import Client
 from celeriac.drivers.redis.connections import Pool
 from celeriac.drivers.redis.coordinator import RedisCoordinator
+from celeriac.drivers.redis.dead_letters import RedisDeadLetters
 from celeriac.drivers.redis.errors import BACKEND, BROKER, COORDINATOR
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.pubsub import RedisPubSub
@@ -45,6 +46,7 @@ def open_store(url: str, options: StoreOptions) -> Store:
     keys = Keys(options.transport_options)
     return Store(
         broker=RedisBroker(Client(pool, options.clock, BROKER), options.transport_options),
+        dead_letters=RedisDeadLetters(Client(pool, options.clock, BROKER), keys),
         pubsub=RedisPubSub(Client(pool, options.clock, BROKER), keys, options.transport_options),
         coordinator=RedisCoordinator(Client(pool, options.clock, COORDINATOR), keys),
         results=RedisResults(Client(pool, options.clock, BACKEND), options.transport_options),

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from celeriac.drivers.sqlite.broker import SQLiteBroker
 from celeriac.drivers.sqlite.client import Database
 from celeriac.drivers.sqlite.coordinator import SQLiteCoordinator
+from celeriac.drivers.sqlite.dead_letters import SQLiteDeadLetters
 from celeriac.drivers.sqlite.pubsub import SQLitePubSub
 from celeriac.drivers.sqlite.results import SQLiteResults
 from celeriac.exceptions import ImproperlyConfigured
@@ -35,6 +36,7 @@ def open_store(url: str, options: StoreOptions) -> Store:
     results = SQLiteResults(database, clock=clock)
     return Store(
         broker=SQLiteBroker(database, clock=clock),
+        dead_letters=SQLiteDeadLetters(database, clock=clock),
         pubsub=SQLitePubSub(database, clock=clock),
         coordinator=SQLiteCoordinator(database, clock=clock),
         results=results,

@@ -1,7 +1,7 @@
 """The suite that every store must pass, for our drivers and for anyone else's.
 
-`broker`, `pubsub`, `coordinator`, `results` and `faults` hold plain pytest functions. To run them against a store of
-your own, import them into a test module and supply the fixtures they ask for::
+`broker`, `dead_letters`, `pubsub`, `coordinator`, `results` and `faults` hold plain pytest functions. To run them
+against a store of your own, import them into a test module and supply the fixtures they ask for::
 
     # conftest.py
     import pytest
@@ -15,8 +15,8 @@ your own, import them into a test module and supply the fixtures they ask for::
     from celeriac.testing.conformance.broker import *
     from celeriac.testing.conformance.results import *
 
-`Case` says what is to be supplied; `fixtures` makes the other fixtures (`clock`, `reopen`, `broker`, `pubsub`,
-`coordinator`, `results`) from it, closes what was opened, and looks for leaks after each test.
+`Case` says what is to be supplied; `fixtures` makes the other fixtures (`clock`, `reopen`, `broker`, `dead_letters`,
+`pubsub`, `coordinator`, `results`) from it, closes what was opened, and looks for leaks after each test.
 """
 
 from celeriac.testing.conformance.case import Case

@@ -10,6 +10,7 @@ import pytest
 
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.coordinator import Coordinator
+from celeriac.interfaces.dead_letters import DeadLetters
 from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
 from celeriac.interfaces.store import Store
@@ -59,6 +60,12 @@ def broker(store: Store) -> Broker:
 
 
 @pytest.fixture
+def dead_letters(store: Store) -> DeadLetters:
+    assert store.dead_letters is not None, "this store shows no dead letters; leave the dead-letter suite out"
+    return store.dead_letters
+
+
+@pytest.fixture
 def pubsub(store: Store) -> PubSub:
     assert store.pubsub is not None, "this store cannot broadcast; leave the pubsub suite out"
     return store.pubsub
@@ -77,7 +84,7 @@ def results(store: Store) -> ResultBackend:
 
 
 def close_store(store: Store) -> None:
-    """Close those of the four contracts that the store has."""
+    """Close those of the contracts that the store has; dead letters end with the broker."""
     for part in (store.broker, store.pubsub, store.coordinator, store.results):
         if part is not None:
             part.close()

@@ -1,6 +1,6 @@
 -- Take back messages whose lease ran out, ours and stock workers', mark them as redelivered and put them first in line.
 --
--- KEYS  1 unacked   2 unacked_index
+-- KEYS  1 unacked   2 unacked_index   3 numbers of dead letters
 -- ARGV  1 now minus visibility timeout   2 limit   3 key prefix   4 separator   5 now   then the priority steps, rising
 -- Result: how many were taken back, and the lowest score that is left ('' for none).
 -- Atomic. Lists, bells, binding tables and dead letters are named from what the entries say.
@@ -77,8 +77,9 @@ for i = #expired, 1, -1 do
       ring(ARGV[3] .. 'celeriac:bell:' .. queue)
     end
     if #queues == 0 then
-      local head = '[' .. ARGV[5] .. ',"No queue is bound for this message, which a stock worker held."]'
-      redis.call('LPUSH', ARGV[3] .. 'celeriac:dead:' .. (key or ''), head .. '\n' .. (envelope or entry))
+      local letters = ARGV[3] .. 'celeriac:dead:' .. (key or '')
+      local reason = '"No queue is bound for this message, which a stock worker held."'
+      bury(KEYS[3], letters, key or '', ARGV[5], reason, step_of(tag, entry), envelope or entry)
     end
   end
 end

@@ -20,4 +20,4 @@ repeat
     seen = seen + 1
   end
 until cursor == '0' or seen >= tonumber(ARGV[2])
-return { ready, redis.call('ZCARD', KEYS[2]), leased, redis.call('LLEN', KEYS[3]) }
+return { ready, redis.call('ZCARD', KEYS[2]), leased, redis.call('ZCARD', KEYS[3]) }

@@ -38,8 +38,8 @@ UPDATE messages SET state = ?, due = ?, redelivered = redelivered OR ?, owner = 
 
 -- name: bury
 -- args: died, reason, id, deliveries. Copies a held message to the dead letters; `ack` removes it after.
-INSERT INTO dead_letters (id, queue, died, reason, payload)
-SELECT id, queue, ?, ?, payload FROM messages WHERE id = ? AND deliveries = ? AND state = 2;
+INSERT INTO dead_letters (queue, urgency, died, reason, redelivered, payload)
+SELECT queue, urgency, ?, ?, redelivered, payload FROM messages WHERE id = ? AND deliveries = ? AND state = 2;
 
 -- name: next_due
 -- result: the earliest moment at which something delayed or leased is due, or NULL; reads the index alone.

@@ -18,12 +18,15 @@ CREATE TABLE messages (
 CREATE INDEX messages_ready ON messages (queue, urgency) WHERE state = 0;
 CREATE INDEX messages_timed ON messages (due) WHERE state > 0;
 
--- dead_letters: rejected messages with the reason, kept until somebody removes them.
+-- dead_letters: rejected messages with the reason, kept until somebody removes them or gives them back. `id` tells the
+-- order in which they died and is never used twice.
 CREATE TABLE dead_letters (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     queue TEXT NOT NULL,
+    urgency INTEGER NOT NULL,
     died REAL NOT NULL,
     reason TEXT NOT NULL,
+    redelivered INTEGER NOT NULL,
     payload BLOB NOT NULL
 );
 CREATE INDEX dead_letters_queue ON dead_letters (queue);
