@@ -36,14 +36,14 @@ format: ## put the code in shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: ## measure beside stock Celery in one run, figures in benchmarks/results/ (ARGS="--fast" for a short look)
-	@$(BOOTSTRAP) develop interop redis
+bench: ## measure beside Celery, Dramatiq and huey in one run, figures in benchmarks/results/ (ARGS="--fast" for a short look)
+	@$(BOOTSTRAP) develop interop bench redis
 	CELERIAC_STOCK_PYTHON=$(CURDIR)/.venv-interop/bin/python $(BIN)/python -m benchmarks $(ARGS)
 
-profile: ## sample where time goes: SCENARIO=enqueue|bulk|drain|results|latency|start (ARGS="--system celery")
-	@$(BOOTSTRAP) develop interop redis
+profile: ## sample where time goes: SCENARIO=enqueue|bulk|drain|results|latency|... (ARGS="--system celery")
+	@$(BOOTSTRAP) develop interop bench redis
 	CELERIAC_STOCK_PYTHON=$(CURDIR)/.venv-interop/bin/python $(BIN)/python -m benchmarks.profile $(or $(SCENARIO),drain) $(ARGS)
 
 clean: ## remove the environments and every cache
-	rm -rf .venv .venv-interop .cache .hypothesis .import_linter_cache .ruff_cache build dist
+	rm -rf .venv .venv-interop .venv-bench-* .cache .hypothesis .import_linter_cache .ruff_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

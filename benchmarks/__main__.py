@@ -19,14 +19,13 @@ RESULTS = Path(__file__).parent / "results"
 
 def main() -> None:
     options = _parser().parse_args()
-    console = Console(width=None if Console().is_terminal else 140)
+    console = Console(width=None if Console().is_terminal else 150)
     systems = _present([s for s in SYSTEMS if s.name in options.systems], console)
     scenarios = [scenario for scenario in SCENARIOS if scenario.name in options.only]
     rounds = options.rounds or (1 if options.fast else 3)
     with console.status("") as status:
         record = run(systems, scenarios, rounds=rounds, fast=options.fast, say=status.update)
-    console.print(report.table(record, scenarios, systems))
-    console.print(report.facts(record))
+    report.show(record, scenarios, systems, console)
     if not options.fast:
         for path in report.write(record, scenarios, systems, RESULTS, name=options.name):
             console.print(f"written: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")

@@ -6,13 +6,16 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+PEERS = ("celery", "dramatiq", "huey")
+"""The systems that celeriac stands beside; not the floor, which is a bound."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A bound for celeriac's figure: times Celery's figure (`of_celery`), or in the figure's own unit."""
+    """A bound for celeriac's figure: in its own unit, or times the best figure of the systems in `of`."""
 
     bound: float
-    of_celery: bool = False
+    of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,22 +26,52 @@ class Figure:
     title: str
     unit: str
     more: bool = False
-    target: Target | None = None
+    targets: tuple[Target, ...] = ()
 
-    def bound(self, celery: float | None) -> float | None:
-        """Return what celeriac shall reach; None without a target, or without Celery's figure where it needs that."""
-        if self.target is None:
-            return None
-        if not self.target.of_celery:
-            return self.target.bound
-        return None if celery is None else self.target.bound * celery
+    @property
+    def label(self) -> str:
+        return f"{self.title}, {self.unit}" if self.unit else self.title
 
-    def is_met(self, ours: float, celery: float | None) -> bool | None:
-        """Tell whether celeriac's figure is as good as it shall be; None without a bound."""
-        bound = self.bound(celery)
-        if bound is None:
-            return None
-        return ours >= bound if self.more else ours <= bound
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Figures of one kind over something that grows: `points` are pairs of that and a figure's key."""
+
+    title: str
+    unit: str
+    along: str
+    points: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How celeriac stands to a target: `reached` and `bound` are shares of `beside`, or in the figure's unit."""
+
+    figure: Figure
+    bound: float
+    reached: float
+    beside: str | None
+
+    @property
+    def is_met(self) -> bool:
+        return self.reached >= self.bound if self.figure.more else self.reached <= self.bound
+
+
+def verdicts(figure: Figure, medians: Mapping[str, Mapping[str, float]], ours: str = "celeriac") -> list[Verdict]:
+    """Judge our median of the figure by each target; none where one of the figures that it takes is missing."""
+    judged = []
+    value = medians.get(ours, {}).get(figure.key)
+    for target in figure.targets:
+        if value is None:
+            continue
+        if not target.of:
+            judged.append(Verdict(figure, target.bound, value, None))
+            continue
+        theirs = {name: medians[name][figure.key] for name in target.of if figure.key in medians.get(name, {})}
+        if theirs:
+            best = (max if figure.more else min)(theirs, key=theirs.__getitem__)
+            judged.append(Verdict(figure, target.bound, value / theirs[best], best))
+    return judged
 
 
 Samples = Mapping[str, Sequence[float]]

@@ -25,6 +25,11 @@ def cpu_seconds(pid: int) -> float:
     return sum(sum(map(int, _stat(member)[11:15])) for member in family(pid)) / _TICK
 
 
+def busy_seconds(pid: int) -> float:
+    """Return how long the family's living threads have been on a core, by the scheduler's own count in nanoseconds."""
+    return sum(_thread_nanoseconds(member) for member in family(pid)) / 1e9
+
+
 def pss_bytes(pid: int) -> int:
     """Return the family's proportional set size: shared pages are divided among those who share them."""
     total = 0
@@ -33,6 +38,10 @@ def pss_bytes(pid: int) -> int:
             if line.startswith("Pss:"):
                 total += int(line.split()[1]) * 1024
     return total
+
+
+def _thread_nanoseconds(pid: int) -> int:
+    return sum(int(task.joinpath("schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir())
 
 
 def _all_stats() -> Iterator[tuple[int, list[str]]]:

@@ -19,11 +19,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.run import measure
 from benchmarks.scenarios import SCENARIOS
-from benchmarks.site import Site
 from benchmarks.systems import SYSTEMS
 from benchmarks.systems.system import ROOT
-from tests.servers.redis import RedisServer
 
 _SAMPLES_PER_SECOND = 400
 _SHOWN = 25
@@ -81,10 +80,10 @@ def main() -> None:
     scenario = next(s for s in SCENARIOS if s.name == options.scenario)
     system = next(s for s in SYSTEMS if s.name == options.system)
     console = Console(width=None if Console().is_terminal else 140)
-    with RedisServer() as server, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         sampler = Sampler(program, Path(folder))
         count = scenario.count(system.pace, fast=False) * _WORK
-        values = scenario.measure(Site(system, server.url, watch=sampler.watch), count)
+        values = measure(scenario, system, count=count, watch=sampler.watch)
         sampler.stop()
         for part in ("client", "worker"):
             stacks = sampler.stacks(part)

@@ -1,4 +1,4 @@
-"""A system at work on an empty Redis: its client, its worker, and what both cost."""
+"""A system at work on an empty store: its client, its node, and what both cost."""
 
 from __future__ import annotations
 
@@ -10,23 +10,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import redis
-
 from benchmarks import processes
-from benchmarks.systems.system import ROOT, SIDES, System
+from benchmarks.stores import RedisStore, SqliteStore
+from benchmarks.systems.system import ROOT, SIDES, TWO_ENGINES, Shape, System
 
 PATIENCE = 300.0
 """Seconds that any one step may take before the run is given up."""
 
 _POLL = 0.005
-_OWN_COMMANDS = frozenset({"touch", "info", "rename", "memory|usage", "config|resetstat"})
-"""Commands of the benchmark itself; no worker uses them, so they are left out of the count."""
 
-_STAGED = "benchmark:staged:"
+Watch = Callable[[str, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +59,48 @@ class Client:
         return answer
 
 
-class Site:
-    """One system on one server, which is emptied first.
+class Worker:
+    """A node that runs."""
 
-    `watch` is called with "client" or "worker" and the process id as soon as one was started.
+    def __init__(self, process: subprocess.Popen[bytes], store: RedisStore | SqliteStore) -> None:
+        self._process = process
+        self._store = store
+
+    def cost(self) -> Cost:
+        """Return what node and server have used so far."""
+        return Cost(time.monotonic(), processes.cpu_seconds(self._process.pid), self._store.cpu_seconds())
+
+    def busy_seconds(self) -> float:
+        """Return the CPU seconds of the node's living threads, exact to the nanosecond: for nodes that rest."""
+        return processes.busy_seconds(self._process.pid)
+
+    def memory(self) -> int:
+        """Return the node's PSS in bytes."""
+        return processes.pss_bytes(self._process.pid)
+
+
+class Site:
+    """One system on one store.
+
+    `settings` are for the system's application, where its side takes any. `ledger` is a file for the tasks that write
+    down their ends. `watch` is called with "client" or "worker" and the process id as soon as one was started.
     """
 
-    def __init__(self, system: System, url: str, *, watch: Callable[[str, int], None] | None = None) -> None:
+    def __init__(
+        self, system: System, store: RedisStore | SqliteStore, *, ledger: str = os.devnull, watch: Watch | None = None
+    ) -> None:
         self.system = system
-        self._url = url
+        self.store = store
+        self.ledger = ledger
+        self.settings: Mapping[str, Any] = {}
         self._watch = watch
-        self.server = redis.Redis.from_url(url)
-        self.server.flushall()
 
     @contextlib.contextmanager
     def client(self) -> Iterator[Client]:
         """Start a client; its end is awaited."""
         command = [str(SIDES / "client.py"), self.system.side]
         process = self._start("client", command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert process.stdin is not None
         try:
             yield Client(process)
         finally:
@@ -87,15 +108,18 @@ class Site:
             _end(process)
 
     @contextlib.contextmanager
-    def worker(self) -> Iterator[Worker]:
-        """Start a node with two engines; it is stopped as an operator would, by SIGTERM.
+    def worker(self, shape: Shape = TWO_ENGINES) -> Iterator[Worker]:
+        """Start a node; it is stopped as an operator would, by SIGTERM.
 
-        What it logs is shown only when something goes wrong.
+        What it logs is shown only when something goes wrong. A node of a shape that the system lacks is an error.
         """
+        command = self.system.worker(shape)
+        if command is None:
+            raise ValueError(f"{self.system.title} has no {shape.kind}")
         with tempfile.TemporaryFile("w+") as log:
-            process = self._start("worker", self.system.worker, stdout=subprocess.DEVNULL, stderr=log)
+            process = self._start("worker", command, stdout=log, stderr=log)
             try:
-                yield Worker(process, self.server)
+                yield Worker(process, self.store)
             except BaseException:
                 log.seek(0)
                 sys.stderr.write(log.read()[-5000:])
@@ -104,34 +128,34 @@ class Site:
                 process.terminate()
                 _end(process)
 
-    def stage(self) -> None:
-        """Put what is queued out of the worker's sight, so that a worker can start and rest before it begins."""
-        for key in self.system.queues:
-            self.server.rename(key, _STAGED + key)
+    def has(self, shape: Shape) -> bool:
+        """Tell whether the system can run a node of that shape."""
+        return self.system.worker(shape) is not None
 
-    def release(self) -> None:
-        """Give what was staged to the worker at one stroke."""
-        for key in self.system.queues:
-            self.server.rename(_STAGED + key, key)
+    def run(self, *arguments: str) -> dict[str, Any]:
+        """Run the system's interpreter to its end; return the JSON that it prints."""
+        process = self._start("other", arguments, stdout=subprocess.PIPE, text=True)
+        printed, _ = process.communicate(timeout=PATIENCE)
+        answer: dict[str, Any] = json.loads(printed)
+        return answer
 
     def wait_until_done(self) -> None:
         """Return when nothing is queued or held. Raises RuntimeError after `PATIENCE` seconds."""
         deadline = time.monotonic() + PATIENCE
-        while self.server.execute_command("TOUCH", *self.system.unfinished):
+        while not self.store.is_done():
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{self.system.title} had not finished after {PATIENCE} s")
             time.sleep(_POLL)
-
-    def queued_bytes(self) -> int:
-        """Return the memory of the queues' keys."""
-        return sum(self.server.memory_usage(key, samples=0) or 0 for key in self.system.queues)
 
     def _start(self, part: str, arguments: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         python = self.system.python()
         path = [str(SIDES), str(ROOT / "src")] if python == sys.executable else [str(SIDES)]
         environment = {
             **os.environ,
-            "BENCHMARK_URL": self._url,
+            **self.system.environment,
+            "BENCHMARK_URL": self.store.url,
+            "BENCHMARK_SETTINGS": json.dumps(dict(self.settings)),
+            "BENCHMARK_LEDGER": self.ledger,
             "PYTHONPATH": os.pathsep.join(path),
             "PYTHONWARNINGS": "ignore",
         }
@@ -139,34 +163,6 @@ class Site:
         if self._watch is not None:
             self._watch(part, process.pid)
         return process
-
-
-class Worker:
-    """A node that runs."""
-
-    def __init__(self, process: subprocess.Popen[bytes], server: redis.Redis) -> None:
-        self._process = process
-        self._server = server
-
-    def cost(self) -> Cost:
-        """Return what node and server have used so far."""
-        info = self._server.info("cpu")
-        broker = info["used_cpu_user"] + info["used_cpu_sys"]
-        return Cost(time.monotonic(), processes.cpu_seconds(self._process.pid), broker)
-
-    def memory(self) -> int:
-        """Return the node's PSS in bytes."""
-        return processes.pss_bytes(self._process.pid)
-
-    def forget_commands(self) -> None:
-        """Count the server's commands anew."""
-        self._server.config_resetstat()
-
-    def commands(self) -> dict[str, int]:
-        """Return how often each command ran since, those inside scripts included, the benchmark's own left out."""
-        stats = self._server.info("commandstats")
-        counts = {name.removeprefix("cmdstat_").lower(): entry["calls"] for name, entry in stats.items()}
-        return {name: count for name, count in counts.items() if name not in _OWN_COMMANDS}
 
 
 def _end(process: subprocess.Popen[Any]) -> None:

@@ -5,6 +5,7 @@
     package   .venv with celeriac itself from this checkout, and what it needs for Redis
     develop   .venv with all extras, the test tools, the checkers and the profiler
     interop   .venv-interop with stock Celery, the other side of the interoperability tests
+    bench     .venv-bench-NAME for each other task queue that the benchmarks measure, besides stock Celery
     redis     a redis-server that tests can start; through the system's package manager where that is allowed
 
 Needs Python 3.11 and its standard library. What the environments hold is read from pyproject.toml, so that an
@@ -25,12 +26,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PEERS = ("dramatiq", "huey")
 REDIS_SERVERS = ("redis-server", "valkey-server")
 
 
 def main(parts: list[str]) -> None:
     """Make the named parts ready, in order."""
-    steps = {"package": package, "develop": develop, "interop": interop, "redis": redis}
+    steps = {"package": package, "develop": develop, "interop": interop, "bench": bench, "redis": redis}
     unknown = [part for part in parts if part not in steps]
     if unknown or not parts:
         raise SystemExit(f"usage: bootstrap.py PART...; parts: {', '.join(steps)}")
@@ -52,6 +54,12 @@ def develop() -> None:
 def interop() -> None:
     """Put stock Celery into an environment of its own: ours and theirs may want different versions of a library."""
     ensure_environment(ROOT / ".venv-interop", group("interop"))
+
+
+def bench() -> None:
+    """Put the other task queues that are measured into an environment each."""
+    for name in PEERS:
+        ensure_environment(ROOT / f".venv-bench-{name}", group(f"bench-{name}"))
 
 
 def redis() -> None:

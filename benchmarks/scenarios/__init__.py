@@ -1,8 +1,23 @@
-"""The scenarios: one module each, which holds its `SCENARIO`. The order is that of the table."""
+"""The scenarios: one module each, which holds its scenario or several of a kind. The order is that of the table."""
 
 from __future__ import annotations
 
-from benchmarks.scenarios import bulk, drain, enqueue, latency, results, start
+from benchmarks.scenarios import (
+    bulk,
+    burn,
+    curves,
+    drain,
+    enqueue,
+    guarantees,
+    idle,
+    imports,
+    latency,
+    makespan,
+    results,
+    sleeps,
+    sqlite,
+    start,
+)
 from benchmarks.scenarios.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -11,5 +26,15 @@ SCENARIOS: tuple[Scenario, ...] = (
     drain.SCENARIO,
     results.SCENARIO,
     latency.SCENARIO,
+    sleeps.COROUTINES,
+    sleeps.THREADS,
+    burn.SCENARIO,
+    makespan.SCENARIO,
+    idle.SCENARIO,
     start.SCENARIO,
+    imports.SCENARIO,
+    sqlite.ENQUEUE,
+    sqlite.DRAIN,
+    *guarantees.SCENARIOS,
+    *curves.SCENARIOS,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from benchmarks.figures import Figure, Target, percentile
-from benchmarks.scenarios.drain import REST
+from benchmarks.scenarios.draining import REST
 from benchmarks.scenarios.scenario import Scenario
 from benchmarks.site import Site
 
@@ -25,8 +25,8 @@ SCENARIO = Scenario(
     name="latency",
     title="Latency, idle worker",
     figures=(
-        Figure("latency_p50", "enqueue to result, p50", "ms", target=Target(0.2, of_celery=True)),
-        Figure("latency_p99", "enqueue to result, p99", "ms", target=Target(3.0)),
+        Figure("latency_p50", "enqueue to result, p50", "ms", targets=(Target(0.2, of=("celery",)),)),
+        Figure("latency_p99", "enqueue to result, p99", "ms", targets=(Target(3.0),)),
     ),
     measure=measure,
     tasks=400,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from benchmarks.figures import Figure, Target
-from benchmarks.scenarios.drain import REST
+from benchmarks.scenarios.draining import REST
 from benchmarks.scenarios.scenario import Scenario
 from benchmarks.site import Site
 
@@ -13,12 +13,12 @@ from benchmarks.site import Site
 def measure(site: Site, tasks: int) -> dict[str, float]:
     with site.client() as caller, site.client() as starter:
         caller.do("call_all", count=tasks)
-        site.stage()
+        site.store.hide()
         with site.worker() as worker:
             starter.do("round_trips", count=1, pause=0.0)
             time.sleep(REST)
             before = worker.cost()
-            site.release()
+            site.store.show()
             starter.do("send", count=1)  # tells a worker that sleeps
             read = caller.do("read_all")
             site.wait_until_done()
@@ -36,7 +36,13 @@ SCENARIO = Scenario(
     name="results",
     title="Drain with results, all read",
     figures=(
-        Figure("results_rate", "rate to the last value read", "/s", more=True, target=Target(15, of_celery=True)),
+        Figure(
+            "results_rate",
+            "rate to the last value read",
+            "/s",
+            more=True,
+            targets=(Target(15, of=("celery",)), Target(4, of=("dramatiq",))),
+        ),
         Figure("results_cpu", "CPU per task, worker and broker", "µs"),
         Figure("results_worker_cpu", "of that, the worker's", "µs"),
         Figure("results_broker_cpu", "of that, the broker's", "µs"),

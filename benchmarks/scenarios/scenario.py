@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
-from benchmarks.figures import Figure
+from benchmarks.figures import Curve, Figure
 from benchmarks.site import Site
 
 
@@ -13,9 +14,10 @@ from benchmarks.site import Site
 class Scenario:
     """A piece of work, and the figures it yields.
 
-    `measure` does the work on a site with an empty server, for so many tasks, and returns values by the figures'
-    keys; what a system cannot do is left out. `tasks` and `fast` are the numbers of tasks for Celery, in a full run
-    and in a fast one; other systems get more by their pace, unless `even`.
+    `measure` does the work on a site with an empty store, for so many tasks, and returns values by the figures' keys;
+    what a system cannot do is left out. `tasks` and `fast` are the numbers of tasks for Celery, in a full run and in a
+    fast one; other systems get more by their pace, unless `even`. `only` names the systems that it is for. `together`
+    lets all systems work at the same time, each on a server of its own: for work that hardly uses a core.
     """
 
     name: str
@@ -25,6 +27,10 @@ class Scenario:
     tasks: int
     fast: int
     even: bool = False
+    store: Literal["redis", "sqlite"] = "redis"
+    only: tuple[str, ...] | None = None
+    together: bool = False
+    curves: tuple[Curve, ...] = ()
 
     def count(self, pace: float, *, fast: bool) -> int:
         """Return how many tasks a system of that pace gets."""

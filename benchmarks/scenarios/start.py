@@ -21,7 +21,7 @@ def measure(site: Site, tasks: int) -> dict[str, float]:
 SCENARIO = Scenario(
     name="start",
     title="Start",
-    figures=(Figure("start", "start to first task done", "s", target=Target(0.35)),),
+    figures=(Figure("start", "start to first task done", "s", targets=(Target(0.35),)),),
     measure=measure,
     tasks=1,
     fast=1,

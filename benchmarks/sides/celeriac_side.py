@@ -1,20 +1,24 @@
-"""celeriac's tasks and client. It runs with its defaults: late acknowledgement, results in the broker's Redis."""
+"""celeriac's tasks and client. It runs with its defaults: late acknowledgement, results beside the tasks."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Any
+
+import work
 
 import celeriac
 from celeriac import Celeriac
 
-app = Celeriac("celeriac_side", broker=os.environ["BENCHMARK_URL"])
+settings = json.loads(os.environ.get("BENCHMARK_SETTINGS", "{}"))
+app = Celeriac("celeriac_side", broker=os.environ["BENCHMARK_URL"], **settings)
 
 
 @app.task(ignore_result=True)
-def noop(number: int) -> None:
+def noop(value: Any) -> None:
     """Do nothing."""
 
 
@@ -23,12 +27,20 @@ def echo(number: int) -> int:
     return number
 
 
-send = noop.delay
+TASKS = {"noop": noop, "echo": echo}
+for function in (work.burn, work.nap, work.anap, work.mark):
+    TASKS[function.__name__] = app.task(ignore_result=True)(function)
+
+
+def sender(task: str) -> Callable[[Any], Any]:
+    return TASKS[task].delay
+
+
+def send_many(task: str, values: Iterable[Any]) -> None:
+    TASKS[task].delay_many((value,) for value in values)
+
+
 call = echo.delay
-
-
-def send_many(numbers: Iterable[int]) -> None:
-    noop.delay_many((number,) for number in numbers)
 
 
 def call_many(numbers: Iterable[int]) -> list[Any]:

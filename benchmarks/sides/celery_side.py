@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import work
 from celery import Celery
 
 URL = os.environ["BENCHMARK_URL"]
@@ -23,7 +25,7 @@ app.conf.update(
 
 
 @app.task(ignore_result=True)
-def noop(number: int) -> None:
+def noop(value: Any) -> None:
     """Do nothing."""
 
 
@@ -32,7 +34,15 @@ def echo(number: int) -> int:
     return number
 
 
-send = noop.delay
+TASKS = {"noop": noop, "echo": echo}
+for function in (work.burn, work.nap, work.mark):
+    TASKS[function.__name__] = app.task(ignore_result=True)(function)
+
+
+def sender(task: str) -> Callable[[Any], Any]:
+    return TASKS[task].delay
+
+
 call = echo.delay
 
 

@@ -2,14 +2,15 @@
 
     python client.py SIDE
 
-SIDE is a module beside this file. It has the tasks `noop` (no result) and `echo` (returns its argument), and
+SIDE is a module beside this file. It has the tasks `noop` (no result) and `echo` (returns its argument), mostly also
+those of `work.py` without results, all with one argument, and
 
-    send(number)            send noop, one message
+    sender(task)            what sends one message, called with the argument
     call(number)            send echo; return a handle
     read(handle)            wait for echo's result and return it
     read_all(handles)       the same for many, the fastest way there is; return the values in order
     versions()              the packages that matter, as a mapping
-    send_many(numbers), call_many(numbers)     where the system can send in bulk
+    send_many(task, values), call_many(numbers)     where the system can send in bulk
 
 Standard library only: it runs in foreign environments.
 """
@@ -35,23 +36,22 @@ class Client:
     def versions(self) -> dict[str, Any]:
         return {"python": sys.version.split()[0], **self._side.versions()}
 
-    def send(self, count: int) -> dict[str, Any]:
+    def send(self, count: int, task: str = "noop", value: Any = None) -> dict[str, Any]:
+        """Send one at a time: that value, or else the numbers from 0."""
+        send = self._side.sender(task)
+
         def work() -> None:
-            send = self._side.send
             for number in range(count):
-                send(number)
+                send(number if value is None else value)
 
         return _measured(work)
 
-    def send_many(self, count: int) -> dict[str, Any]:
-        """Send in bulk. Answers nothing where the system cannot."""
+    def send_many(self, count: int, task: str = "noop", value: Any = None) -> dict[str, Any]:
+        """Send in bulk; one at a time where the system has no call for it."""
         if not hasattr(self._side, "send_many"):
-            return {}
-        return _measured(lambda: self._side.send_many(range(count)))
-
-    def fill(self, count: int) -> dict[str, Any]:
-        """Send in the fastest way."""
-        return self.send_many(count) or self.send(count)
+            return self.send(count, task, value)
+        values = range(count) if value is None else [value] * count
+        return _measured(lambda: self._side.send_many(task, values))
 
     def call_all(self, count: int) -> dict[str, Any]:
         """Send calls whose results `read_all` will read."""

@@ -14,12 +14,13 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
+import work
 from msgspec import Struct
 from redis.connection import Connection
 
@@ -91,19 +92,22 @@ def server() -> Server:
     return _server
 
 
-def message(task: str, number: int, *, ignore_result: bool = False) -> tuple[str, bytes]:
+def message(task: str, value: Any, *, ignore_result: bool = False) -> tuple[str, bytes]:
     task_id = str(uuid.uuid4())
-    body = encode(((number,), {}, {})).decode()
+    body = encode(((value,), {}, {})).decode()
     properties = {"delivery_info": {"exchange": "", "routing_key": QUEUE}, "delivery_tag": task_id}
     return task_id, encode(Envelope(body, Headers(task, task_id, ignore_result), properties))
 
 
-def send(number: int) -> None:
-    server().ask(("LPUSH", QUEUE, message("noop", number, ignore_result=True)[1]))
+def sender(task: str) -> Callable[[Any], None]:
+    def send(value: Any) -> None:
+        server().ask(("LPUSH", QUEUE, message(task, value, ignore_result=task != "echo")[1]))
+
+    return send
 
 
-def send_many(numbers: Iterable[int]) -> None:
-    _push([message("noop", number, ignore_result=True)[1] for number in numbers])
+def send_many(task: str, values: Iterable[Any]) -> None:
+    _push([message(task, value, ignore_result=task != "echo")[1] for value in values])
 
 
 def call(number: int) -> str:
@@ -142,7 +146,7 @@ def _push(envelopes: list[bytes]) -> None:
 # -- the worker -----------------------------------------------------------------------------------------------------
 
 
-def noop(number: int) -> None:
+def noop(value: Any) -> None:
     """Do nothing."""
 
 
@@ -150,10 +154,10 @@ def echo(number: int) -> int:
     return number
 
 
-TASKS = {"noop": noop, "echo": echo}
+TASKS = {"noop": noop, "echo": echo, "burn": work.burn}
 
 
-def work(place: str) -> None:
+def serve(place: str) -> None:
     connection = Server()
     take = connection.ask(("SCRIPT", "LOAD", TAKE))[0]
     mine, trip, done = f"{HELD}:{place}", 0, []
@@ -185,12 +189,13 @@ def run(envelope: bytes, done: list[Sequence[Any]]) -> None:
         done.append(("PEXPIRE", key, KEPT_MS))
 
 
-def main() -> None:
+def start(processes: int, serve: Callable[[str], None]) -> None:
+    """Fork so many processes that serve until SIGTERM."""
     children = []
-    for place in range(1, int(sys.argv[1]) + 1):
+    for place in range(1, processes + 1):
         child = os.fork()
         if child == 0:
-            work(str(place))
+            serve(str(place))
         children.append(child)
 
     def stop(*_: object) -> None:
@@ -203,4 +208,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    start(int(sys.argv[1]), serve)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.systems import celeriac, celery, floor
+from benchmarks.systems import celeriac, celery, dramatiq, floor, huey
 from benchmarks.systems.system import System
 
-SYSTEMS: tuple[System, ...] = (floor.SYSTEM, celeriac.SYSTEM, celery.SYSTEM)
+SYSTEMS: tuple[System, ...] = (floor.SYSTEM, celeriac.SYSTEM, celery.SYSTEM, dramatiq.SYSTEM, huey.SYSTEM)

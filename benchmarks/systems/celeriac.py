@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
-from benchmarks.systems.system import System
+from benchmarks.systems.system import RedisKeys, Shape, SqliteRows, System
 
-SYSTEM = System(
+
+def _worker(shape: Shape) -> tuple[str, ...]:
+    slots = {
+        "engines": ("-c", str(shape.slots)),
+        "threads": ("--pool", "threads", "-c", str(shape.slots)),
+        "coroutines": ("-c", "1"),  # an engine has worker_async_concurrency of them, which is 100
+    }
+    return ("-m", "celeriac", "-A", "celeriac_side", "worker", *slots[shape.kind], "--loglevel", "WARNING")
+
+
+_ON_REDIS = System(
     name="celeriac",
     title="celeriac",
     python=lambda: sys.executable,
     side="celeriac_side",
-    worker=("-m", "celeriac", "-A", "celeriac_side", "worker", "-c", "2", "--loglevel", "WARNING"),
-    queues=("celery",),
-    unfinished=("celery", "unacked"),
+    worker=_worker,
+    tasks_in=RedisKeys(queues=("celery",), unfinished=("celery", "unacked")),
+    imports="import celeriac; celeriac.Celeriac",
     pace=25.0,
 )
+_IN_SQLITE = SqliteRows(
+    hide="UPDATE messages SET queue = 'hidden' WHERE queue = 'celery'",
+    show="UPDATE messages SET queue = 'celery' WHERE queue = 'hidden'",
+    unfinished="SELECT 1 FROM messages LIMIT 1",
+)
+SYSTEM = replace(_ON_REDIS, on_sqlite=replace(_ON_REDIS, tasks_in=_IN_SQLITE))

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+from benchmarks.systems.system import RedisKeys, Shape, System, python_of
 
-from benchmarks.systems.system import ROOT, Missing, System
+_POOLS = {"engines": "prefork", "threads": "threads"}
 
 
-def _python() -> str:
-    path = os.environ.get("CELERIAC_STOCK_PYTHON") or str(ROOT / ".venv-interop" / "bin" / "python")
-    if not Path(path).exists():
-        raise Missing("stock Celery: run `make bench`, or name its Python in CELERIAC_STOCK_PYTHON")
-    return path
+def _worker(shape: Shape) -> tuple[str, ...] | None:
+    if shape.kind not in _POOLS:
+        return None
+    pool = ("-P", _POOLS[shape.kind], "-c", str(shape.slots))
+    quiet = ("--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat")
+    return ("-m", "celery", "-A", "celery_side", "worker", *pool, *quiet)
 
 
 SYSTEM = System(
     name="celery",
     title="Celery",
-    python=_python,
+    python=python_of(".venv-interop", "CELERIAC_STOCK_PYTHON", "stock Celery"),
     side="celery_side",
-    worker=(
-        "-m", "celery", "-A", "celery_side", "worker", "-P", "prefork", "-c", "2", "--loglevel", "WARNING",
-        "--without-gossip", "--without-mingle", "--without-heartbeat",
-    ),
-    queues=("celery",),
-    unfinished=("celery", "unacked"),
-)  # fmt: skip
+    worker=_worker,
+    tasks_in=RedisKeys(queues=("celery",), unfinished=("celery", "unacked")),
+    imports="import celery; celery.Celery",
+)

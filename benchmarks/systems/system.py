@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 ROOT = Path(__file__).resolve().parents[2]
 SIDES = ROOT / "benchmarks" / "sides"
@@ -15,21 +17,63 @@ class Missing(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Shape:
+    """What a node shall have: so many engines of one slot each, or so many slots of threads or of coroutines."""
+
+    kind: Literal["engines", "threads", "coroutines"]
+    slots: int
+
+
+TWO_ENGINES = Shape("engines", 2)
+
+
+@dataclass(frozen=True, slots=True)
+class RedisKeys:
+    """Where tasks lie in Redis: `queues` hold queued ones; of `unfinished` one exists while any is queued or held."""
+
+    queues: tuple[str, ...]
+    unfinished: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteRows:
+    """Where tasks lie in SQLite: statements that hide and show what is queued, a query that yields what is left."""
+
+    hide: str
+    show: str
+    unfinished: str
+
+
+@dataclass(frozen=True, slots=True)
 class System:
-    """A task queue with its best settings for the work at hand, on one Redis database.
+    """A task queue with its best settings for the work at hand.
 
     `python` finds the interpreter that has it installed, or raises `Missing`. `side` is its module in `sides/`: the
-    tasks, and how a client sends and reads; see `sides/client.py`. `worker` are the arguments of a node with two
-    engines. `queues` are the keys that hold queued tasks and nothing else; `unfinished` are keys of which one exists
-    as long as a task is queued or held. `pace` is how many tasks it gets for each that Celery gets, so that every
-    measurement takes about as long.
+    tasks, and how a client sends and reads; see `sides/client.py`. `worker` gives the arguments of a node of a shape,
+    None where the system has no such thing. `pace` is how many tasks it gets for each that Celery gets, so that every
+    measurement takes about as long. `imports` is what a program that uses it writes first. `on_sqlite` is the same
+    system with its tasks in a SQLite file.
     """
 
     name: str
     title: str
     python: Callable[[], str]
     side: str
-    worker: tuple[str, ...]
-    queues: tuple[str, ...]
-    unfinished: tuple[str, ...]
+    worker: Callable[[Shape], tuple[str, ...] | None]
+    tasks_in: RedisKeys | SqliteRows
+    imports: str
     pace: float = 1.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    on_sqlite: System | None = None
+
+
+def python_of(folder: str, variable: str, what: str) -> Callable[[], str]:
+    """Return what finds the Python of an environment that scripts/bootstrap.py makes, or that the variable names."""
+
+    def find() -> str:
+        path = os.environ.get(variable) or str(ROOT / folder / "bin" / "python")
+        if not Path(path).exists():
+            raise Missing(f"{what}: run `make bench`, or name its Python in {variable}")
+        return path
+
+    return find
