@@ -6,12 +6,17 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Final
 
+import msgspec
+
+from celeriac import states
 from celeriac.clock import Clock
-from celeriac.exceptions import OperationalError
+from celeriac.exceptions import BackendStoreError, OperationalError
 from celeriac.interfaces.broker import Broker
 from celeriac.result.writer import ResultWriter
 from celeriac.types import Seconds
+from celeriac.wire.results import TaskResult
 from celeriac.worker.notes import Ledger
 from celeriac.worker.outcome import Completion, Settle
 
@@ -19,13 +24,29 @@ logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE: Seconds = 0.1
 _LONGEST_PAUSE: Seconds = 5.0
+_WHOLE: Final = 1 << 20
+"""More completions than ever wait at once."""
+_MOST_STRIKES: Final = 10
+_MOST_SAID: Final = 500
+"""Characters of an error in the result of the task that met it."""
+
+
+class _Strikes:
+    """How often a completion failed alone. It is kept here so that its id stays its own."""
+
+    def __init__(self, completion: Completion, successes: int) -> None:
+        self.completion = completion
+        self.successes = successes
+        self.count = 0
 
 
 class Completer:
     """Gathers completions and carries them out, many at once. Thread-safe.
 
     A crash between two of the three steps repeats the later ones, and each is idempotent. What a failing store has not
-    done is kept and tried again: nothing is lost while it is away, and the leases go on being renewed meanwhile.
+    done is kept and tried again: nothing is lost while it is away, and the leases go on being renewed meanwhile. A
+    batch that failed is tried again in halves, so that a result which the store refuses for good holds up no other;
+    when others were stored and it alone was refused ten times, the task's result becomes the reason of that.
     """
 
     def __init__(self, broker: Broker, writer: ResultWriter, ledger: Ledger, *, clock: Clock) -> None:
@@ -40,6 +61,9 @@ class Completer:
         self._pause = 0.0
         self._not_before = 0.0
         self._lost: set[str] = set()
+        self._most = _WHOLE
+        self._successes = 0
+        self._strikes: dict[int, _Strikes] = {}
 
     def add(self, completion: Completion) -> int:
         """Take a completion in; return how many are waiting now."""
@@ -72,22 +96,28 @@ class Completer:
 
     def flush(self) -> bool:
         """Carry out what waits. False when a store failed: it is kept, and tried again when a pause is over."""
-        with self._guard_waiting:
-            if not self._waiting or self._clock.monotonic() < self._not_before:
-                return not self._waiting
-            batch, self._waiting = self._waiting, []
-            self._under_way += 1
-        try:
-            self._carry_out(batch)
-        except Exception as error:  # noqa: BLE001  whatever a store raises, completions are not lost by it
-            self._keep(batch, error)
-            return False
-        finally:
+        while True:
             with self._guard_waiting:
-                self._under_way -= 1
-                self._guard_waiting.notify_all()
-        self._pause = 0.0
-        return True
+                if not self._waiting or self._clock.monotonic() < self._not_before:
+                    return not self._waiting
+                batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                self._under_way += 1
+            struck = [completion for completion in batch if id(completion) in self._strikes] if self._strikes else ()
+            try:
+                self._carry_out(batch)
+            except Exception as error:  # noqa: BLE001  whatever a store raises, completions are not lost by it
+                self._keep(batch, error)
+                return False
+            finally:
+                with self._guard_waiting:
+                    self._under_way -= 1
+                    self._guard_waiting.notify_all()
+            for completion in struck:
+                self._strikes.pop(id(completion), None)
+            self._successes += 1
+            self._pause = 0.0
+            if self._most < _WHOLE:
+                self._most *= 2
 
     def drain(self, timeout: Seconds) -> bool:
         """Carry out everything, trying again until `timeout` seconds are over. False when something is left."""
@@ -157,11 +187,28 @@ class Completer:
             first = self._pause == 0.0
             self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
             self._not_before = self._clock.monotonic() + self._pause
-            self._waiting[:0] = self._without_lost(batch)
+            if len(batch) == 1:
+                self._waiting.extend(self._without_lost([self._struck(batch[0], error)]))
+            else:
+                self._most = max(1, len(batch) // 2)
+                self._waiting[:0] = self._without_lost(batch)
         level = logging.ERROR if first else logging.WARNING
         surprise = None if isinstance(error, OperationalError) else error
         text = "%s completions are kept and tried again in %.1f s: %s"
         logger.log(level, text, len(batch), self._pause, error, exc_info=surprise)
+
+    def _struck(self, completion: Completion, error: Exception) -> Completion:
+        """Return the completion that failed alone, or, if it does so for good, one that says why. Lock held."""
+        strikes = self._strikes.pop(id(completion), None) or _Strikes(completion, self._successes)
+        strikes.count += 1
+        record = completion.record
+        if record is None or strikes.count < _MOST_STRIKES or self._successes == strikes.successes:
+            self._strikes[id(completion)] = strikes
+            return completion
+        logger.error("The result of task %s is given up, it cannot be stored: %s", record.task_id, error)
+        reason = BackendStoreError(f"The result could not be stored: {str(error)[:_MOST_SAID]}")
+        failure = TaskResult(task_id=record.task_id, state=states.FAILURE, result=reason)
+        return msgspec.structs.replace(completion, record=self._writer.record_of_error(failure))
 
 
 def _take_out(left: list[Completion], done: Sequence[Completion]) -> None:
