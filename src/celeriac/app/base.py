@@ -13,6 +13,7 @@ from typing import Any, Self, Unpack
 
 from celeriac.app.ambient import choose_host, set_current_host
 from celeriac.app.configuration import Configuration
+from celeriac.app.dead_letters import DeadLetterOffice
 from celeriac.app.decorator import TaskDecorator, as_task
 from celeriac.app.dispatch import Call, Dispatcher
 from celeriac.app.moments import Moments
@@ -200,6 +201,19 @@ class Celeriac:
         return self.stores.results
 
     @cached_property
+    def dead_letters(self) -> DeadLetterOffice:
+        """The messages that could not be worked on: to look at, to give back, to remove."""
+        conf = self.conf
+        return DeadLetterOffice(
+            lambda: self.stores.dead_letters,
+            results=lambda: self.results,
+            coordinator=lambda: self.coordinator,
+            serializer=conf.result_serializer,
+            accept=self._accepted_results,
+            clock=self.clock,
+        )
+
+    @cached_property
     def router(self) -> Router:
         """Queues and routes as configured."""
         return Router(self.conf)
@@ -232,8 +246,7 @@ class Celeriac:
     @cached_property
     def reader(self) -> ResultReader:
         """What reads results."""
-        conf = self.conf
-        accept = accepted(conf.accept_content if conf.result_accept_content is None else conf.result_accept_content)
+        conf, accept = self.conf, self._accepted_results
         # Real time, whatever the application's clock says: a wait blocks for real, see `celeriac.testing.clock`.
         return ResultReader(lambda: self.results, serializer=conf.result_serializer, accept=accept)
 
@@ -279,6 +292,11 @@ class Celeriac:
 
     def __repr__(self) -> str:
         return f"<Celeriac {self.main or '__main__'}>"
+
+    @property
+    def _accepted_results(self) -> frozenset[str]:
+        conf = self.conf
+        return accepted(conf.accept_content if conf.result_accept_content is None else conf.result_accept_content)
 
     def _name_of(self, function: Callable[..., Any]) -> str:
         return task_name(function, main=self.main)

@@ -15,6 +15,7 @@ from celeriac.exceptions import ImproperlyConfigured
 from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.coordinator import Coordinator
+from celeriac.interfaces.dead_letters import DeadLetters
 from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
 from celeriac.interfaces.store import Store, StoreOptions
@@ -57,6 +58,16 @@ class Stores:
         if store.broker is None:
             raise ImproperlyConfigured("broker_url names a store that cannot serve as a broker.")
         return store.broker
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """The broker's dead letters. Raises `ImproperlyConfigured` when its store cannot show any."""
+        store = self._broker_side()
+        if store.dead_letters is None:
+            raise ImproperlyConfigured(
+                f"{self.broker.location} cannot show its dead letters: look at them with the tools of that store."
+            )
+        return store.dead_letters
 
     @property
     def pubsub(self) -> PubSub | None:

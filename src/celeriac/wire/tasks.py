@@ -103,6 +103,7 @@ class _Embed(Struct):
 class _Identity(Struct):
     task: Any = None
     id: Any = None
+    retries: Any = None
 
 
 _K = TypeVar("_K", _Headers, _Embed)
@@ -173,6 +174,17 @@ def peek_identity(message: Message) -> tuple[str | None, str | None]:
             return None, task_id if isinstance(task_id, str) else None
         name, task_id = old.task, old.id
     return name if isinstance(name, str) else None, task_id if isinstance(task_id, str) else None
+
+
+def peek_retries(message: Message) -> int:
+    """Return how often the task was tried before, as far as the message tells. Never raises."""
+    retries = message.headers.get("retries")
+    if "task" not in message.headers and message.content_type == JSON:
+        try:
+            retries = _peek(message.body).retries
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return 0
+    return retries if isinstance(retries, int) else 0
 
 
 def _slim_headers(call: TaskCall) -> dict[str, Any]:

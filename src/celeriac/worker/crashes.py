@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
+from celeriac.app.crashes import counter_name
 from celeriac.interfaces.coordinator import Coordinator
 from celeriac.types import Seconds
 from celeriac.wire.tasks import TaskCall
@@ -34,7 +35,7 @@ class CrashCounter:
         """
         if self._coordinator is None:
             return _UNKNOWN
-        return self._coordinator.increment(f"crashes:{call.id}:{call.retries}", ttl=_REMEMBERED)
+        return self._coordinator.increment(counter_name(call.id, call.retries), ttl=_REMEMBERED)
 
     def is_too_many(self, crashes: int) -> bool:
         """Tell whether the task must not run any more."""
