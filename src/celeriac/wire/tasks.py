@@ -171,9 +171,9 @@ def peek_identity(message: Message) -> tuple[str | None, str | None]:
         try:
             old = _peek(message.body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None, task_id if isinstance(task_id, str) else None
+            return None, task_id if _is_text(task_id) else None
         name, task_id = old.task, old.id
-    return name if isinstance(name, str) else None, task_id if isinstance(task_id, str) else None
+    return name if _is_text(name) else None, task_id if _is_text(task_id) else None
 
 
 def peek_retries(message: Message) -> int:
@@ -323,6 +323,8 @@ def _call(message: Message, known: _Headers, embed: _Embed, args: Any, kwargs: A
         raise InvalidTaskError(f"{_label(message)}: kwargs: expected a mapping, got {type(kwargs).__name__}")
     if kwargs and not all(isinstance(key, str) for key in kwargs):
         raise InvalidTaskError(f"{_label(message)}: kwargs: a name is not text")
+    if not (known.id.isascii() and known.task.isascii()):
+        _check_text(message, id=known.id, task=known.task)
     hard, soft = known.timelimit or _NO_LIMITS
     return TaskCall(
         known.task,
@@ -353,6 +355,23 @@ def _call(message: Message, known: _Headers, embed: _Embed, args: Any, kwargs: A
         message.reply_to,
         _own_headers(message.headers, known),
     )
+
+
+def _is_text(value: Any) -> bool:
+    """Tell whether a value is text that stores and logs can write; JSON's escapes can also hold half a character."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_text(message: Message, **fields: str) -> None:
+    for field, value in fields.items():
+        if not _is_text(value):
+            raise InvalidTaskError(f"{_label(message)}: {field}: {value!a} is no valid text")
 
 
 def _own_headers(headers: dict[str, Any], known: _Headers) -> dict[str, Any]:

@@ -167,7 +167,7 @@ class Completer:
         elif settle is Settle.REQUEUE:
             lost = self._broker.requeue(leases, delay=delay)
         else:
-            lost = self._broker.reject(leases, reason=reason)
+            lost = self._broker.reject(leases, reason=_writable(reason))
         self._ledger.settled([lease.tag for lease in leases])
         for lease in lost:
             logger.warning(
@@ -209,6 +209,11 @@ class Completer:
         reason = BackendStoreError(f"The result could not be stored: {str(error)[:_MOST_SAID]}")
         failure = TaskResult(task_id=record.task_id, state=states.FAILURE, result=reason)
         return msgspec.structs.replace(completion, record=self._writer.record_of_error(failure))
+
+
+def _writable(reason: str) -> str:
+    """Return the text with what is not in UTF-8 (such as the odd bytes of a file name) as Python escapes it."""
+    return reason if reason.isascii() else reason.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _take_out(left: list[Completion], done: Sequence[Completion]) -> None:

@@ -84,7 +84,10 @@ def test_a_message_without_name_or_id_is_a_dead_letter(place: Place) -> None:
     send_raw(place, Message({}, b"[[], {}, {}]"))
     send_raw(place, Message({"task": "shop.add"}, b"[[], {}, {}]"))
     send_raw(place, Message({"task": 7, "id": ["x"]}, b"[[], {}, {}]"))
-    lives(place, dead=3)
+    send_raw(place, Message({"task": "shop.add", "id": "half a character: \ud800"}, b"[[], {}, {}]"))
+    send_raw(place, Message({"task": "half a character: \ud800", "id": "odd"}, b"[[], {}, {}]"))
+    lives(place, dead=5)
+    assert place.app.AsyncResult("odd").state == "FAILURE"
 
 
 RAW = [

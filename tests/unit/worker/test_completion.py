@@ -141,6 +141,14 @@ def test_many_ends_go_out_in_one_call_of_each_kind(bench):
     assert len(bench.holdings) == 0
 
 
+def test_a_reason_that_is_no_valid_text_is_written_with_escapes(bench):
+    (lease,) = bench.held(1)
+    bench.completer.add(Completion(lease, Settle.REJECT, reason="no such file: \udcff\u00e4"))
+    assert bench.completer.flush()
+    (letter,) = bench.spine.app.dead_letters.list()
+    assert letter.reason == "no such file: \\udcff\u00e4"
+
+
 def test_a_state_on_the_way_is_stored_and_settles_nothing(bench):
     (lease,) = bench.held(1)
     bench.completer.add(Completion(None, Settle.NOTHING, record(0)))
