@@ -75,6 +75,7 @@ PUBLIC: dict[str, set[str]] = {
     },
     "celeriac.result": {
         "AsyncResult",
+        "EagerResult",
         "allow_join_result",
     },
     "celeriac.routing": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from importlib import import_module
@@ -25,6 +26,7 @@ from celeriac.app.shared import shared_tasks
 from celeriac.app.stores import Stores
 from celeriac.app.task import Task
 from celeriac.clock import SYSTEM_CLOCK, Clock
+from celeriac.exceptions import AlwaysEagerIgnored
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.coordinator import Coordinator
 from celeriac.interfaces.pubsub import PubSub
@@ -72,8 +74,10 @@ class Celeriac:
         self._configuration = Configuration({**(changes or {}), **settings, **named})
         if config_source is not None:
             self._configuration.add(config_source, namespace=namespace)
-        base = _resolve_class(task_cls) if task_cls is not None else Task
-        self.task: TaskDecorator = TaskDecorator(self._register_first, name_of=self._name_of, default_base=base)
+        self._task_base = _resolve_class(task_cls) if task_cls is not None else Task
+        self.task: TaskDecorator = TaskDecorator(
+            self._register_first, name_of=self._name_of, default_base=self._task_base
+        )
         self._discover: list[tuple[Iterable[str] | Callable[[], Iterable[str]] | None, str | None]] = []
         self._finalized = False
         if set_as_current:
@@ -169,7 +173,12 @@ class Celeriac:
     def send_task(
         self, name: str, args: Args | None = None, kwargs: Kwargs | None = None, **options: Unpack[SendOptions]
     ) -> AsyncResult[Any]:
-        """Send a task by name; it need not be known here. See `Task.apply_async`."""
+        """Send a task by name; it need not be known here. See `Task.apply_async`.
+
+        It is sent also with ``task_always_eager``, and warns then: what is known by name alone cannot run here.
+        """
+        if self.conf.task_always_eager:
+            warnings.warn(AlwaysEagerIgnored(f"{name} is sent: task_always_eager is not for send_task."), stacklevel=2)
         task = self.tasks.get(name)
         return self.dispatcher.send(Call(name=name, args=args or (), kwargs=kwargs or {}, options=options, task=task))
 
@@ -323,6 +332,11 @@ class Celeriac:
                 module = f"{package}.{related_name}"
                 if related_name and hasattr(found, "__path__") and find_spec(module) is not None:
                     import_module(module)
+
+    @property
+    def Task(self) -> type[Task[..., Any]]:  # noqa: N802  Celery's name; last, so that it hides no annotation
+        """The class of this application's tasks, to derive others from: ``class Database(app.Task)``."""
+        return self._task_base
 
 
 def annotate(tasks: Iterable[Task[..., Any]], annotations: Any) -> None:

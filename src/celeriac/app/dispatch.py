@@ -31,8 +31,8 @@ from celeriac.wire.tasks import TaskCall
 
 _CHUNK: Final = 500
 """Messages that `send_many` encodes before it hands them to the broker: bounds memory, fills the pipeline."""
-
-
+_HIGHEST_PRIORITY: Final = 9
+_ORDER_OF: Final = {"lowest": "low_first", "highest": "high_first"}
 _REPLACEABLE: Final = ("time_limit", "soft_time_limit", "ignore_result", "shadow")
 _SAID_BY_TASKS: Final = (
     "queue",
@@ -173,17 +173,7 @@ class Dispatcher:
         What `options` leave out stays as it was, serializer and compression included.
         """
         delivery, old = request.delivery, request.call
-        args = old.args if args is None else args
-        kwargs = old.kwargs if kwargs is None else kwargs
-        changed = msgspec.structs.replace(
-            old,
-            args=args,
-            kwargs=kwargs,
-            retries=old.retries + 1,
-            eta=self._moments.start(options),
-            root_id=old.root_id or old.id,
-            **self._changes(options),
-        )
+        changed = self.next_try(request, args=args, kwargs=kwargs, options=options)
         arrived = delivery.message if delivery is not None and isinstance(delivery.message, Message) else None
         message = wire.encode(
             changed,
@@ -195,14 +185,47 @@ class Dispatcher:
         )
         self._check_size(old.name, message)
         if delivery is None or not options.keys().isdisjoint(("queue", "exchange", "routing_key")):
-            route = self._route(Call(name=old.name, args=args, kwargs=kwargs, options=options, task=task))[0]
+            again = Call(name=old.name, args=changed.args, kwargs=changed.kwargs, options=options, task=task)
+            route = self._route(again)[0]
         else:
             route = Route(queue=delivery.lease.queue, routing_key=delivery.lease.queue)
         priority = options.get("priority")
-        if priority is None and delivery is not None:
+        if priority is not None:
+            priority = self._as_store_reads(priority)
+        elif delivery is not None:
             priority = delivery.priority
         not_before = None if changed.eta is None else changed.eta.timestamp()
         return Outgoing(route=route, message=message, priority=priority, not_before=not_before)
+
+    def next_try(self, request: Context, *, args: Args | None, kwargs: Kwargs | None, options: SendOptions) -> TaskCall:
+        """Return the running call as it is when it is tried once more; what is left out stays as it was."""
+        old = request.call
+        return msgspec.structs.replace(
+            old,
+            args=old.args if args is None else args,
+            kwargs=old.kwargs if kwargs is None else kwargs,
+            retries=old.retries + 1,
+            eta=self._moments.start(options),
+            root_id=old.root_id or old.id,
+            **self._changes(options),
+        )
+
+    def rehearse(self, call: Call) -> TaskCall:
+        """Return the call as a worker would get it, written and read again, without sending it.
+
+        Raises what `send` raises for options and arguments that cannot be sent.
+        """
+        options = _with_own(call.options, call.task)
+        described = self.describe(call)
+        message = wire.encode(described, serializer=options.get("serializer") or self._conf.task_serializer)
+        self._check_size(call.name, message)
+        return wire.decode(message, accept=frozenset((message.content_type,)))
+
+    def describe(self, call: Call) -> TaskCall:
+        """Return the call with an id, its times and its place among other calls, as its message would have it."""
+        if call.options:
+            _refuse_unknown(call.options)
+        return self._wire_call(call, _with_own(call.options, call.task), running.get())
 
     def close(self) -> None:
         """Send what coroutines have handed over, and stop."""
@@ -210,12 +233,8 @@ class Dispatcher:
 
     def _route(self, call: Call) -> tuple[Route, Mapping[str, Any]]:
         """Return the route, and the options that hold: the call's, else the task's, else the route's."""
-        options: Mapping[str, Any] = call.options
-        task = call.task
-        if task is not None:
-            own = {name: value for name in _SAID_BY_TASKS if (value := getattr(task, name)) is not None}
-            options = {**own, **options} if own else options
-        routed = self._router.route(call.name, call.args, call.kwargs, options, task=task)
+        options = _with_own(call.options, call.task)
+        routed = self._router.route(call.name, call.args, call.kwargs, options, task=call.task)
         return routed.route, routed.options
 
     def _wire_call(self, call: Call, options: Mapping[str, Any], request: Context) -> TaskCall:
@@ -265,8 +284,15 @@ class Dispatcher:
     def _priority(self, options: Mapping[str, Any], request: Context) -> int | None:
         priority = options.get("priority")
         if priority is None and self._conf.task_inherit_parent_priority and request.delivery is not None:
-            priority = request.delivery.priority
-        return self._conf.task_default_priority if priority is None else priority
+            return request.delivery.priority  # the store's number already
+        return self._as_store_reads(self._conf.task_default_priority if priority is None else priority)
+
+    def _as_store_reads(self, priority: int | None) -> int | None:
+        """Return the user's priority in the store's order, where ``task_priority_order`` names another; None is 0."""
+        order = self._conf.task_priority_order
+        if order == "store" or order == _ORDER_OF[self._publisher.most_urgent]:
+            return priority
+        return max(0, _HIGHEST_PRIORITY - (priority or 0))
 
     def _policy(self, options: SendOptions) -> PublishPolicy | None:
         if options.get("retry") is None and options.get("retry_policy") is None:
@@ -293,6 +319,14 @@ class Dispatcher:
         if signals.after_task_publish.receivers:
             _tell(signals.after_task_publish, call, outgoing)
         return result
+
+
+def _with_own(options: SendOptions, task: SendDefaults | None) -> Mapping[str, Any]:
+    """Return the options with the task's own where the call says nothing."""
+    if task is None:
+        return options
+    own = {name: value for name in _SAID_BY_TASKS if (value := getattr(task, name)) is not None}
+    return {**own, **options} if own else options
 
 
 def _tell(signal: signals.Signal, call: Call, outgoing: Outgoing) -> None:

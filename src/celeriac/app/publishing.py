@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -35,6 +35,11 @@ class Publisher:
         self._broker = broker
         self._default = policy
         self._clock = clock
+
+    @property
+    def most_urgent(self) -> Literal["lowest", "highest"]:
+        """Which end of the priorities the broker serves first."""
+        return self._broker().capabilities.most_urgent
 
     def policy(self, *, retry: bool | None, changes: Mapping[str, Any] | None) -> PublishPolicy:
         """Return the default policy with the caller's changes. Raises ValueError for one that cannot be."""

@@ -7,14 +7,18 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, cast
 
+import msgspec
+
 from celeriac.app.arguments import ArgumentCheck
 from celeriac.app.context import Context, running
 from celeriac.app.dispatch import Call
+from celeriac.app.eager import run_eagerly
 from celeriac.app.host import Host
 from celeriac.app.options import RetryOptions, SendOptions
 from celeriac.app.retrying import AutoRetry
 from celeriac.exceptions import ImproperlyConfigured, MaxRetriesExceededError, OperationalError, Retry
-from celeriac.result.handle import AsyncResult
+from celeriac.result.eager import EagerResult
+from celeriac.result.handle import AsyncResult, joining_forbidden
 from celeriac.types import Args, Kwargs, Seconds
 
 P = ParamSpec("P")
@@ -118,6 +122,11 @@ class Task(Generic[P, R]):
         return copy
 
     @property
+    def wraps_runs(self) -> bool:
+        """Tell whether the class has a ``__call__`` of its own, which then is what a run calls."""
+        return type(self).__call__ is not Task.__call__
+
+    @property
     def origin(self) -> tuple[str, str]:
         """Module and qualified name of the function or class."""
         source = self.function or type(self)
@@ -163,7 +172,32 @@ class Task(Generic[P, R]):
     ) -> AsyncResult[R]:
         """Send the task with options; see `SendOptions` for these and `delay` for what is guaranteed and raised."""
         call = self._call(args or (), kwargs or {}, options)
+        if self.app.conf.task_always_eager:
+            return self._run_instead(call)
         return cast("AsyncResult[R]", self.app.dispatcher.send(call))
+
+    def apply(  # noqa: PLR0913  Celery's signature
+        self,
+        args: Args | None = None,
+        kwargs: Kwargs | None = None,
+        *,
+        retries: int = 0,
+        throw: bool | None = None,
+        loglevel: int | None = None,
+        logfile: str | None = None,
+        **options: Unpack[SendOptions],
+    ) -> EagerResult[R]:
+        """Run the task here and now as a worker would, with a request, retries, handlers and signals.
+
+        Retries follow at once; `retries` says how many there were before. `throw` raises what the task raises, a
+        `Retry` included; None leaves that to ``task_eager_propagates``. Options say what the request shows: times,
+        queue and priority change nothing. Results are stored only with ``task_store_eager_result``. An ``async def``
+        gets a loop of its own.
+        """
+        task = self._serving()
+        call = self.app.dispatcher.describe(Call(self.name, args or (), kwargs or {}, options, task))
+        call = msgspec.structs.replace(call, retries=retries)
+        return run_eagerly(task, call, throw=throw, loglevel=loglevel, logfile=logfile)
 
     def delay_many(self, calls: Iterable[Args]) -> list[AsyncResult[R]]:
         """Send one task for each tuple of arguments, in pipelines; return the results in order.
@@ -178,6 +212,8 @@ class Task(Generic[P, R]):
     ) -> list[AsyncResult[R]]:
         """Send one task for each pair of args and kwargs, all with the same options; see `delay_many`."""
         prepared = [self._call(args, kwargs, options) for args, kwargs in calls]
+        if self.app.conf.task_always_eager:
+            return [self._run_instead(call) for call in prepared]
         return cast("list[AsyncResult[R]]", self.app.dispatcher.send_many(prepared))
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
@@ -189,6 +225,10 @@ class Task(Generic[P, R]):
     ) -> AsyncResult[R]:
         """Send as `apply_async` does, without blocking the event loop; concurrent sends share a round trip."""
         call = self._call(args or (), kwargs or {}, options)
+        if self.app.conf.task_always_eager:
+            import asyncio  # noqa: PLC0415  see `Dispatcher.send_async`
+
+            return await asyncio.to_thread(self._run_instead, call)
         return cast("AsyncResult[R]", await self.app.dispatcher.send_async(call))
 
     def AsyncResult(self, task_id: str) -> AsyncResult[R]:  # noqa: N802  Celery's name
@@ -218,7 +258,8 @@ class Task(Generic[P, R]):
         The new message replaces the running one when this run ends, so it is neither lost nor doubled by a crash.
         Waits `countdown` seconds or until `eta`, else ``default_retry_delay``. When the task was tried `max_retries`
         times before (None: the task's own), `exc` is raised, or `MaxRetriesExceededError` without one. With
-        ``throw=False`` the `Retry` is returned, and the message is sent when the task ends, whatever it returns.
+        ``throw=False`` the `Retry` is returned, and the message is sent when the task ends, whatever it returns. In a
+        run in the caller the next try follows at once, when the `Retry` is raised.
         Outside a run it raises `exc`, or a `Retry` that explains.
         """
         request = self.request
@@ -230,19 +271,28 @@ class Task(Generic[P, R]):
         if countdown is None and eta is None:
             countdown = self.default_retry_delay
         given = cast("SendOptions", {**options, "eta": eta, "countdown": countdown})
-        again = self.app.dispatcher.again(request, self, args=args, kwargs=kwargs, options=given)
         retry = Retry(exc=exc, when=countdown if eta is None else eta)
-        retry.outgoing = again
+        dispatcher = self.app.dispatcher
+        if request.is_eager:
+            retry.outgoing = dispatcher.next_try(request, args=args, kwargs=kwargs, options=given)
+        else:
+            retry.outgoing = dispatcher.again(request, self, args=args, kwargs=kwargs, options=given)
         if throw:
             raise retry from exc
-        request.follow_ups.append(again)
+        if not request.is_eager:
+            request.follow_ups.append(retry.outgoing)
         return retry
 
     def update_state(self, task_id: str | None = None, state: str | None = None, meta: Any = None) -> None:
-        """Store a state of your own for the running task, with `meta` as its result, for instance its progress."""
+        """Store a state of your own for the running task, with `meta` as its result, for instance its progress.
+
+        A run in the caller (`apply`, ``task_always_eager``) stores it only with ``task_store_eager_result``.
+        """
         task_id = task_id or self.request.id
         if task_id is None:
             raise ImproperlyConfigured(f"{self.name}.update_state() outside a run needs a task_id.")
+        if self.request.is_eager and not self.app.conf.task_store_eager_result:
+            return
         self.app.writer.write_state(task_id, state or "PROGRESS", meta)
 
     # -- handlers, for subclasses -----------------------------------------------------------------------------------
@@ -285,9 +335,20 @@ class Task(Generic[P, R]):
     def _call(self, args: Args, kwargs: Kwargs, options: SendOptions) -> Call:
         if self._check is not None and self.typing is not False:
             self._check(args, kwargs)
-        # A shared task speaks through the copy that the current application has, with that application's annotations.
-        task = self if self._host is not None else self.app.tasks.get(self.name, self)
-        return Call(name=self.name, args=args, kwargs=kwargs, options=options, task=task)
+        return Call(name=self.name, args=args, kwargs=kwargs, options=options, task=self._serving())
+
+    def _serving(self) -> Task[..., Any]:
+        """Return the task that speaks: of a shared one the current application's copy, which has its annotations."""
+        return self if self._host is not None else cast("Task[..., Any]", self.app.tasks.get(self.name, self))
+
+    def _run_instead(self, call: Call) -> EagerResult[R]:
+        """Run a call that was to be sent, with arguments that went through the serializer as they would have."""
+        written = self.app.dispatcher.rehearse(call)
+        forbidden = joining_forbidden.set(True)
+        try:
+            return run_eagerly(self._serving(), written)
+        finally:
+            joining_forbidden.reset(forbidden)
 
 
 def _exhausted(name: str, request: Context) -> MaxRetriesExceededError:

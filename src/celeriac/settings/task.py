@@ -116,7 +116,9 @@ class RoutingSettings:
     )
     task_queue_max_priority: int | None = setting(None, "`x-max-priority` of queues that name none, on RabbitMQ.")
     task_priority_order: Literal["store", "low_first", "high_first"] = setting(
-        "store", "Which end of 0 to 9 is the most urgent. `store` leaves it to the store, as Celery does."
+        "store",
+        "Which end of 0 to 9 is the most urgent: 0 with `low_first`, 9 with `high_first`, each on every store; a task "
+        "without a priority has 0. `store` leaves it to the store, as Celery does.",
     )
     task_create_missing_queues: bool = setting(
         True, "Queues that are not configured are made on first use; False makes them an error."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Any
 
 from msgspec import Struct
 
@@ -34,17 +33,3 @@ class Completion(Struct, frozen=True):
     follow_ups: Sequence[Outgoing] = ()
     delay: float = 0.0
     reason: str = ""
-
-
-class ErrorInfo(Struct, frozen=True):
-    """Celery's ``einfo``: an exception with its traceback as text, for handlers and signals."""
-
-    exception: Any
-    traceback: str
-
-    @property
-    def type(self) -> type[BaseException]:
-        return type(self.exception)
-
-    def __str__(self) -> str:
-        return self.traceback

@@ -6,13 +6,13 @@ import asyncio
 import inspect
 import os
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeVar
 
 from celeriac import signals, states
 from celeriac.app.context import Context, running
+from celeriac.app.error_info import ErrorInfo, traceback_of
 from celeriac.app.task import Task
 from celeriac.clock import Clock
 from celeriac.exceptions import EncodeError, Ignore, Reject, Retry, SoftTimeLimitExceeded, TimeLimitExceeded
@@ -25,7 +25,7 @@ from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
 from celeriac.worker.limits import SoftLimits
-from celeriac.worker.outcome import Completion, ErrorInfo, Settle
+from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.task_log import TaskLog, shown
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class TaskRunner:
     ) -> None:
         kind = type(task)
         self.task = task
-        self._wrapped = kind.__call__ is not Task.__call__
+        self._wrapped = task.wraps_runs
         self._call: Callable[..., Any] = task if self._wrapped else task.run
         self.is_async = inspect.iscoroutinefunction(task.function or kind.run)
         self.acks_late = conf.task_acks_late if task.acks_late is None else task.acks_late
@@ -209,29 +209,30 @@ class TaskRunner:
         if retry.outgoing is None:
             return self._failed_for_good(context, retry, runtime)
         reason = retry.exc if retry.exc is not None else retry
-        info = ErrorInfo(reason, _traceback_of(reason if reason.__traceback__ is not None else retry))
+        info = ErrorInfo(reason, traceback_of(reason if reason.__traceback__ is not None else retry, runner=__file__))
         record = self._record(context, states.RETRY, reason, info.traceback)
         self._log.retried(self.task, context, retry)
         if signals.task_retry.receivers:
-            signals.task_retry.send(sender=self.task, request=context, reason=reason, einfo=info)
+            signals.task_retry.send(sender=self.task, request=context, reason=retry, einfo=info)
         if self._on_retry is not None:
             self._handler(context, self._on_retry, reason, context.call.id, context.args, context.kwargs, info)
         self._say_it_ran(context, states.RETRY, retry)
-        return self._completion(context, record=record, follow_ups=[retry.outgoing])
+        told_to_wait = retry.outgoing in context.follow_ups  # raise self.retry(throw=False)
+        return self._completion(context, record=record, follow_ups=[] if told_to_wait else [retry.outgoing])
 
     def _rejected(self, context: Context, reject: Reject) -> Completion:
         """Give the message back, or make it a dead letter: then the task has failed, and nobody waits in vain."""
         self._log.rejected(self.task, context, reject)
         record = None if reject.requeue else self._record(context, states.FAILURE, reject)
         if not reject.requeue:
-            self._tell_failure(context, ErrorInfo(reject, _traceback_of(reject)))
+            self._tell_failure(context, ErrorInfo(reject, traceback_of(reject, runner=__file__)))
         self._say_it_ran(context, states.REJECTED, reject)
         settle = Settle.REQUEUE if reject.requeue else Settle.REJECT
         reason = f"rejected by the task: {shown(reject.reason, _MOST_SAID, plain=True)}"
         return self._completion(context, record=record, settle=settle, reason=reason)
 
     def _failed_for_good(self, context: Context, error: BaseException, runtime: float) -> Completion:
-        info = ErrorInfo(error, _traceback_of(error))
+        info = ErrorInfo(error, traceback_of(error, runner=__file__))
         expected = isinstance(error, tuple(self.task.throws))
         record = self._record(context, states.FAILURE, error, info.traceback)
         self._log.failed(self.task, context, info, runtime, expected=expected)
@@ -364,11 +365,3 @@ def acks_timeouts(tasks: Mapping[str, Task[..., Any]], conf: Settings) -> dict[s
 
 def _given_or(value: bool | None, default: T) -> bool | T:  # noqa: FBT001  two plain values
     return default if value is None else value
-
-
-def _traceback_of(error: BaseException) -> str:
-    """Return the traceback as text, from the first line of the user's code on."""
-    own = error.__traceback__
-    while own is not None and own.tb_next is not None and own.tb_frame.f_code.co_filename == __file__:
-        own = own.tb_next
-    return "".join(traceback.format_exception(type(error), error, own))

@@ -6,9 +6,9 @@ import logging
 from typing import Any
 
 from celeriac.app.context import Context
+from celeriac.app.error_info import ErrorInfo
 from celeriac.app.task import Task
 from celeriac.exceptions import Reject, Retry
-from celeriac.worker.outcome import ErrorInfo
 
 logger = logging.getLogger("celeriac.task")
 

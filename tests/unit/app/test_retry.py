@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from celeriac import Task
+from celeriac import Task, signals
 from celeriac.exceptions import EncodeError, MaxRetriesExceededError, Retry
 from celeriac.interfaces.broker import Outgoing
 from celeriac.testing.clock import EPOCH
@@ -219,6 +219,36 @@ def test_with_throw_false_the_task_goes_on_and_the_message_is_sent_at_its_end(sp
     completion = spine.run()
     assert [call(each).retries for each in completion.follow_ups] == [1]
     assert result.get() == "went on"
+
+
+def test_a_retry_that_was_kept_and_then_raised_sends_one_message(spine):
+    @spine.app.task(bind=True)
+    def work(self: Task[..., object]) -> None:
+        raise self.retry(throw=False, countdown=5)
+
+    work.delay()
+    assert [call(each).retries for each in spine.run().follow_ups] == [1]
+
+
+def test_the_signal_of_a_retry_has_the_retry_as_its_reason(spine):
+    reasons = []
+
+    def note(reason: object, **_: object) -> None:
+        reasons.append(reason)
+
+    @spine.app.task(bind=True)
+    def work(self: Task[..., object]) -> None:
+        raise self.retry(exc=ValueError("not yet"))
+
+    work.delay()
+    signals.task_retry.connect(note)
+    try:
+        spine.run()
+    finally:
+        signals.task_retry.disconnect(note)
+    (reason,) = reasons
+    assert isinstance(reason, Retry)
+    assert repr(reason.exc) == "ValueError('not yet')"
 
 
 @pytest.mark.parametrize("error", [ValueError("mine"), None])

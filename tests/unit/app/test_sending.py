@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 
+import msgspec
 import pytest
 
 from celeriac import Queue, Task
+from celeriac.app.dispatch import Call
 from celeriac.exceptions import EncodeError, QueueNotFound
 from celeriac.result import AsyncResult
 from tests.unit.spine import Spine
@@ -137,6 +139,40 @@ def test_a_queue_that_nobody_configured_is_an_error_where_none_are_made_on_the_f
     spine = make_spine(task_create_missing_queues=False, task_queues=[Queue("celery")])
     with pytest.raises(QueueNotFound, match="nowhere"):
         spine.app.send_task("work", queue="nowhere")
+
+
+@pytest.mark.parametrize(
+    ("order", "most_urgent", "kept"),
+    [
+        ("store", "highest", {None: None, 0: 0, 7: 7}),
+        ("high_first", "highest", {None: None, 0: 0, 7: 7}),
+        ("low_first", "highest", {None: 9, 0: 9, 7: 2}),
+        ("low_first", "lowest", {None: None, 0: 0, 7: 7}),
+        ("high_first", "lowest", {None: 9, 0: 9, 7: 2}),
+    ],
+)
+def test_priorities_may_be_written_in_another_order_than_the_stores(make_spine, order, most_urgent, kept):
+    spine = make_spine(task_priority_order=order)
+    broker = spine.app.broker
+    broker.capabilities = msgspec.structs.replace(broker.capabilities, most_urgent=most_urgent)
+    task = spine.app.task(name="work")(lambda: None)
+    for said, stored in kept.items():
+        call = Call(name="work", args=(), kwargs={}, options={"priority": said}, task=task)
+        assert spine.app.dispatcher.prepare(call).priority == stored
+
+
+def test_a_priority_is_turned_once_however_often_the_task_is_tried(make_spine):
+    spine = make_spine(task_priority_order="low_first", task_inherit_parent_priority=True)
+
+    @spine.app.task(bind=True, name="work")
+    def work(self):
+        child.delay()
+        raise self.retry(countdown=0)
+
+    child = spine.app.task(name="child", queue="children")(lambda: None)
+    work.apply_async(priority=1)
+    (again,) = spine.run().follow_ups
+    assert (again.priority, spine.delivery("children").priority) == (8, 8)
 
 
 def test_the_default_priority_counts_where_nobody_says_one(make_spine):

@@ -119,3 +119,10 @@ def test_the_current_task_is_the_one_that_runs_here(spine: Spine):
     looks.delay()
     spine.run()
     assert seen == [True, "looks", looks]
+
+
+def test_it_runs_in_the_caller_where_the_current_application_says_so(make_spine, shared):
+    eager = make_spine(main="eager", task_always_eager=True)
+    eager.app.set_default()
+    result = shared.delay()
+    assert result.get() == ("eager", result.id)
