@@ -20,8 +20,8 @@ from celeriac.interfaces.dead_letters import DeadLetter, DeadLetters
 from celeriac.interfaces.results import ResultBackend
 from celeriac.types import Moment, Seconds
 from celeriac.wire import results as wire_results
+from celeriac.wire.identity import peek_identity, peek_retries
 from celeriac.wire.message import Message
-from celeriac.wire.tasks import peek_identity, peek_retries
 
 _PAGE: Final = 100
 """Letters that are in memory at once, for each queue that is looked at."""

@@ -18,7 +18,8 @@ from msgspec import Meta, Struct
 from celeriac.exceptions import DecodeError, EncodeError, InvalidTaskError
 from celeriac.wire import compression as compressors
 from celeriac.wire import content, moments
-from celeriac.wire.message import JSON, Message
+from celeriac.wire.identity import is_text, peek_identity
+from celeriac.wire.message import Message
 
 _REPR_LENGTH = 1024  # Celery's argsrepr_maxsize
 
@@ -100,19 +101,12 @@ class _Embed(Struct):
     chord: dict[str, Any] | None = None
 
 
-class _Identity(Struct):
-    task: Any = None
-    id: Any = None
-    retries: Any = None
-
-
 _K = TypeVar("_K", _Headers, _Embed)
 
 _KNOWN = frozenset(_Headers.__struct_fields__)
 _SEQUENCES = frozenset({list, tuple})
 _NO_EMBED = _Embed()
 _NO_LIMITS = (None, None)
-_peek = msgspec.json.Decoder(_Identity).decode
 
 
 def encode(call: TaskCall, *, serializer: str = "json", compression: str | None = None, full: bool = False) -> Message:
@@ -162,29 +156,6 @@ def decode(message: Message, *, accept: frozenset[str], max_body: int | None = N
     else:
         raise InvalidTaskError(f"{_label(message)}: the body is {type(body).__name__}, not a list of args and kwargs")
     return _call(message, known, embed, args, kwargs)
-
-
-def peek_identity(message: Message) -> tuple[str | None, str | None]:
-    """Return the task's name and id as far as the message tells them, for log lines. Never raises."""
-    name, task_id = message.headers.get("task"), message.headers.get("id")
-    if name is None and message.content_type == JSON:
-        try:
-            old = _peek(message.body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return None, task_id if _is_text(task_id) else None
-        name, task_id = old.task, old.id
-    return name if _is_text(name) else None, task_id if _is_text(task_id) else None
-
-
-def peek_retries(message: Message) -> int:
-    """Return how often the task was tried before, as far as the message tells. Never raises."""
-    retries = message.headers.get("retries")
-    if "task" not in message.headers and message.content_type == JSON:
-        try:
-            retries = _peek(message.body).retries
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return 0
-    return retries if isinstance(retries, int) else 0
 
 
 def _slim_headers(call: TaskCall) -> dict[str, Any]:
@@ -357,20 +328,9 @@ def _call(message: Message, known: _Headers, embed: _Embed, args: Any, kwargs: A
     )
 
 
-def _is_text(value: Any) -> bool:
-    """Tell whether a value is text that stores and logs can write; JSON's escapes can also hold half a character."""
-    if not isinstance(value, str):
-        return False
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _check_text(message: Message, **fields: str) -> None:
     for field, value in fields.items():
-        if not _is_text(value):
+        if not is_text(value):
             raise InvalidTaskError(f"{_label(message)}: {field}: {value!a} is no valid text")
 
 

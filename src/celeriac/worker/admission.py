@@ -24,6 +24,7 @@ from celeriac.settings.conf import Settings
 from celeriac.types import Seconds
 from celeriac.wire import tasks as wire
 from celeriac.wire.content import accepted
+from celeriac.wire.identity import peek_identity
 from celeriac.wire.message import Message
 from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
@@ -139,7 +140,7 @@ class Admission:
 
     def _refuse(self, delivery: Delivery, reason: str) -> Refused:
         message = delivery.message
-        name, task_id = wire.peek_identity(message) if isinstance(message, Message) else (None, None)
+        name, task_id = peek_identity(message) if isinstance(message, Message) else (None, None)
         logger.error("Message on queue %s refused (task %s, id %s): %s", delivery.lease.queue, name, task_id, reason)
         if signals.task_rejected.receivers:
             signals.task_rejected.send(sender=None, message=message, exc=DecodeError(reason))

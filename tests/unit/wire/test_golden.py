@@ -9,6 +9,7 @@ import pytest
 
 from celeriac import exceptions
 from celeriac.wire import content, envelope, json, results, tasks
+from celeriac.wire.identity import peek_identity, peek_retries
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 OID = "0c9b2a3e-0000-3000-8000-000000000001"
@@ -146,7 +147,8 @@ def test_a_golden_message_of_another_type_is_refused_unread(name):
 @pytest.mark.parametrize("name", MESSAGES)
 def test_the_identity_of_a_golden_message_can_be_seen(name):
     read = call(name)
-    assert tasks.peek_identity(message(name).message) == (read.name, read.id)
+    assert peek_identity(message(name).message) == (read.name, read.id)
+    assert peek_retries(message(name).message) == read.retries
 
 
 RESULTS = {

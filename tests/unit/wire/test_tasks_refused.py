@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from celeriac.exceptions import CeleriacError, ContentDisallowed, DecodeError, InvalidTaskError
 from celeriac.wire import content, tasks
 from celeriac.wire.compression import compress
+from celeriac.wire.identity import peek_identity, peek_retries
 from celeriac.wire.message import Message
 
 JSON = content.accepted(["json"])
@@ -157,7 +158,7 @@ def test_a_broken_body_is_a_decode_error(body):
     ],
 )
 def test_the_identity_of_a_bad_message_is_told_as_far_as_it_goes(message, identity):
-    assert tasks.peek_identity(message) == identity
+    assert peek_identity(message) == identity
 
 
 json_values = st.recursive(
@@ -171,7 +172,8 @@ types = st.sampled_from([*sorted(ALL - {content.PICKLE}), "", "text/plain"])
 
 def survive(message):
     """Read it every way; anything but one of our errors fails the test."""
-    tasks.peek_identity(message)
+    peek_identity(message)
+    peek_retries(message)
     try:
         tasks.decode(message, accept=ALL, max_body=100_000)
     except CeleriacError as error:
