@@ -76,6 +76,14 @@ class Command(click.Command):
                 formatter.write_dl(rows)
 
 
+class Subcommands(Command, Commands):
+    """A subcommand that has commands of its own, in a table; the common options may stand on every level."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(ctx, formatter)
+        super().format_options(ctx, formatter)
+
+
 def global_options(*, from_environment: bool) -> list[click.Parameter]:
     """Return the options that stand before or after a command's name.
 

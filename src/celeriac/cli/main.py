@@ -17,6 +17,7 @@ TABLE: Final = {
     "result": Entry("celeriac.cli.result", "Show what became of a task."),
     "queues": Entry("celeriac.cli.queues", "Show how the queues stand."),
     "purge": Entry("celeriac.cli.purge", "Remove waiting messages from queues."),
+    "dead": Entry("celeriac.cli.dead.command", "Look at dead letters, give them back, remove them."),
     "report": Entry("celeriac.cli.report", "Show versions, settings and whether the stores answer."),
     "shell": Entry("celeriac.cli.shell", "Open a Python prompt with the application."),
     "completion": Entry("celeriac.cli.completion", "Print the script for the shell's completion."),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import click
 import msgspec
+
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+_AGE: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 
 
 class Json(click.ParamType[Any]):
@@ -52,6 +56,20 @@ class MomentOrSeconds(Moment):
             return float(value)
         except (TypeError, ValueError):
             return super().convert(value, param, ctx)
+
+
+class Age(click.ParamType[float]):
+    """A span of time as a number with a unit; in seconds."""
+
+    name = "AGE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if not isinstance(value, str):
+            return float(value)
+        found = _AGE.fullmatch(value.strip())
+        if found is None:
+            self.fail(f"{value!r} is no span of time, such as 90s, 30m, 2h or 7d.", param, ctx)
+        return float(found[1]) * _UNITS[found[2]]
 
 
 class Names(click.ParamType[tuple[str, ...]]):

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from celeriac.app.base import Celeriac
 from celeriac.cli.group import Command
-from celeriac.cli.output import write_json
+from celeriac.cli.output import span, write_json
 from celeriac.cli.parameters import Names
 from celeriac.cli.session import Session
 from celeriac.cli.tables import console
@@ -74,15 +74,7 @@ def _table(app: Celeriac, stats: Mapping[str, QueueStats]) -> Table:
     for heading in ("ready", "delayed", "leased", "dead", "oldest"):
         table.add_column(heading, justify="right")
     for name, queue in stats.items():
-        age = "" if queue.oldest_age is None else _span(queue.oldest_age)
+        age = "" if queue.oldest_age is None else span(queue.oldest_age)
         dead = f"[red]{queue.dead}[/red]" if queue.dead else "0"
         table.add_row(escape(name), str(queue.ready), str(queue.delayed), str(queue.leased), dead, age)
     return table
-
-
-def _span(seconds: float) -> str:
-    """Return a span of time in its two largest units."""
-    for unit, size, smaller, part in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
-        if seconds >= size:
-            return f"{int(seconds // size)}{unit} {int(seconds % size // part)}{smaller}"
-    return f"{seconds:.1f}s"

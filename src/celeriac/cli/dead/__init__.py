@@ -1,0 +1,1 @@
+"""``celeriac dead``: the messages that could not be worked on."""
