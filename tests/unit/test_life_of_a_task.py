@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
@@ -102,7 +103,7 @@ def calls_of(codes: set[CodeType]) -> Iterator[list[CodeType]]:
 
 
 def way_of_a_task(spine: Any, function: Callable[[], Any]) -> AsyncResult[Any]:
-    """Send a task, run it in an engine in this thread, and wait for its end."""
+    """Send a task, run it in an engine, and wait for its end."""
     engines: list[Engine] = []
 
     @spine.app.task(name="work")
@@ -112,8 +113,13 @@ def way_of_a_task(spine: Any, function: Callable[[], Any]) -> AsyncResult[Any]:
 
     result = work.delay()
     node = plan(WorkerOptions(pool="solo", hostname="n@h"), spine.app.conf, queues=("celery",))
-    engines.append(Engine(spine.app, node, Holdings(), index=1))
-    engines[0].run()
+
+    def engine() -> None:
+        engines.append(Engine(spine.app, node, Holdings(), index=1))
+        engines[0].run()
+
+    with ThreadPoolExecutor(1) as pool:  # in the main thread it would take SIGALRM for itself
+        pool.submit(engine).result(10)
     result.get(propagate=False)
     return result
 

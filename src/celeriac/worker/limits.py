@@ -19,6 +19,7 @@ from celeriac.exceptions import SoftTimeLimitExceeded
 from celeriac.types import Seconds
 
 _FOREVER: Final[Seconds] = 3600.0
+_MOST_DONE: Final = 1000
 
 
 class SoftLimits(Protocol):
@@ -64,6 +65,7 @@ class ThreadLimits:
     def __init__(self) -> None:
         self._guard_armed = threading.Condition()
         self._armed: dict[int, int] = {}
+        self._struck: set[int] = set()
         self._due: list[tuple[float, int, int]] = []
         self._numbers = itertools.count(1)
         self._thread: threading.Thread | None = None
@@ -72,6 +74,9 @@ class ThreadLimits:
         me = threading.get_ident()
         with self._guard_armed:
             number = self._armed[me] = next(self._numbers)
+            if len(self._due) > _MOST_DONE + 2 * len(self._armed):  # most are of tasks that have ended long ago
+                self._due = [due for due in self._due if self._armed.get(due[2]) == due[1]]
+                heapq.heapify(self._due)
             heapq.heappush(self._due, (time.monotonic() + seconds, number, me))
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="celeriac-limits", daemon=True)
@@ -82,8 +87,10 @@ class ThreadLimits:
         me = threading.get_ident()
         with self._guard_armed:
             self._armed.pop(me, None)
-            # One that was raised and not delivered yet must not strike the next task.
-            _raise_in(me, None)
+            was_struck = me in self._struck
+            self._struck.discard(me)
+        if was_struck:
+            _sweep(me)
 
     def _run(self) -> None:
         with self._guard_armed:
@@ -92,11 +99,29 @@ class ThreadLimits:
                 while self._due and self._due[0][0] <= now:
                     _, number, thread = heapq.heappop(self._due)
                     if self._armed.get(thread) == number:
+                        self._struck.add(thread)
                         _raise_in(thread, SoftTimeLimitExceeded)
                 self._guard_armed.wait(self._due[0][0] - now if self._due else _FOREVER)
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Make the interpreter raise `error` in a thread at its next step; None takes back one not raised yet."""
-    exception = None if error is None else ctypes.py_object(error)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)
+class _Swept(BaseException):
+    """Takes the place of an exception that is still on its way."""
+
+
+def _sweep(me: int) -> None:
+    """See to it that no limit that was raised in this thread, and not delivered yet, strikes its next task.
+
+    It cannot be taken back by None: the interpreter would then believe for good that something is on its way, and
+    Python 3.11 would never again get into a function that is profiled or traced.
+    """
+    try:
+        _raise_in(me, _Swept)
+        while True:
+            time.sleep(0)
+    except _Swept:
+        return
+
+
+def _raise_in(thread: int, error: type[BaseException]) -> None:
+    """Make the interpreter raise `error` in a thread at its next step, in place of another that is on its way."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))

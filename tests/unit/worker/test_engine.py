@@ -1,8 +1,9 @@
-"""One engine on a memory store, in this thread: it stops when its last task says so."""
+"""One engine on a memory store: it stops when its last task says so."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from celeriac.worker.engine import Engine
 from celeriac.worker.holdings import Holdings
 from celeriac.worker.options import WorkerOptions, plan
 from tests.unit.spine import NODE, Spine
+
+DEADLINE = 10.0
 
 Work = Callable[[], Holdings]
 
@@ -31,8 +34,13 @@ def work(spine: Spine) -> Work:
         last.delay()
         holdings = Holdings()
         node = plan(WorkerOptions(pool="solo", hostname=NODE), spine.app.conf, queues=("celery",))
-        engines.append(Engine(spine.app, node, holdings, index=1))
-        engines[0].run()
+
+        def engine() -> None:
+            engines.append(Engine(spine.app, node, holdings, index=1))
+            engines[0].run()
+
+        with ThreadPoolExecutor(1) as pool:  # in the main thread it would take SIGALRM for itself
+            pool.submit(engine).result(DEADLINE)
         return holdings
 
     return run

@@ -1,0 +1,109 @@
+"""Soft limits in threads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from celeriac.exceptions import SoftTimeLimitExceeded
+from celeriac.worker.limits import ThreadLimits
+
+DEADLINE = 10.0
+
+
+def until_struck() -> None:
+    ends = time.monotonic() + DEADLINE
+    while time.monotonic() < ends:
+        time.sleep(0)
+    raise AssertionError("the limit was never raised")
+
+
+def in_a_thread(function: Callable[[], None]) -> None:
+    """Run in another thread, as tasks do, and raise what it raised."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            function()
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(DEADLINE)
+    assert not thread.is_alive()
+    if errors:
+        raise errors[0]
+
+
+def test_a_task_that_passes_its_limit_is_told():
+    limits = ThreadLimits()
+
+    def task() -> None:
+        limits.arm(0.001)
+        try:
+            until_struck()
+        finally:
+            limits.disarm()
+
+    with pytest.raises(SoftTimeLimitExceeded):
+        in_a_thread(task)
+
+
+def test_a_limit_strikes_its_own_task_and_never_the_next():
+    limits = ThreadLimits()
+    struck = 0
+
+    def tasks() -> None:
+        nonlocal struck
+        for _ in range(300):
+            try:
+                limits.arm(0.0002)
+                try:
+                    time.sleep(0)
+                finally:
+                    limits.disarm()
+            except SoftTimeLimitExceeded:
+                struck += 1
+            for _ in range(200):  # what runs between tasks is never struck
+                pass
+
+    in_a_thread(tasks)
+    assert 0 <= struck <= 300
+
+
+def test_limits_of_tasks_that_have_ended_are_not_kept():
+    limits = ThreadLimits()
+    for _ in range(5000):
+        limits.arm(3600)
+        limits.disarm()
+    assert len(limits._due) < 2000
+
+
+@pytest.mark.parametrize("seconds", [60, 0.001])
+def test_after_a_limit_functions_can_be_profiled_and_traced(seconds):
+    """With an exception on its way that never comes, Python 3.11 does not get into a traced function any more."""
+    program = f"""
+import sys, time
+from celeriac.exceptions import SoftTimeLimitExceeded
+from celeriac.worker.limits import ThreadLimits
+limits = ThreadLimits()
+try:
+    limits.arm({seconds})
+    try:
+        time.sleep(0.02)
+    finally:
+        limits.disarm()
+except SoftTimeLimitExceeded:
+    pass
+def traced(): print("got in")
+sys.settrace(lambda *about: None)
+traced()
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE, check=True)
+    assert told.stdout == "got in\n"
