@@ -142,7 +142,7 @@ def _reached(verdict: Verdict) -> str:
 
 def _times(ratio: float) -> str:
     """Return a ratio as a reader says it: 25 x, or 1/40 of."""
-    return f"1/{number(1 / ratio)} of" if 0 < ratio < 0.5 else f"{number(ratio)} x"
+    return f"1/{number(1 / ratio)} of" if 0 < ratio < 0.2001 else f"{number(ratio)} x"
 
 
 def _range(values: Sequence[float]) -> str:

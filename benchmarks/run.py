@@ -59,7 +59,8 @@ def measure(scenario: Scenario, system: System, *, count: int, watch: Callable[[
     on = system if scenario.store == "redis" else system.on_sqlite
     assert on is not None
     with tempfile.TemporaryDirectory() as folder, RedisServer() as server, stores.opened(on.tasks_in, server) as store:
-        return scenario.measure(Site(on, store, ledger=str(Path(folder, "ledger")), watch=watch), count)
+        ledger = str(Path(folder, "ledger"))
+        return scenario.measure(Site(on, store, work=scenario.work, ledger=ledger, watch=watch), count)
 
 
 def _measured(scenario: Scenario, systems: Sequence[System], *, fast: bool) -> list[dict[str, float]]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import processes
 from benchmarks.stores import RedisStore, SqliteStore
-from benchmarks.systems.system import ROOT, SIDES, TWO_ENGINES, Shape, System
+from benchmarks.systems.system import ROOT, SIDES, TWO_ENGINES, Shape, System, Work
 
 PATIENCE = 300.0
 """Seconds that any one step may take before the run is given up."""
@@ -82,15 +82,23 @@ class Worker:
 class Site:
     """One system on one store.
 
-    `settings` are for the system's application, where its side takes any. `ledger` is a file for the tasks that write
-    down their ends. `watch` is called with "client" or "worker" and the process id as soon as one was started.
+    `work` is what the system is set up for; `settings` are for its application, where its side takes any. `ledger` is
+    a file for the tasks that write down their ends. `watch` is called with "client" or "worker" and the process id as
+    soon as one was started.
     """
 
     def __init__(
-        self, system: System, store: RedisStore | SqliteStore, *, ledger: str = os.devnull, watch: Watch | None = None
+        self,
+        system: System,
+        store: RedisStore | SqliteStore,
+        *,
+        work: Work = "many",
+        ledger: str = os.devnull,
+        watch: Watch | None = None,
     ) -> None:
         self.system = system
         self.store = store
+        self.work = work
         self.ledger = ledger
         self.settings: Mapping[str, Any] = {}
         self._watch = watch
@@ -152,7 +160,7 @@ class Site:
         path = [str(SIDES), str(ROOT / "src")] if python == sys.executable else [str(SIDES)]
         environment = {
             **os.environ,
-            **self.system.environment,
+            **self.system.tuned.get(self.work, {}),
             "BENCHMARK_URL": self.store.url,
             "BENCHMARK_SETTINGS": json.dumps(dict(self.settings)),
             "BENCHMARK_LEDGER": self.ledger,

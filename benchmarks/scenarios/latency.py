@@ -32,4 +32,5 @@ SCENARIO = Scenario(
     tasks=400,
     fast=50,
     even=True,
+    work="quick",
 )

@@ -18,7 +18,7 @@ _LONG_PER_TASK = 0.06
 
 
 def measure(site: Site, tasks: int) -> dict[str, float]:
-    shape = Shape("engines", _SLOTS)
+    shape = Shape("slots", _SLOTS)
     long, before = tasks * _LONG_PER_TASK, tasks // 10
     with site.client() as client:
         _send(client, before, _SHORT)
@@ -70,4 +70,5 @@ SCENARIO = Scenario(
     even=True,
     only=("celeriac", "celery", "dramatiq", "huey"),
     together=True,
+    work="mixed",
 )

@@ -8,6 +8,7 @@ from typing import Literal
 
 from benchmarks.figures import Curve, Figure
 from benchmarks.site import Site
+from benchmarks.systems.system import Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class Scenario:
     `measure` does the work on a site with an empty store, for so many tasks, and returns values by the figures' keys;
     what a system cannot do is left out. `tasks` and `fast` are the numbers of tasks for Celery, in a full run and in a
     fast one; other systems get more by their pace, unless `even`. `only` names the systems that it is for. `together`
-    lets all systems work at the same time, each on a server of its own: for work that hardly uses a core.
+    lets all systems work at the same time, each on a server of its own: for work that hardly uses a core. `work` is
+    what the systems are set up for.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Scenario:
     store: Literal["redis", "sqlite"] = "redis"
     only: tuple[str, ...] | None = None
     together: bool = False
+    work: Work = "many"
     curves: tuple[Curve, ...] = ()
 
     def count(self, pace: float, *, fast: bool) -> int:

@@ -38,6 +38,7 @@ COROUTINES = Scenario(
     measure=_coroutines,
     tasks=800,
     fast=100,
+    work="waiting",
 )
 THREADS = Scenario(
     name="threads",
@@ -49,4 +50,5 @@ THREADS = Scenario(
     measure=_threads,
     tasks=800,
     fast=100,
+    work="waiting",
 )

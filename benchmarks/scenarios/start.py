@@ -26,4 +26,5 @@ SCENARIO = Scenario(
     tasks=1,
     fast=1,
     even=True,
+    work="quick",
 )

@@ -11,8 +11,9 @@ from benchmarks.systems.system import RedisKeys, Shape, SqliteRows, System
 def _worker(shape: Shape) -> tuple[str, ...]:
     slots = {
         "engines": ("-c", str(shape.slots)),
-        "threads": ("--pool", "threads", "-c", str(shape.slots)),
-        "coroutines": ("-c", "1"),  # an engine has worker_async_concurrency of them, which is 100
+        "slots": ("-c", str(shape.slots)),
+        "threads": ("--processes", "2", "--threads", str(shape.slots // 2)),
+        "coroutines": ("-c", "2"),
     }
     return ("-m", "celeriac", "-A", "celeriac_side", "worker", *slots[shape.kind], "--loglevel", "WARNING")
 
@@ -26,6 +27,7 @@ _ON_REDIS = System(
     tasks_in=RedisKeys(queues=("celery",), unfinished=("celery", "unacked")),
     imports="import celeriac; celeriac.Celeriac",
     pace=25.0,
+    tuned={"waiting": {"CELERIAC_WORKER_ASYNC_CONCURRENCY": "50"}},  # in each engine: 100 in all, as its peers have
 )
 _IN_SQLITE = SqliteRows(
     hide="UPDATE messages SET queue = 'hidden' WHERE queue = 'celery'",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.systems.system import RedisKeys, Shape, System, python_of
 
-_POOLS = {"engines": "prefork", "threads": "threads"}
+_POOLS = {"engines": "prefork", "slots": "prefork", "threads": "threads"}
 
 
 def _worker(shape: Shape) -> tuple[str, ...] | None:
@@ -23,4 +23,5 @@ SYSTEM = System(
     worker=_worker,
     tasks_in=RedisKeys(queues=("celery",), unfinished=("celery", "unacked")),
     imports="import celery; celery.Celery",
+    tuned={"mixed": {"BENCHMARK_CELERY_PREFETCH": "1"}},
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.systems.system import RedisKeys, Shape, System, python_of
 
-_WORKERS = {"engines": "process", "threads": "thread"}
+_WORKERS = {"engines": "process", "slots": "process", "threads": "thread"}
 
 
 def _worker(shape: Shape) -> tuple[str, ...] | None:
@@ -23,4 +23,5 @@ SYSTEM = System(
     tasks_in=RedisKeys(queues=("huey.redis.benchmark",), unfinished=("huey.redis.benchmark",)),
     imports="import huey; huey.RedisHuey",
     pace=4.0,
+    tuned={"quick": {"BENCHMARK_HUEY_NOTIFY": "1"}},
 )

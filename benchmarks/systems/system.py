@@ -18,13 +18,23 @@ class Missing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a node shall have: so many engines of one slot each, or so many slots of threads or of coroutines."""
+    """What a node shall have.
 
-    kind: Literal["engines", "threads", "coroutines"]
+    `engines`: so many processes, with what inside makes the most of them. `slots`: so many tasks at once, neither
+    more nor fewer, that share no interpreter. `threads` and `coroutines`: the same number, on what suits tasks that
+    wait.
+    """
+
+    kind: Literal["engines", "slots", "threads", "coroutines"]
     slots: int
 
 
 TWO_ENGINES = Shape("engines", 2)
+
+
+Work = Literal["many", "quick", "mixed", "waiting"]
+"""What the tasks are like, for systems that want to be set up for it: many short ones, few that somebody waits for,
+long and short ones, or such as wait themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +61,8 @@ class System:
     `python` finds the interpreter that has it installed, or raises `Missing`. `side` is its module in `sides/`: the
     tasks, and how a client sends and reads; see `sides/client.py`. `worker` gives the arguments of a node of a shape,
     None where the system has no such thing. `pace` is how many tasks it gets for each that Celery gets, so that every
-    measurement takes about as long. `imports` is what a program that uses it writes first. `on_sqlite` is the same
-    system with its tasks in a SQLite file.
+    measurement takes about as long. `imports` is what a program that uses it writes first. `tuned` are variables for
+    its processes by the work. `on_sqlite` is the same system with its tasks in a SQLite file.
     """
 
     name: str
@@ -63,7 +73,7 @@ class System:
     tasks_in: RedisKeys | SqliteRows
     imports: str
     pace: float = 1.0
-    environment: Mapping[str, str] = field(default_factory=dict)
+    tuned: Mapping[Work, Mapping[str, str]] = field(default_factory=dict)
     on_sqlite: System | None = None
 
 
