@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Generic, TypeVar, cast
 
 from celeriac import states
-from celeriac.exceptions import RemoteError, TimeoutError
+from celeriac.exceptions import RemoteError, TaskError, TimeoutError
 from celeriac.result.reader import ResultReader
 from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
@@ -219,6 +219,8 @@ def _to_raise(end: TaskResult) -> BaseException:
     error: BaseException = end.result
     if not isinstance(end.result, BaseException):
         error = RemoteError(f"Task {end.task_id} ended as {end.state} without an exception: {end.result!r}")
+    elif not isinstance(error, Exception):  # sys.exit() in a task ends the task, not who asks for its result
+        error = TaskError(f"Task {end.task_id} was ended by {error!r}")
     note = f"\nTraceback of the worker:\n{end.traceback}" if end.traceback else None
     if note and note not in getattr(error, "__notes__", ()):
         error.add_note(note)

@@ -91,6 +91,8 @@ class Admission:
             return self._refuse(delivery, f"content type not accepted: {error}")
         except (DecodeError, InvalidTaskError) as error:
             return self._refuse(delivery, f"invalid message: {error}")
+        except Exception as error:  # noqa: BLE001  a missing library, or a surprise: no message may end an engine
+            return self._refuse(delivery, f"cannot be read here: {type(error).__name__}: {error}")
         runner = self._runners.get(call.name)
         if runner is None:
             return self._unknown(delivery, call)

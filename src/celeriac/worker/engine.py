@@ -43,10 +43,14 @@ _STUCK: Final[Seconds] = 0.05
 _SIDE: Final = 10
 """Messages that are claimed at once for the event loop while every slot is taken."""
 _SIDE_WAIT: Final[Seconds] = 1.0
+_AGAIN: Final[Seconds] = 0.05
+"""Seconds until an acknowledgement whose answer was lost is tried again; doubled each time."""
 _LATER: Final[Seconds] = 1.0
 """Seconds until a task whose crashes could not be counted is tried again."""
 _UNWILLING: Final[Seconds] = 5.0
 """Seconds beyond its hard limit after which a coroutine that will not be cancelled takes its engine with it."""
+_FAILED: Final[Seconds] = 5.0
+"""Seconds that what runs beside it gets when an engine has failed."""
 _DRAIN: Final[Seconds] = 10.0
 """Seconds that the last completions get to reach the store."""
 
@@ -106,6 +110,10 @@ class Engine:
         try:
             while not self._stopping.is_set() and not self._wear.reason:
                 self._cycle()
+        except BaseException:
+            logger.exception("The engine failed; it gives back what it has and ends")
+            self._ends = time.monotonic() + _FAILED
+            raise
         finally:
             self._stopping.set()
             self._shut_down()
@@ -207,15 +215,22 @@ class Engine:
 
     def _acked_early(self, job: Job) -> bool:
         """Acknowledge before the run, as the task wants it. False when it may not run: another has it, or nobody."""
-        lease = job.delivery.lease
-        try:
-            lost = self._broker.ack([lease])
-        except BrokerError as error:
-            logger.error("Task %s[%s] is given back, not started: %s", job.call.name, job.call.id, error)
-            self._completer.add(Completion(lease, Settle.REQUEUE))
-            return False
+        lease, pause, lost = job.delivery.lease, 0.0, None
+        while lost is None:
+            try:
+                lost = self._broker.ack([lease])
+            except BrokerError as error:
+                if not pause:
+                    text = "Task %s[%s] waits: whether it is acknowledged is not known: %s"
+                    logger.error(text, job.call.name, job.call.id, error)
+                pause = min(_LATER, pause * 2 or _AGAIN)
+                if self._stopping.wait(pause):
+                    text = "Task %s[%s] is left alone: it comes back if it was not acknowledged"
+                    logger.error(text, job.call.name, job.call.id)
+                    return False
         self._ledger.settled([lease.tag])
-        return not lost
+        # What is gone after a call whose answer was lost was acknowledged by that call: it is ours to run.
+        return not lost or pause > 0
 
     # -- beside taken slots -----------------------------------------------------------------------------------------
 
@@ -245,7 +260,10 @@ class Engine:
     def _run_job(self, job: Job) -> None:
         started = time.monotonic()
         row = self._write_down(job, started, margin=0.0) if self._board is not None else 0
-        completion = job.runner.run(job, self._soft_limits)
+        try:
+            completion = job.runner.run(job, self._soft_limits)
+        except BaseException as error:  # noqa: BLE001  whatever it is, it is recorded, and the slot goes on
+            completion = job.runner.broken(job, error)
         if self._board is not None:
             self._board.end(row)
         self._claims.note(time.monotonic() - started)
@@ -256,7 +274,10 @@ class Engine:
 
     async def _run_coroutine(self, job: Job) -> None:
         row = self._write_down(job, time.monotonic(), margin=_UNWILLING) if self._board is not None else 0
-        completion = await job.runner.run_async(job)
+        try:
+            completion = await job.runner.run_async(job)
+        except BaseException as error:  # noqa: BLE001  whatever it is, it is recorded, and the loop goes on
+            completion = job.runner.broken(job, error)
         if self._board is not None:
             self._board.end(row)
         self._completer.add(completion)

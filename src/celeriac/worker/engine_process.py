@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import threading
+import time
 from multiprocessing.connection import Connection
 
 from celeriac import signals
 from celeriac.app.base import Celeriac
+from celeriac.types import Seconds
 from celeriac.worker.board import EngineBoard
 from celeriac.worker.engine import Engine
 from celeriac.worker.logs import LogSetup
@@ -30,7 +33,9 @@ def serve(  # noqa: PLR0913  the parts of a process
     try:
         signals.worker_process_init.send(sender=None)
         engine = Engine(app, plan, ledger, index=index, board=board)
-        listener = threading.Thread(target=_listen, args=(engine, pipe), name="celeriac-supervisor", daemon=True)
+        listener = threading.Thread(
+            target=_listen, args=(engine, pipe, plan.lease), name="celeriac-supervisor", daemon=True
+        )
         listener.start()
         ledger.send(Ready())
         worn = engine.run()
@@ -44,7 +49,7 @@ def serve(  # noqa: PLR0913  the parts of a process
     return 0
 
 
-def _listen(engine: Engine, pipe: Connection) -> None:
+def _listen(engine: Engine, pipe: Connection, lease: Seconds) -> None:
     """Do what the supervisor says. When it is gone nobody renews our leases: stop, and finish what can be finished."""
     while True:
         try:
@@ -52,7 +57,9 @@ def _listen(engine: Engine, pipe: Connection) -> None:
         except (EOFError, OSError):
             logger.error("The node's supervisor is gone; this engine stops")
             engine.stop()
-            return
+            # Nobody renews its leases now: what still runs when they end is run by others.
+            time.sleep(lease)
+            os._exit(1)
         if isinstance(note, Stop):
             engine.stop(now=note.now)
             if note.now:

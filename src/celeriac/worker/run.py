@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,7 +16,7 @@ from celeriac.app.context import Context, running
 from celeriac.app.error_info import ErrorInfo, traceback_of
 from celeriac.app.task import Task
 from celeriac.clock import Clock
-from celeriac.exceptions import EncodeError, Ignore, Reject, Retry, SoftTimeLimitExceeded, TimeLimitExceeded
+from celeriac.exceptions import EncodeError, Ignore, Reject, Retry, SoftTimeLimitExceeded, TaskError, TimeLimitExceeded
 from celeriac.interfaces.broker import Delivery, Outgoing
 from celeriac.interfaces.results import ResultRecord
 from celeriac.result.handle import joining_forbidden
@@ -27,6 +28,8 @@ from celeriac.wire.tasks import TaskCall
 from celeriac.worker.limits import SoftLimits
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.task_log import TaskLog, shown
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -119,6 +122,26 @@ class TaskRunner:
                 return self._cancelled(context, error, time.perf_counter() - started)
             return self._failed(context, error, time.perf_counter() - started)
         return self._succeeded(context, value, time.perf_counter() - started)
+
+    def broken(self, job: Runnable, error: BaseException) -> Completion:
+        """Return what follows when this runner itself failed: the task has failed, and says of what."""
+        logger.error("Task %s[%s]: its end could not be recorded as it was", job.call.name, job.call.id, exc_info=error)
+        if signals.task_internal_error.receivers:
+            signals.task_internal_error.send(
+                sender=self.task,
+                task_id=job.call.id,
+                args=job.call.args,
+                kwargs=job.call.kwargs,
+                request=job,
+                exception=error,
+                traceback=error.__traceback__,
+                einfo=None,
+            )
+        reason = TaskError(f"The end of the task could not be recorded: {type(error).__name__}")
+        done = datetime.fromtimestamp(self._clock.now(), UTC)
+        result = TaskResult(task_id=job.call.id, state=states.FAILURE, result=reason, date_done=done)
+        record = self._writer.record_of_error(result) if self._writer.keeps_results else None
+        return Completion(job.delivery.lease if self.acks_late else None, Settle.ACK, record)
 
     def soft_limit(self, call: TaskCall) -> Seconds | None:
         """Return after how many seconds the task is told that it runs too long; None for never."""

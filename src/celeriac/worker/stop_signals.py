@@ -13,11 +13,13 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
-_NUMBERS: Final = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGQUIT") if hasattr(signal, name))
+_NUMBERS: Final = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class StopSignals:
-    """Calls `stop(now)` for each signal: False for the first TERM or INT, True for further ones and for any QUIT.
+    """Calls `stop(now)` for each signal: False for the first TERM, INT or HUP, True for further ones and for any QUIT.
 
     Make and start it in the main thread.
     """

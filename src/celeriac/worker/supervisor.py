@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 _LONGEST_PAUSE: Final[Seconds] = 30.0
 """An engine that died before it was ready is started again after a pause, longer each time, up to so many seconds."""
 _POLL: Final[Seconds] = 1.0
+_ORPHANS: Final[Seconds] = 25.0
+_FLUSH: Final[Seconds] = 1.0
+"""Seconds that an engine gets, when it is stopped at once, to store what has ended."""
 _MARGIN: Final[Seconds] = 2.0
 """Seconds beyond the grace that an engine gets to give back by itself what did not end in time."""
 
@@ -106,10 +109,21 @@ class Supervisor:
                 self._bury(ready)
             except OSError as error:
                 logger.critical("The node stops: %s", error)
-                self._tell_all(Stop())
+                self._wait_for_orphans()
                 return 1
             self._start_due()
         return 0
+
+    def _wait_for_orphans(self) -> None:
+        """Stop engines whose ends nobody reports any more; they have ended when their pipes have."""
+        self._tell_all(Stop(now=self._stop_now))
+        ends = time.monotonic() + (_ORPHANS if self._grace is None else self._grace)
+        while time.monotonic() < ends:
+            pipes = [engine.pipe for engine in self._engines if engine.pipe is not None]
+            if not pipes:
+                return
+            for ready in multiprocessing.connection.wait(pipes, timeout=_POLL):
+                self._attend(ready)
 
     def _waitables(self) -> list[Any]:
         pipes = [engine.pipe for engine in self._engines if engine.pipe is not None]
@@ -248,7 +262,7 @@ class Supervisor:
             self._tell_all(Stop())
         if self._stop_now and not self._told_now:
             self._told_now = True
-            self._deadline = time.monotonic()
+            self._deadline = time.monotonic() + _FLUSH
             self._tell_all(Stop(now=True))
         if self._deadline is not None and time.monotonic() >= self._deadline:
             self._end_by_force()

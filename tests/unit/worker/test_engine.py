@@ -96,11 +96,12 @@ def test_a_task_s_own_state_is_never_hidden_by_that_it_has_started(spine, work):
 
 
 class Journal(BrokerBefore):
-    """A broker that notes acknowledgements; the first so many fail."""
+    """A broker that notes acknowledgements; the first so many fail, or are done and their answer is lost."""
 
-    def __init__(self, inner: Any, *, fails: int = 0) -> None:
+    def __init__(self, inner: Any, *, fails: int = 0, answers_lost: int = 0) -> None:
         super().__init__(inner)
         self.fails = fails
+        self.answers_lost = answers_lost
         self.acked = 0
 
     def ack(self, leases, *, follow_ups=None):
@@ -108,7 +109,11 @@ class Journal(BrokerBefore):
             self.fails -= 1
             raise BrokerUnavailable("away")
         self.acked += len(leases)
-        return self._inner.ack(leases, follow_ups=follow_ups)
+        lost = self._inner.ack(leases, follow_ups=follow_ups)
+        if self.answers_lost:
+            self.answers_lost -= 1
+            raise BrokerUnavailable("the answer was lost")
+        return lost
 
 
 def put_before(spine: Spine, broker: Journal) -> None:
@@ -126,12 +131,21 @@ def test_a_task_may_be_acknowledged_before_it_runs(spine, work):
     assert journal.acked == 2
 
 
-def test_a_task_whose_early_acknowledgement_fails_is_given_back_and_not_held_for_ever(spine, work, caplog):
+def test_an_early_acknowledgement_that_fails_is_tried_until_it_is_known_and_the_task_runs_once(spine, work, caplog):
     journal = Journal(spine.app.broker, fails=1)
     put_before(spine, journal)
     ran: list[int] = []
     spine.app.task(name="work", acks_late=False)(lambda: ran.append(1)).delay()
     holdings = work()
     assert ran == [1]
-    assert "is given back, not started: away" in caplog.text
+    assert "whether it is acknowledged is not known: away" in caplog.text
+    assert len(holdings) == 0
+
+
+def test_a_task_whose_early_acknowledgement_was_done_although_its_answer_was_lost_runs_once(spine, work):
+    put_before(spine, Journal(spine.app.broker, answers_lost=2))
+    ran: list[int] = []
+    spine.app.task(name="work", acks_late=False)(lambda: ran.append(1)).delay()
+    holdings = work()
+    assert ran == [1]
     assert len(holdings) == 0

@@ -257,9 +257,11 @@ def test_notes_that_a_dead_engine_left_in_its_pipe_are_read(node, spine, leases)
 def test_a_node_that_can_start_no_engine_any_more_tells_the_others_to_stop_and_ends_as_failed(node, caplog):
     running = node(1)
     running.pipes.vanish()
+    assert running.pipes.hear(1) == Stop()
+    assert not running.code.done()  # what the engine holds is still renewed
+    running.pipes.ends[1].close()
     assert running.code.result(DEADLINE) == 1
     assert "The node stops: the process that forks engines is gone" in caplog.text
-    assert running.pipes.hear(1) == Stop()
 
 
 def test_stop_may_come_from_any_thread_before_the_node_runs(spine):

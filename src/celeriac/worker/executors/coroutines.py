@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections import deque
@@ -11,6 +12,8 @@ from typing import Any, Generic, TypeVar
 
 from celeriac.interfaces.executor import TimeLeft
 from celeriac.types import Seconds
+
+logger = logging.getLogger(__name__)
 
 J = TypeVar("J")
 
@@ -33,6 +36,7 @@ class CoroutineExecutor(Generic[J]):
         self._running: dict[asyncio.Task[None], float] = {}
         self._taken = 0
         self._submitted: deque[J] = deque()
+        self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -75,6 +79,7 @@ class CoroutineExecutor(Generic[J]):
             loop.call_soon_threadsafe(self._cancel)
             ends = time.monotonic() + _CANCEL_WAIT
             ended = self._wait(lambda: ends - time.monotonic())
+        self._closing = True
         loop.call_soon_threadsafe(loop.stop)
         if self._thread is not None:
             self._thread.join(timeout=_CANCEL_WAIT)
@@ -91,10 +96,21 @@ class CoroutineExecutor(Generic[J]):
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         try:
-            loop.run_forever()
+            while not self._closing:
+                self._serve_on(loop)
             loop.run_until_complete(loop.shutdown_asyncgens())
         finally:
             loop.close()
+
+    def _serve_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the loop until somebody stops it; a task may, by sys.exit() in a child of its own or by loop.stop()."""
+        try:
+            loop.run_forever()
+        except BaseException as error:  # noqa: BLE001  asyncio lets SystemExit and KeyboardInterrupt out of the loop
+            logger.error("A task raised %s out of the event loop, which goes on", type(error).__name__)
+        else:
+            if not self._closing:
+                logger.error("A task stopped the event loop, which goes on")
 
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()
