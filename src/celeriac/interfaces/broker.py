@@ -89,8 +89,9 @@ class BrokerCapabilities(Struct, frozen=True):
     `max_delay`: the longest `Outgoing.not_before` from now that the store keeps by itself, in seconds; 0 for none.
     `priorities`: how many levels it tells apart; 1 for none. `most_urgent`: which end of 0..9 is served first.
     `dead_letters`: `reject` keeps the message. `max_batch`: the most messages that one round trip carries; the
-    driver splits larger batches. `max_message_bytes`: None for no limit. `atomic_follow_ups`: `ack` stores the
-    follow-ups and removes the delivery in one step.
+    driver splits larger batches. `max_message_bytes`: None for no limit. `needs_watch`: see `Broker.watch`.
+    `atomic_follow_ups`: `ack` stores the
+    follow-ups and removes the delivery in one step. `shared`: other processes see the same messages.
     """
 
     leases: bool = True
@@ -100,7 +101,9 @@ class BrokerCapabilities(Struct, frozen=True):
     dead_letters: bool = True
     max_batch: int = 1000
     max_message_bytes: int | None = None
+    needs_watch: bool = False
     atomic_follow_ups: bool = True
+    shared: bool = True
 
 
 class Broker(Protocol):
@@ -148,6 +151,15 @@ class Broker(Protocol):
 
         Safe to call from a signal handler.
         """
+
+    def watch(self, queues: Sequence[str], *, wait: float) -> None:
+        """For up to `wait` seconds, notice messages of producers that wake nobody, and wake a receiver for each.
+
+        One thread of a node calls it again and again where `capabilities.needs_watch`; elsewhere it does nothing.
+        """
+
+    def rely_on_watch(self) -> None:
+        """Say that somebody else calls `watch` for the queues received from here: `receive` need not look itself."""
 
     def extend(self, leases: Sequence[Lease], *, lease: float) -> Sequence[Lease]:
         """Hold them for `lease` seconds from now. Return those that were lost."""

@@ -113,6 +113,12 @@ class BrokerBefore:
     def interrupt(self) -> None:
         self._inner.interrupt()
 
+    def watch(self, queues: Sequence[str], *, wait: float) -> None:
+        self._call(lambda: self._inner.watch(queues, wait=wait))
+
+    def rely_on_watch(self) -> None:
+        self._inner.rely_on_watch()
+
     def extend(self, leases: Sequence[Lease], *, lease: float) -> Sequence[Lease]:
         return self._call(lambda: self._inner.extend(leases, lease=lease))
 

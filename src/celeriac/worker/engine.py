@@ -65,6 +65,7 @@ class Engine:
         self._claims = ClaimSize()
         self._ledger = ledger
         self._broker = app.broker
+        self._broker.rely_on_watch()  # the node's `WatchLoop`
         self._writer = app.writer
         self._completer = Completer(self._broker, app.writer, ledger, clock=app.clock)
         owner = f"{plan.nodename}/{index}"

@@ -42,6 +42,7 @@ class LogSetup(Struct, frozen=True):
     format: str
     task_format: str
     datefmt: str | None
+    task_datefmt: str | None
     colour: bool | None
     as_json: bool
     hijack: bool
@@ -58,6 +59,7 @@ class LogSetup(Struct, frozen=True):
             format=conf.worker_log_format,
             task_format=conf.worker_task_log_format,
             datefmt=conf.worker_log_datefmt,
+            task_datefmt=conf.worker_task_log_datefmt,
             colour=conf.worker_log_color,
             as_json=conf.worker_log_json,
             hijack=conf.worker_hijack_root_logger,
@@ -75,18 +77,18 @@ class LogSetup(Struct, frozen=True):
         if self.hijack:
             root.handlers[:] = []
         if not root.handlers:
-            root.addHandler(self._handler(self.format, index))
+            root.addHandler(self._handler(self.format, self.datefmt, index))
         root.setLevel(self.level)
-        tasks.handlers[:] = [self._handler(self.task_format, index)]
+        tasks.handlers[:] = [self._handler(self.task_format, self.task_datefmt, index)]
         tasks.propagate = False
         if self.redirect:
             self._redirect()
         signals.after_setup_logger.send(sender=None, logger=root, **fields)
         signals.after_setup_task_logger.send(sender=None, logger=tasks, **fields)
 
-    def _handler(self, text: str, index: int) -> logging.Handler:
+    def _handler(self, text: str, datefmt: str | None, index: int) -> logging.Handler:
         handler = self._sink(index)
-        handler.setFormatter(self._formatter(text, handler))
+        handler.setFormatter(self._formatter(text, datefmt, handler))
         return handler
 
     def _sink(self, index: int) -> logging.Handler:
@@ -98,14 +100,14 @@ class LogSetup(Struct, frozen=True):
                 raise ImproperlyConfigured(f"The logfile {name} cannot be written: {error.strerror}.") from error
         return logging.StreamHandler(sys.__stderr__)
 
-    def _formatter(self, text: str, handler: logging.Handler) -> logging.Formatter:
+    def _formatter(self, text: str, datefmt: str | None, handler: logging.Handler) -> logging.Formatter:
         if self.as_json:
             return JsonFormatter()
         colour = self.colour
         if colour is None:
             stream = getattr(handler, "stream", None)
             colour = not self.logfile and "NO_COLOR" not in os.environ and stream is not None and stream.isatty()
-        return TaskFormatter(text, self.datefmt, colour=colour)
+        return TaskFormatter(text, datefmt, colour=colour)
 
     def _redirect(self) -> None:
         log = logging.getLogger("celeriac.redirected")

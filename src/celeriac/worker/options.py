@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct
 
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.settings.conf import Settings
+from celeriac.settings.layers import Layer
 from celeriac.types import Seconds
 from celeriac.worker.nodename import expand, full_name
 
@@ -47,7 +49,7 @@ class NodePlan(Struct, frozen=True):
     `board` is the path of the file where engines write down what they run.
 
     `inline` runs them in the engine's main thread (one slot). `in_process` puts the one engine into the node's own
-    process.
+    process. `settings` are those of the command line, for engines that cannot inherit them.
     """
 
     nodename: str
@@ -65,6 +67,7 @@ class NodePlan(Struct, frozen=True):
     board: str
     loglevel: str
     logfile: str | None
+    settings: Mapping[str, Any] = {}
 
     @property
     def rows(self) -> int:
@@ -99,6 +102,7 @@ def plan(options: WorkerOptions, conf: Settings, *, queues: tuple[str, ...]) -> 
         board="",
         loglevel=options.loglevel,
         logfile=expand(options.logfile, nodename) if options.logfile else None,
+        settings=conf.given(Layer.COMMAND_LINE),
     )
 
 

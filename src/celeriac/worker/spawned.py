@@ -7,6 +7,7 @@ import sys
 from multiprocessing.connection import Client
 
 from celeriac.app.locate import locate
+from celeriac.settings.layers import Layer
 from celeriac.worker.board import EngineBoard
 from celeriac.worker.engine_process import serve
 from celeriac.worker.logs import LogSetup
@@ -23,6 +24,7 @@ def main() -> int:
     if plan.app_spec is None:
         raise ValueError("the plan names no application")
     app = locate(plan.app_spec).app
+    app.conf.read(plan.settings, layer=Layer.COMMAND_LINE, source="the command line")
     app.import_modules()
     app.finalize()
     logs = LogSetup.of(app.conf, loglevel=plan.loglevel, logfile=plan.logfile, nodename=plan.nodename)

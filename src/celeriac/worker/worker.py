@@ -15,7 +15,7 @@ import msgspec
 
 from celeriac import signals
 from celeriac.app.base import Celeriac
-from celeriac.exceptions import BrokerError
+from celeriac.exceptions import BrokerError, ImproperlyConfigured
 from celeriac.interfaces.broker import Lease
 from celeriac.types import Seconds
 from celeriac.worker.banner import banner
@@ -33,7 +33,9 @@ from celeriac.worker.recovery import Recovery
 from celeriac.worker.run import acks_timeouts
 from celeriac.worker.stop_signals import StopSignals
 from celeriac.worker.supervisor import Supervisor
+from celeriac.worker.unused import unused_attributes
 from celeriac.worker.upkeep import UpkeepLoop
+from celeriac.worker.watch import WatchLoop
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +70,11 @@ class Worker:
         logs = LogSetup.of(app.conf, loglevel=options.loglevel, logfile=options.logfile, nodename=node.nodename)
         app.stores.tells_default = False  # the banner does
         app.stores.load()  # before the fork: redis-py takes 10 MiB and 50 ms in each process that imports it for itself
+        if not node.in_process and not app.broker.capabilities.shared:
+            raise ImproperlyConfigured(
+                f"{app.broker.location} is seen by one process alone, and pool {node.pool} runs tasks in others: start"
+                " the worker with -P solo, or use another broker (with none configured, tasks are kept in a file)."
+            )
         with pidfile(options.pidfile):
             # The zygote is forked while the process has one thread and no connection.
             board = Board(engines=node.engines, rows=node.rows)
@@ -120,11 +127,14 @@ class Worker:
         self._stop_with(supervisor.stop)
         leases = LeaseKeeper(app.broker, lease=node.lease, held=supervisor.held, lost=supervisor.lost)
         upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock)
+        watch = WatchLoop(app.broker, queues=node.queues)
         leases.start()
         upkeep.start()
+        watch.start()
         try:
             return supervisor.run()
         finally:
+            watch.stop()
             upkeep.stop()
             leases.stop()
 
@@ -150,13 +160,16 @@ class Worker:
         self._stop_with(stop)
         leases = LeaseKeeper(app.broker, lease=node.lease, held=holdings.all, lost=lost)
         upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock)
+        watch = WatchLoop(app.broker, queues=node.queues)
         leases.start()
         upkeep.start()
+        watch.start()
         try:
             self._ready(node)
             engine.run()
         finally:
             last_resort.stand_down()
+            watch.stop()
             upkeep.stop()
             leases.stop()
         return 0
@@ -191,6 +204,8 @@ class Worker:
         app = self._app
         click.echo(banner(app, node), file=sys.__stdout__)
         for notice in app.conf.notices():
+            logger.warning(notice)
+        for notice in unused_attributes(app.tasks.values()):
             logger.warning(notice)
         unused = app.stores.unused_options
         if unused:

@@ -37,6 +37,42 @@ def test_a_push_on_another_priority_list_ends_a_wait(store: Store, outside: Redi
         assert ids(received.result(DEADLINE)) == ["1"]
 
 
+def test_one_who_watches_wakes_engines_that_rely_on_it(
+    store: Store, connect: Open, redis_server: RedisServer, outside: Redis, prefix: str
+) -> None:
+    watcher = broker_of(connect(redis_server.url, transport_options={"global_keyprefix": prefix}))
+    broker_of(store).rely_on_watch()
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.is_set():
+            watcher.watch(["q"], wait=0.1)
+
+    with ThreadPoolExecutor(2) as threads:
+        watching = threads.submit(watch)
+        received = threads.submit(lambda: receive(broker_of(store), wait=LONG))
+        try:
+            wait_until(lambda: is_blocked(outside))
+            start = time.monotonic()
+            outside.lpush(f"{prefix}q", raw_of(1))
+            assert ids(received.result(DEADLINE)) == ["1"]
+            assert time.monotonic() - start < 4  # less than a round, after which it would have looked anyway
+        finally:
+            ended.set()
+        watching.result(DEADLINE)
+
+
+def test_an_engine_that_relies_on_another_finds_a_strange_message_all_the_same(
+    store: Store, outside: Redis, prefix: str
+) -> None:
+    broker_of(store).rely_on_watch()
+    with ThreadPoolExecutor(1) as threads:
+        received = threads.submit(lambda: receive(broker_of(store), wait=LONG))
+        wait_until(lambda: is_blocked(outside))
+        outside.lpush(f"{prefix}q", raw_of(1))
+        assert ids(received.result(DEADLINE)) == ["1"]
+
+
 def test_a_server_that_tells_of_no_changes_is_looked_at_instead(
     start: Callable[[Callable[[], RedisServer]], RedisServer], connect: Open
 ) -> None:

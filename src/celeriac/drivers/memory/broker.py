@@ -168,7 +168,7 @@ class Shelves:
 class MemoryBroker:
     """The broker contract on one `Shelves`. Thread-safe; a message costs about its own size and 200 bytes."""
 
-    capabilities = BrokerCapabilities(most_urgent="highest")
+    capabilities = BrokerCapabilities(most_urgent="highest", shared=False)
 
     def __init__(self, shelves: Shelves, *, location: str, clock: Clock) -> None:
         self.location = location
@@ -212,6 +212,12 @@ class MemoryBroker:
         with self._shelves.changed:
             self._interrupted = True
             self._shelves.changed.notify_all()
+
+    def watch(self, queues: Sequence[str], *, wait: float) -> None:
+        """Do nothing: every producer wakes receivers here."""
+
+    def rely_on_watch(self) -> None:
+        """Do nothing: there is nothing to watch for."""
 
     def extend(self, leases: Sequence[Lease], *, lease: float) -> Sequence[Lease]:
         until = self._clock.now() + lease

@@ -42,8 +42,13 @@ class Watched(Struct, frozen=True):
         return [key for queue in self.queues for key in (*queue.lists, queue.bell, queue.mark)]
 
 
+def watcher_of(pool: Pool, watched: Watched) -> Watcher:
+    """Return a watcher for these queues."""
+    return Watcher(pool, watched.keys, len(watched.queues[0].lists) if watched.queues else 0)
+
+
 class Bell:
-    """One waiting place: a connection that waits for a bell, and a watcher beside it.
+    """One waiting place: a connection that waits for a bell, and a watcher beside it, unless somebody else watches.
 
     BLPOP on the bells and the claim go to the server in one piece: when the bell rings, or after a while, the server
     runs the claim at once and answers with the messages, one trip after their push. Nothing is left with the server
@@ -51,7 +56,7 @@ class Bell:
     again.
     """
 
-    def __init__(self, pool: Pool, watched: Watched) -> None:
+    def __init__(self, pool: Pool, watched: Watched, *, watches_itself: bool) -> None:
         self.watched = watched
         self.is_known_empty = False
         """The last claim found nothing and cleared the bells, so another one before the next ring is for nothing."""
@@ -60,8 +65,7 @@ class Bell:
         self._pool = pool
         self._wire: Wire | None = None
         self._client_id: int | None = None
-        lists = len(watched.queues[0].lists) if watched.queues else 0
-        self._watcher = Watcher(pool, watched.keys, lists)
+        self._watcher = watcher_of(pool, watched) if watches_itself else None
 
     def wait(self, claim: Command, until: float) -> tuple[Reply, bool]:
         """Wait for a ring, a call, the end of a round, or `until` (by `time.monotonic`), whichever is first.
@@ -90,7 +94,8 @@ class Bell:
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.disconnect()
-        self._watcher.close()
+        if self._watcher is not None:
+            self._watcher.close()
 
     def _open(self) -> Wire:
         wire = self._wire = self._pool.open()
@@ -103,12 +108,15 @@ class Bell:
     def _is_answered(self, wire: Wire, late: float) -> bool:
         """Wait for the answer, and see to the watcher meanwhile. False when somebody called."""
         while not wire.can_read(0):
-            self._watcher.tend()
+            watcher = self._watcher
+            if watcher is not None:
+                watcher.tend()
             now = time.monotonic()
             if now >= late:
                 raise ClientTimeoutError("A waiting command was not answered")
-            sockets = [wire._sock, self.wake.receiver, self._watcher.socket]  # noqa: SLF001
-            if self.wake.receiver in readable(sockets, min(late, self._watcher.due) - now):
+            sockets = [wire._sock, self.wake.receiver, watcher.socket if watcher is not None else None]  # noqa: SLF001
+            due = late if watcher is None else min(late, watcher.due)
+            if self.wake.receiver in readable(sockets, due - now):
                 self.wake.hear()
                 return False
         return True
@@ -144,6 +152,8 @@ class Bells:
         self._pool = pool
         self._free: list[Bell] = []
         self._free_lock = threading.Lock()
+        self.watch_themselves = True
+        """Whether each bell has a watcher; False where somebody else watches."""
 
     def take(self, watched: Watched) -> Bell:
         """Return a bell for these queues; those for other queues are closed."""
@@ -155,7 +165,7 @@ class Bells:
                 found = bell
             else:
                 bell.drop()
-        return found or Bell(self._pool, watched)
+        return found or Bell(self._pool, watched, watches_itself=self.watch_themselves)
 
     def give(self, bell: Bell) -> None:
         with self._free_lock:

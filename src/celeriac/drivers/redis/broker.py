@@ -42,7 +42,7 @@ class RedisBroker:
         self._visibility_timeout = float(options.get("visibility_timeout") or _VISIBILITY_TIMEOUT)
         self._sender = Sender(client, keys)
         self._receiver = Receiver(client, keys, self._visibility_timeout)
-        self._capabilities = BrokerCapabilities(priorities=len(keys.steps), most_urgent="lowest")
+        self._capabilities = BrokerCapabilities(priorities=len(keys.steps), most_urgent="lowest", needs_watch=True)
         after_fork_in_child(self)
 
     @property
@@ -80,6 +80,12 @@ class RedisBroker:
 
     def interrupt(self) -> None:
         self._receiver.interrupt()
+
+    def watch(self, queues: Sequence[str], *, wait: float) -> None:
+        self._receiver.watch(queues, wait=wait)
+
+    def rely_on_watch(self) -> None:
+        self._receiver.rely_on_watch()
 
     def extend(self, leases: Sequence[Lease], *, lease: float) -> Sequence[Lease]:
         score = self._client.now() + lease - self._visibility_timeout

@@ -12,12 +12,13 @@ from typing import Final
 
 from redis.exceptions import NoScriptError, RedisError
 
-from celeriac.drivers.redis.bell import Bell, Bells, Watched
+from celeriac.drivers.redis.bell import Bell, Bells, Watched, watcher_of
 from celeriac.drivers.redis.client import Client, Command, call_script
 from celeriac.drivers.redis.connections import Reply
-from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.keys import Keys, QueueKeys
 from celeriac.drivers.redis.scripts import CLAIM
 from celeriac.drivers.redis.waits import Wake, readable
+from celeriac.drivers.redis.watcher import Watcher
 from celeriac.exceptions import DecodeError
 from celeriac.interfaces.broker import Delivery, Lease
 from celeriac.wire import envelope
@@ -46,6 +47,7 @@ class Receiver:
         self._waiting: tuple[Wake, ...] = ()
         self._waiting_lock = threading.Lock()
         self._is_interrupted = False
+        self._watcher: tuple[tuple[str, ...], Watcher] | None = None
         self._closings = 0
 
     def receive(self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str) -> list[Delivery]:
@@ -73,6 +75,20 @@ class Receiver:
                 bell.drop()
                 self._client.pool.close()  # ending the wait may have opened a connection after `close`
 
+    def watch(self, queues: Sequence[str], *, wait: float) -> None:
+        """See `Broker.watch`. Used by one thread."""
+        names, until = tuple(queues), time.monotonic() + wait
+        if self._watcher is None or self._watcher[0] != names:
+            self._watcher = (names, watcher_of(self._client.pool, Watched(names, self._queue_keys(names))))
+        watcher = self._watcher[1]
+        while (now := time.monotonic()) < until:
+            watcher.tend()
+            readable([watcher.socket], min(until, watcher.due) - now)
+
+    def rely_on_watch(self) -> None:
+        """See `Broker.rely_on_watch`."""
+        self._bells.watch_themselves = False
+
     def interrupt(self) -> None:
         """End the wait of every thread that waits now, or the next wait. Takes no lock, so a signal handler may."""
         self._is_interrupted = True
@@ -92,13 +108,17 @@ class Receiver:
         self._bells.forget_parent()
         self._waiting_lock = threading.Lock()
         self._waiting = ()
+        self._watcher = None
 
     def _watch(self, names: tuple[str, ...]) -> Watched:
         known = self._watched.get(names)
         if known is None:
-            known = Watched(names, tuple(self._keys.queue(name) for name in names))
+            known = Watched(names, self._queue_keys(names))
             self._watched = {names: known}  # an engine asks for one set of queues for most of its life
         return known
+
+    def _queue_keys(self, names: Sequence[str]) -> tuple[QueueKeys, ...]:
+        return tuple(self._keys.queue(name) for name in names)
 
     def _wait(self, bell: Bell, until: float, limit: int, lease: float, owner: str) -> tuple[list[Delivery], bool]:
         """Wait once; return what was claimed then, and whether the wait was interrupted."""

@@ -96,6 +96,12 @@ class SQLiteBroker:
         self._interrupted = True
         self._database.watch.ring()
 
+    def watch(self, queues: Sequence[str], *, wait: float) -> None:
+        """Do nothing: every producer wakes receivers here."""
+
+    def rely_on_watch(self) -> None:
+        """Do nothing: there is nothing to watch for."""
+
     def extend(self, leases: Sequence[Lease], *, lease: float) -> Sequence[Lease]:
         until = self._clock.now() + lease
         with self._database.write(BrokerError) as connection:
