@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from celeriac import signals
+from celeriac.app.checks import check_call
 from celeriac.app.context import Context, running
 from celeriac.app.group_commit import GroupCommit
 from celeriac.app.ids import new_id
@@ -200,6 +201,7 @@ class Dispatcher:
     def next_try(self, request: Context, *, args: Args | None, kwargs: Kwargs | None, options: SendOptions) -> TaskCall:
         """Return the running call as it is when it is tried once more; what is left out stays as it was."""
         old = request.call
+        check_call(old.name, options)
         return msgspec.structs.replace(
             old,
             args=old.args if args is None else args,
@@ -225,7 +227,9 @@ class Dispatcher:
         """Return the call with an id, its times and its place among other calls, as its message would have it."""
         if call.options:
             _refuse_unknown(call.options)
-        return self._wire_call(call, _with_own(call.options, call.task), running.get())
+        options = _with_own(call.options, call.task)
+        check_call(call.name, options)
+        return self._wire_call(call, options, running.get())
 
     def close(self) -> None:
         """Send what coroutines have handed over, and stop."""
@@ -234,7 +238,10 @@ class Dispatcher:
     def _route(self, call: Call) -> tuple[Route, Mapping[str, Any]]:
         """Return the route, and the options that hold: the call's, else the task's, else the route's."""
         options = _with_own(call.options, call.task)
+        check_call(call.name, options)
         routed = self._router.route(call.name, call.args, call.kwargs, options, task=call.task)
+        if not options.keys() >= routed.options.keys():  # routes have options too
+            check_call(call.name, routed.options)
         return routed.route, routed.options
 
     def _wire_call(self, call: Call, options: Mapping[str, Any], request: Context) -> TaskCall:

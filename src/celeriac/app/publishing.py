@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from celeriac.clock import Clock
 from celeriac.exceptions import BrokerError, SendIncomplete
 from celeriac.interfaces.broker import Broker, Outgoing
 from celeriac.types import Seconds
 
+_CELERY_ONLY: Final = frozenset({"callback", "errback", "retry_errors", "timeout"})
+"""Names of Celery's retry policies that have no meaning here: accepted, and without effect."""
+
+_Pause: TypeAlias = Annotated[Seconds, Meta(ge=0, le=86400)]
+
 
 class PublishPolicy(Struct, frozen=True):
     """How a failed send is tried again: Celery's names, seconds. `budget` bounds all tries together."""
 
-    max_retries: int | None = 3
-    interval_start: Seconds = 0.0
-    interval_step: Seconds = 0.2
-    interval_max: Seconds = 1.0
-    budget: Seconds = 4.0
+    max_retries: Annotated[int, Meta(ge=0)] | None = 3
+    interval_start: _Pause = 0.0
+    interval_step: _Pause = 0.2
+    interval_max: _Pause = 1.0
+    budget: _Pause = 4.0
 
     def pause(self, attempt: int) -> Seconds:
         """Return the seconds to wait after the failed attempt (counted from 0)."""
@@ -45,9 +50,15 @@ class Publisher:
         """Return the default policy with the caller's changes. Raises ValueError for one that cannot be."""
         if retry is False:
             return msgspec.structs.replace(self._default, max_retries=0)
-        known = {name: value for name, value in (changes or {}).items() if name in PublishPolicy.__struct_fields__}
+        wanted = {name: value for name, value in (changes or {}).items() if name not in _CELERY_ONLY}
+        unknown = wanted.keys() - set(PublishPolicy.__struct_fields__)
+        if unknown:
+            known = ", ".join(PublishPolicy.__struct_fields__)
+            raise ValueError(f"retry_policy={changes!r} has unknown names; known: {known}.")
+        if any(value != value for value in wanted.values()):  # noqa: PLR0124  nan alone is not equal to itself
+            raise ValueError(f"retry_policy={changes!r} cannot be used: nan is no number of seconds.")
         try:
-            return msgspec.convert({**msgspec.structs.asdict(self._default), **known}, PublishPolicy)
+            return msgspec.convert({**msgspec.structs.asdict(self._default), **wanted}, PublishPolicy)
         except msgspec.ValidationError as error:
             raise ValueError(f"retry_policy={changes!r} cannot be used: {error}") from error
 

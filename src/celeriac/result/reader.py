@@ -59,6 +59,7 @@ class ResultReader:
 
     def wait(self, task_id: str, *, timeout: Seconds | None) -> TaskResult:
         """Return the result once the task has ended; `celeriac.exceptions.TimeoutError` after `timeout` seconds."""
+        _check_timeout(timeout)
         ends = None if timeout is None else self._clock.monotonic() + timeout
         while True:
             left = _WAIT_SLICE if ends is None else ends - self._clock.monotonic()
@@ -73,6 +74,7 @@ class ResultReader:
         # asyncio costs 40 of the 60 ms that `import celeriac` may take (ADR 0004); who is here has imported it.
         import asyncio  # noqa: PLC0415
 
+        _check_timeout(timeout)
         future = self._group.add(task_id)
         try:
             async with asyncio.timeout(timeout):
@@ -86,6 +88,11 @@ class ResultReader:
 
     def _decode(self, payload: bytes) -> TaskResult:
         return wire.decode(payload, serializer=self._serializer, accept=self._accept)
+
+
+def _check_timeout(timeout: Seconds | None) -> None:
+    if timeout is not None and timeout != timeout:  # noqa: PLR0124  what is not a number equals nothing, itself included
+        raise ValueError("timeout=nan is no number of seconds; None waits for ever.")
 
 
 def _too_late(task_id: str, timeout: Seconds | None) -> TimeoutError:

@@ -40,8 +40,11 @@ def peek_retries(message: Message) -> int:
 
 
 def is_text(value: Any) -> bool:
-    """Tell whether a value is text that stores and logs can write; JSON's escapes can also hold half a character."""
-    if not isinstance(value, str):
+    """Tell whether a value is text that stores and logs can write.
+
+    JSON's escapes can also hold half a character, and null characters, at which SQL's functions end a text.
+    """
+    if not isinstance(value, str) or "\0" in value:
         return False
     try:
         value.encode()

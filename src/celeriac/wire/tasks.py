@@ -294,7 +294,7 @@ def _call(message: Message, known: _Headers, embed: _Embed, args: Any, kwargs: A
         raise InvalidTaskError(f"{_label(message)}: kwargs: expected a mapping, got {type(kwargs).__name__}")
     if kwargs and not all(isinstance(key, str) for key in kwargs):
         raise InvalidTaskError(f"{_label(message)}: kwargs: a name is not text")
-    if not (known.id.isascii() and known.task.isascii()):
+    if not (known.id.isprintable() and known.task.isprintable()):
         _check_text(message, id=known.id, task=known.task)
     hard, soft = known.timelimit or _NO_LIMITS
     return TaskCall(

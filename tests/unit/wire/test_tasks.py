@@ -160,7 +160,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=8,
 )
-ids = st.text(min_size=1)
+ids = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
 signatures = st.dictionaries(st.text(), json_values, max_size=3)
 moments = st.none() | st.datetimes(min_value=datetime(1900, 1, 1), timezones=st.just(UTC))
 seconds = st.none() | st.floats(0, 1e9)

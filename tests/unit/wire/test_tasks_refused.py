@@ -33,6 +33,7 @@ def read(headers=None, body=([], {}, {}), **options):
         ({"id": ["i"]}, "id"),
         ({"id": "half a character: \ud800"}, "id"),
         ({"task": "half a character: \udcff"}, "task"),
+        ({"id": "null \0 character"}, "id"),
         ({"retries": "3"}, "retries"),
         ({"retries": 1.5}, "retries"),
         ({"retries": True}, "retries"),
