@@ -23,8 +23,8 @@ PATHS = (
     (
         "celeriac.signals:task_prerun task_postrun task_success task_failure task_retry task_revoked task_unknown"
         " task_received task_rejected before_task_publish after_task_publish worker_init worker_ready worker_shutdown"
-        " worker_shutting_down worker_process_init worker_process_shutdown celeryd_init celeryd_after_setup setup_logging"
-        " after_setup_logger after_setup_task_logger import_modules"
+        " worker_shutting_down worker_process_init celeryd_init celeryd_after_setup setup_logging"
+        " worker_process_shutdown after_setup_logger after_setup_task_logger import_modules"
     ),
     "celeriac.states:PENDING STARTED RETRY SUCCESS FAILURE REVOKED READY_STATES",
     "celeriac.utils.log:get_task_logger",

@@ -44,9 +44,9 @@ class Celeriac:
     """An application: register tasks with ``@app.task``, send them, read their results.
 
     `main` is the name that stands for ``__main__`` in task names. `broker` and `backend` are URLs; with neither, tasks
-    and results are kept in the file ``celeriac.db`` of the working directory. Other keywords are settings. Making an
-    application connects to nothing; the first use does. One application may be used from any number of threads, and
-    after a fork. As a context manager it closes its connections at the end.
+    and results are kept in the file ``celeriac.db`` of the project or the working directory. Other keywords are
+    settings. Making an application connects to nothing; the first use does. One application may be used from any
+    number of threads, and after a fork. As a context manager it closes its connections at the end.
     """
 
     def __init__(  # noqa: PLR0913  Celery's signature
@@ -275,6 +275,11 @@ class Celeriac:
     def queue_names(self) -> list[str]:
         """Return the names of the configured queues, the default one included."""
         return [queue.name for queue in self.router.select()]
+
+    def queues_of_tasks(self) -> list[str]:
+        """Return the names of the queues that tasks name themselves (``@app.task(queue=...)``), sorted."""
+        named = (task.queue for task in self.tasks.values() if task.queue is not None)
+        return sorted({queue if isinstance(queue, str) else queue.name for queue in named})
 
     def close(self) -> None:
         """Send what is pending and let go of all connections. The app may be used again afterwards."""

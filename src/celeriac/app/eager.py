@@ -35,6 +35,7 @@ class EagerTask(Protocol):
     name: str
     run: Callable[..., Any]
     ignore_result: bool | None
+    store_eager_result: bool | None
 
     @property
     def app(self) -> Host: ...
@@ -196,10 +197,10 @@ class EagerRun:
 
     def _store(self, context: Context, state: str, value: Any, trace: str | None = None) -> TaskResult:
         """Return the state, written to the result store where ``task_store_eager_result`` asks for it."""
-        app, end = self._task.app, self._end(context, state, value, trace)
-        if app.conf.task_store_eager_result and not self._ignores(context.call):
-            failed = state in states.EXCEPTION_STATES
-            app.writer.store([app.writer.record_of_error(end) if failed else app.writer.record(end)])
+        end = self._end(context, state, value, trace)
+        if stores_eager_results(self._task) and not self._ignores(context.call):
+            writer, failed = self._task.app.writer, state in states.EXCEPTION_STATES
+            writer.store([writer.record_of_error(end) if failed else writer.record(end)])
         return end
 
     def _end(self, context: Context, state: str, value: Any, trace: str | None) -> TaskResult:
@@ -223,6 +224,12 @@ class EagerRun:
         own = self._task.ignore_result
         default = self._task.app.conf.task_ignore_result if own is None else own
         return default if call.ignore_result is None else call.ignore_result
+
+
+def stores_eager_results(task: EagerTask) -> bool:
+    """Tell whether what a run in the caller comes to is stored, by the task's own word or the settings'."""
+    own = task.store_eager_result
+    return task.app.conf.task_store_eager_result if own is None else own
 
 
 def _told(error: BaseException) -> str:

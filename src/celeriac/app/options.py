@@ -104,6 +104,7 @@ class TaskOptions(TypedDict, total=False):
     reject_on_worker_lost: bool | None
     ignore_result: bool | None
     store_errors_even_if_ignored: bool | None
+    store_eager_result: bool | None
     track_started: bool | None
     serializer: str | None
     compression: str | None

@@ -20,6 +20,7 @@ from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
 from celeriac.interfaces.store import Store, StoreOptions
 from celeriac.settings.conf import Settings
+from celeriac.settings.sources import find_pyproject
 from celeriac.types import Seconds
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Stores:
     @property
     def uses_default(self) -> bool:
         """Tell whether no broker is configured, so that the embedded one is used."""
-        return not self._conf.broker_url and not self._conf.broker_write_url and not self._conf.broker_read_url
+        return self._broker_url() is None
 
     @property
     def broker(self) -> Broker:
@@ -144,20 +145,30 @@ class Stores:
             return self._result_store
 
     def _open_broker(self) -> Store:
-        configured = self._conf.broker_url or self._conf.broker_write_url or self._conf.broker_read_url
-        if configured:
-            url = configured if isinstance(configured, str) else ";".join(configured)
-        else:
-            path = Path(DEFAULT_FILE).absolute()
+        url = self._broker_url()
+        if url is None:
+            path = _default_file()
             url = f"sqlite:///{path}"
             if self.tells_default:
                 self.tells_default = False
                 logger.warning(
                     "No broker is configured: tasks are kept in %s. Callers and workers must use the same file: start"
-                    " them in the same directory, or set broker_url.",
+                    " them in the same directory or project, or set broker_url.",
                     path,
                 )
         return drivers.load(url, self._options(self._conf.broker_transport_options, self._conf.broker_use_ssl))
+
+    def _broker_url(self) -> str | None:
+        """Return the one URL, several to be tried in turn joined by semicolons; None when none is configured."""
+        conf = self._conf
+        given = [url for url in (conf.broker_url, conf.broker_write_url, conf.broker_read_url) if url]
+        urls = {url if isinstance(url, str) else ";".join(url) for url in given}
+        if len(urls) > 1:
+            raise ImproperlyConfigured(
+                "broker_url, broker_read_url and broker_write_url differ, but callers and workers share one broker:"
+                " set broker_url alone."
+            )
+        return urls.pop() if urls else None
 
     def _options(self, transport: Mapping[str, Any], tls: _Tls) -> StoreOptions:
         return StoreOptions(
@@ -168,3 +179,10 @@ class Stores:
             client_name=f"celeriac:{os.getpid()}",
             clock=self._clock,
         )
+
+
+def _default_file() -> Path:
+    """Return the path of the embedded store: in the project of ``[tool.celeriac]``, else in the working directory."""
+    found = find_pyproject()
+    folder = found[0].parent if found is not None and found[1] else Path.cwd()
+    return folder / DEFAULT_FILE

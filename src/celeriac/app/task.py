@@ -12,7 +12,7 @@ import msgspec
 from celeriac.app.arguments import ArgumentCheck
 from celeriac.app.context import Context, running
 from celeriac.app.dispatch import Call
-from celeriac.app.eager import run_eagerly
+from celeriac.app.eager import run_eagerly, stores_eager_results
 from celeriac.app.host import Host
 from celeriac.app.options import RetryOptions, SendOptions
 from celeriac.app.retrying import AutoRetry
@@ -57,6 +57,7 @@ class Task(Generic[P, R]):
     reject_on_worker_lost: bool | None = None
     ignore_result: bool | None = None
     store_errors_even_if_ignored: bool | None = None
+    store_eager_result: bool | None = None
     track_started: bool | None = None
     serializer: str | None = None
     compression: str | None = None
@@ -291,7 +292,7 @@ class Task(Generic[P, R]):
         task_id = task_id or self.request.id
         if task_id is None:
             raise ImproperlyConfigured(f"{self.name}.update_state() outside a run needs a task_id.")
-        if self.request.is_eager and not self.app.conf.task_store_eager_result:
+        if self.request.is_eager and not stores_eager_results(self):
             return
         self.app.writer.write_state(task_id, state or "PROGRESS", meta)
 
@@ -334,7 +335,10 @@ class Task(Generic[P, R]):
 
     def _call(self, args: Args, kwargs: Kwargs, options: SendOptions) -> Call:
         if self._check is not None and self.typing is not False:
-            self._check(args, kwargs)
+            try:
+                self._check(args, kwargs)
+            except TypeError as error:
+                raise TypeError(f"Wrong arguments for task {self.name}: {error}.") from None
         return Call(name=self.name, args=args, kwargs=kwargs, options=options, task=self._serving())
 
     def _serving(self) -> Task[..., Any]:

@@ -23,15 +23,20 @@ def command(
 ) -> None:
     """Remove all ready and delayed messages from the application's queues. There is no undo.
 
-    Messages that a worker holds stay: they are being worked on.
+    These are the configured queues and those that its tasks name. Messages that a worker holds stay: they are being
+    worked on.
     """
     with session.open() as app:
-        names = [name for name in (queues or app.queue_names()) if name not in exclude_queues]
+        own = [*app.queue_names(), *app.queues_of_tasks()]
+        names = [name for name in (queues or dict.fromkeys(own)) if name not in exclude_queues]
         if not names:
             raise click.UsageError("No queue is left to purge.")
         broker = app.broker
         if not force and not as_json:
             waiting = sum(stats.ready + stats.delayed for stats in broker.stats(names).values())
+            if not waiting:
+                click.echo(f"Nothing waits in {', '.join(names)} on {broker.location}.")
+                return
             question = f"Remove {waiting} messages from {', '.join(names)} on {broker.location} for ever?"
             click.confirm(question, abort=True, err=True)
         removed = {name: broker.purge(name) for name in names}

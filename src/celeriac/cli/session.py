@@ -73,6 +73,10 @@ class Session:
         urls = {"broker_url": self.broker, "result_backend": self.result_backend}
         given = {name: url for name, url in urls.items() if url}
         app.conf.read(given, layer=Layer.COMMAND_LINE, source="the command line", text=True)
+        if self.no_color:
+            app.conf.read({"worker_log_color": False}, layer=Layer.COMMAND_LINE, source="the command line")
+        if self.quiet:
+            app.stores.tells_default = False
 
 
 def _of_project() -> tuple[str, Path] | None:

@@ -33,6 +33,19 @@ _WITHOUT_EFFECT: Final = {
 }
 """Options of Celery's worker that scripts use and that have no meaning here."""
 
+_NOT_HERE: Final = {
+    ("-B", "--beat"): "this version has no scheduler",
+    ("-s", "--schedule", "--schedule-filename"): "this version has no scheduler",
+    ("--scheduler",): "this version has no scheduler",
+    ("--autoscale",): "say how many tasks run at once with -c",
+    ("-D", "--detach"): "let systemd, a container or `nohup ... &` keep it in the background",
+    ("--uid",): "start it as that user",
+    ("--gid",): "start it as that group",
+    ("--umask",): "set it before the start",
+    ("--executable",): "start it with that interpreter: PYTHON -m celeriac",
+}
+"""Options of Celery's worker that would be missed: refused, with what to do."""
+
 _FILE: Final = click.Path(dir_okay=False)
 _COUNT: Final = click.IntRange(min=1)
 _SPAN: Final = click.FloatRange(min=0, min_open=True)
@@ -89,9 +102,19 @@ _accepted = (
 )
 
 
+def _refused(*names: str, instead: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def refuse(context: click.Context, _parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            raise click.UsageError(f"{'/'.join(names)} is an option of Celery's worker: {instead}.", context)
+
+    return click.option(*names, is_flag=False, flag_value="", expose_value=False, hidden=True, callback=refuse)
+
+
 def _with_options(function: Callable[..., None]) -> Callable[..., None]:
     for option in reversed((*_what_runs, *_limits, *_how_it_is_seen, *_accepted)):
         function = option(function)
+    for names, instead in _NOT_HERE.items():
+        function = _refused(*names, instead=instead)(function)
     return function
 
 

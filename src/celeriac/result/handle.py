@@ -81,7 +81,8 @@ class AsyncResult(Generic[R_co]):
         if disable_sync_subtasks and joining_forbidden.get():
             raise RuntimeError(
                 "Never call result.get() within a task: when all slots wait for one another nothing runs any more."
-                " Use callbacks or chains, or allow_join_result() if another node runs the task."
+                " Let the other task send what follows, or use celeriac.result.allow_join_result() where other workers"
+                " run it."
             )
         return self._value(self._ended(timeout), propagate=propagate, callback=callback)
 

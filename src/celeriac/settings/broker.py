@@ -14,15 +14,16 @@ class BrokerSettings:
     broker_url: str | tuple[str, ...] | None = setting(
         None,
         "Where messages are kept. Several URLs, in a list or separated by `;`, are tried in turn. "
-        "None uses `sqlite:///celeriac.db`.",
+        "None uses the SQLite file `celeriac.db` beside the `pyproject.toml` that has `[tool.celeriac]`, else in the "
+        "working directory.",
         secret=True,
     )
     broker_read_url: str | tuple[str, ...] | None = setting(
-        None, "Where workers read, when it is another place than `broker_url`.", secret=True
+        None,
+        "The same as `broker_url`. Workers and callers share one broker: two different URLs are refused.",
+        secret=True,
     )
-    broker_write_url: str | tuple[str, ...] | None = setting(
-        None, "Where callers send, when it is another place than `broker_url`.", secret=True
-    )
+    broker_write_url: str | tuple[str, ...] | None = setting(None, "The same as `broker_read_url`.", secret=True)
     broker_transport_options: dict[str, Any] = setting(
         {}, "Options of the store; its page says which it knows. `visibility_timeout` is the lease where it is set."
     )

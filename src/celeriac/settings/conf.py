@@ -9,7 +9,7 @@ from typing import Any
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.settings.beat import BeatSettings
 from celeriac.settings.broker import BrokerSettings, ControlSettings
-from celeriac.settings.inert import INERT
+from celeriac.settings.inert import INERT, KEPT_BY_ITSELF
 from celeriac.settings.layers import Given, Layer, Layers, refuse_two_spellings
 from celeriac.settings.names import FIELDS, canonical, looks_like_ours, resembling, within_namespace
 from celeriac.settings.result import ResultSettings
@@ -199,13 +199,16 @@ class Settings(
 
     def notices(self) -> list[str]:
         """Return what should be said once at start: settings without effect, unknown ones, overruled ones."""
-        inert = [f"{name} has no effect: {INERT[name]}." for name in self.keys() if name in INERT]
+        inert = [f"{name} has no effect: {INERT[name]}." for name in self.keys() if self._is_in_vain(name)]
         unknown = [name for name in self.keys() if name not in FIELDS and looks_like_ours(name)]
         kept = [f"Unknown settings, kept for plug-ins: {', '.join(unknown)}."] if unknown else []
         return [*inert, *kept, *self._overruled()]
 
     def __repr__(self) -> str:
         return f"<Settings {self.table()}>"
+
+    def _is_in_vain(self, name: str) -> bool:
+        return name in INERT and not (name in KEPT_BY_ITSELF and self[name] == FIELDS[name].default)
 
     def _overruled(self) -> Iterator[str]:
         """Yield a line for each setting whose environment variable does not count, as it would with Celery."""

@@ -39,6 +39,7 @@ INERT: Final[Mapping[str, str]] = {
     "broker_user": _IN_URL,
     "broker_vhost": _IN_URL,
     "deprecated_settings": "it is a note of Celery to itself",
+    "enable_utc": "moments in messages are always UTC; times without a zone are in `timezone`",
     "result_backend_always_retry": _UNUSED,
     "result_backend_base_sleep_between_retries_ms": _UNUSED,
     "result_backend_max_retries": _UNUSED,
@@ -48,13 +49,17 @@ INERT: Final[Mapping[str, str]] = {
     "result_chord_expires": _UNUSED,
     "result_chord_join_timeout": _UNUSED,
     "result_chord_retry_interval": _UNUSED,
+    "result_compression": "results are written plain; compressed ones are read",
     "result_exchange": _UNUSED,
     "result_exchange_type": _UNUSED,
     "result_failure_expires": _UNUSED,
     "result_persistent": _UNUSED,
     "task_allow_error_cb_on_chord_header": _UNUSED,
+    "task_default_delivery_mode": _NO_STORE,
     "task_default_rate_limit": _UNUSED,
+    "task_protocol": "version 2 is written, both are read",
     "task_remote_tracebacks": _UNUSED,
+    "task_repr_maxlevels": "arguments are not shown in logs",
     "task_retry_on_worker_lost": _UNUSED,
     "task_send_sent_event": _UNUSED,
     "worker_agent": _ENGINE,
@@ -81,3 +86,6 @@ INERT: Final[Mapping[str, str]] = {
     "worker_timer": _ENGINE,
     "worker_timer_precision": _ENGINE,
 }
+
+KEPT_BY_ITSELF: Final = frozenset({"enable_utc", "task_default_delivery_mode", "task_protocol"})
+"""Those of them whose default is what happens anyway: only another value is set in vain."""

@@ -1,6 +1,11 @@
 import subprocess
 import sys
 
+import pytest
+
+from celeriac import Celeriac
+from celeriac.exceptions import ImproperlyConfigured
+
 LOAD = """
 import sys, threading
 from celeriac import Celeriac
@@ -15,3 +20,16 @@ assert threading.active_count() == 1, "a thread was started"
 def test_stores_are_loaded_for_forks_without_a_connection_or_a_thread():
     ended = subprocess.run([sys.executable, "-c", LOAD], capture_output=True, text=True, timeout=15, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_one_broker_may_be_named_for_reading_and_for_writing():
+    url = "memory://named-twice"
+    app = Celeriac("shop", broker_read_url=url, broker_write_url=url, set_as_current=False)
+    assert app.broker.location == url
+    assert not app.stores.uses_default
+
+
+def test_two_brokers_are_refused():
+    app = Celeriac("shop", broker="memory://one", broker_read_url="memory://other", set_as_current=False)
+    with pytest.raises(ImproperlyConfigured, match="set broker_url alone"):
+        _ = app.broker

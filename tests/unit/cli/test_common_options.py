@@ -145,3 +145,57 @@ def test_completion_prints_a_script_for_the_shell(project: Project, shell: str) 
     result = project.run("completion", shell)
     assert result.exit_code == 0
     assert "_CELERIAC_COMPLETE" in result.output
+
+
+def test_quiet_leaves_out_the_note_on_the_embedded_store(project: Project, caplog: pytest.LogCaptureFixture) -> None:
+    assert project.run("-q", "queues", "--json").exit_code == 0
+    assert caplog.text == ""
+    assert project.run("queues", "--json").exit_code == 0
+    assert caplog.text.count("No broker is configured") == 1
+
+
+def test_the_embedded_store_is_in_the_project_that_configures_celeriac(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("pyproject.toml", "[tool.celeriac]\ntask_acks_late = true\n")
+    (project.directory / "below").mkdir()
+    monkeypatch.chdir(project.directory / "below")
+    assert project.run("-q", "call", "proj.add").exit_code == 0
+    assert [path.name for path in (project.directory / "below").iterdir()] == []
+    assert (project.directory / "celeriac.db").exists()
+
+
+def test_a_project_that_says_nothing_of_celeriac_does_not_place_the_embedded_store(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("pyproject.toml", "[project]\nname = 'x'\n")
+    (project.directory / "below").mkdir()
+    monkeypatch.chdir(project.directory / "below")
+    assert project.run("-q", "call", "proj.add").exit_code == 0
+    assert (project.directory / "below" / "celeriac.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("-B",), "-B/--beat is an option of Celery's worker: this version has no scheduler"),
+        (("--schedule", "x"), "this version has no scheduler"),
+        (("--autoscale=3,4",), "with -c"),
+        (("-D", "-l", "info"), "keep it in the background"),
+    ],
+)
+def test_options_of_celerys_worker_that_would_be_missed_are_refused(
+    project: Project, arguments: tuple[str, ...], says: str
+) -> None:
+    project.write("tasks.py", TASKS.format(name="mine"))
+    result = project.run("-A", "tasks", "worker", *arguments)
+    assert result.exit_code == 2
+    assert says in result.output
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_worker_refuses_to_run_tasks_in_processes_that_do_not_see_the_broker(project: Project, pool: str) -> None:
+    project.write("tasks.py", TASKS.format(name="mine"))
+    result = project.run("-A", "tasks", "worker", "-P", pool)
+    assert result.exit_code == 1
+    assert "start the worker with -P solo" in result.output

@@ -136,6 +136,25 @@ def test_purge_removes_the_messages_after_a_yes(project: Project) -> None:
     assert project.app.broker.stats(["celery"])["celery"].ready == 0
 
 
+def test_purge_covers_the_queues_that_tasks_name(project: Project) -> None:
+    project.write(
+        "tasks.py",
+        "from celeriac import Celeriac, Queue\n"
+        "app = Celeriac('mine', broker=URL, set_as_current=False)\n"
+        "app.task(name='a', queue='slow')(print)\n"
+        "app.task(name='b', queue=Queue('night'))(print)\n",
+    )
+    for queue in ("slow", "night", "other"):
+        project.on_store("call", "proj.add", "--queue", queue)
+    result = project.run("-A", "tasks", "purge", "--json")
+    assert json.loads(result.output) == {"celery": 0, "night": 1, "slow": 1}
+
+
+def test_purge_asks_nothing_where_nothing_waits(project: Project) -> None:
+    result = project.on_store("purge")
+    assert (result.exit_code, result.output) == (0, f"Nothing waits in celery on {project.url}.\n")
+
+
 def test_purge_spares_the_excluded_queues(project: Project) -> None:
     for queue in ("one", "two"):
         project.on_store("call", "proj.add", "--queue", queue)

@@ -55,6 +55,8 @@ def test_colour_follows_the_terminal_the_environment_and_the_option(
     monkeypatch.setenv("TERM", "xterm-256color")
     result = project.on_store("--result-backend", "sqlite:////nonexistent/folder/celeriac.db", "report", *option)
     assert ("\x1b[31m" in result.output) is colored
+    if option:
+        assert "\x1b" not in result.output, "bold and italic are left out as well"
 
 
 def test_report_for_people_has_the_same_sections(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import threading
 from datetime import UTC, timedelta
@@ -15,6 +16,8 @@ from celeriac.exceptions import ImproperlyConfigured
 from celeriac.settings import Layer, Settings
 from celeriac.settings.inert import INERT
 from celeriac.settings.names import FIELDS, NEW_NAMES, OUR_OWN, canonical, old_name, resembling
+
+SOURCE = Path(__file__).parents[3] / "src" / "celeriac"
 
 HERE = Path(__file__).parent
 CHOSEN_OTHERWISE = {"task_acks_late": True}
@@ -194,6 +197,23 @@ def test_start_names_what_is_unknown_and_what_has_no_effect():
         f"worker_prefetch_multiplier has no effect: {INERT['worker_prefetch_multiplier']}.",
         "Unknown settings, kept for plug-ins: redbeat_key_prefix.",
     ]
+
+
+def test_settings_whose_default_happens_anyway_are_named_only_with_another_value():
+    assert Settings(enable_utc=True, task_protocol=2).notices() == []
+    assert Settings(enable_utc=False).notices() == [f"enable_utc has no effect: {INERT['enable_utc']}."]
+
+
+def test_every_setting_that_is_not_said_to_be_without_effect_is_read():
+    read = {
+        node.attr
+        for path in SOURCE.rglob("*.py")
+        if "settings" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value).rpartition(".")[2] in ("conf", "_conf")
+    }
+    assert FIELDS.keys() - INERT.keys() - read == set()
+    assert INERT.keys() & read == set()
 
 
 def test_start_names_an_environment_variable_that_the_code_overrules():

@@ -136,6 +136,16 @@ def test_a_worker_s_log_has_celery_s_formats(tmp_path):
 
 
 @pytest.mark.usefixtures("_logging_restored")
+def test_times_have_their_formats_in_both_kinds_of_lines(tmp_path):
+    setup(
+        tmp_path / "log", worker_redirect_stdouts=False, worker_log_datefmt="A", worker_task_log_datefmt="B"
+    ).install()
+    logging.getLogger("mine").info("plain")
+    get_task_logger("mine").info("of a task")
+    assert [line[:3] for line in (tmp_path / "log").read_text().splitlines()] == ["[A:", "[B:"]
+
+
+@pytest.mark.usefixtures("_logging_restored")
 def test_a_worker_s_log_may_be_json(tmp_path):
     setup(tmp_path / "log", worker_log_json=True, worker_redirect_stdouts=False).install()
     logging.getLogger("mine").info("plain")

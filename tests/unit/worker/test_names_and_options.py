@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.settings.conf import Settings
+from celeriac.settings.layers import Layer
 from celeriac.worker.nodename import expand, full_name
 from celeriac.worker.options import NodePlan, WorkerOptions, plan
 
@@ -118,3 +119,9 @@ def test_the_lease_is_celery_s_visibility_timeout_where_that_is_set(conf, lease)
 def test_the_log_file_is_named_for_the_node():
     node = planned(hostname="images@box", logfile="/log/%n.log")
     assert (node.nodename, node.logfile) == ("images@box", "/log/images.log")
+
+
+def test_the_plan_carries_the_settings_of_the_command_line_for_engines_that_start_anew():
+    settings = Settings(task_acks_late=False)
+    settings.read({"broker_url": "redis://there/0"}, layer=Layer.COMMAND_LINE, source="the command line")
+    assert plan(WorkerOptions(), settings, queues=("celery",)).settings == {"broker_url": "redis://there/0"}

@@ -1,0 +1,26 @@
+"""Attributes of tasks that Celery knows and that have no effect here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from celeriac.app.task import Task
+
+_UNUSED: Final = {
+    "backend": "results go to result_backend",
+    "delivery_mode": "no store of this version knows it",
+    "mandatory": "no store of this version knows it",
+    "pydantic": "arguments are handed over as they came, without validation",
+    "rate_limit": "this version does not limit rates",
+}
+"""By name, what happens instead."""
+
+
+def unused_attributes(tasks: Iterable[Task[..., Any]]) -> Iterator[str]:
+    """Yield a sentence for each attribute that is set in vain, naming the tasks that set it."""
+    known = list(tasks)
+    for attribute, instead in _UNUSED.items():
+        names = sorted(task.name for task in known if getattr(task, attribute, None))
+        if names:
+            yield f"{attribute} has no effect: {instead}. Set by {', '.join(names)}."

@@ -1,0 +1,24 @@
+"""What a worker says of tasks at its start."""
+
+from __future__ import annotations
+
+from celeriac.worker.unused import unused_attributes
+from tests.unit.spine import Spine
+
+
+def test_attributes_without_effect_are_named_with_the_tasks_that_set_them(spine: Spine) -> None:
+    app = spine.app
+    app.conf.task_annotations = {"b": {"rate_limit": "10/m"}}
+    app.task(name="a", rate_limit="1/s")(print)
+    app.task(name="b")(print)
+    app.task(name="c", send_events=False, pydantic=True)(print)  # type: ignore[call-overload]
+    app.finalize()
+    assert list(unused_attributes(app.tasks.values())) == [
+        "pydantic has no effect: arguments are handed over as they came, without validation. Set by c.",
+        "rate_limit has no effect: this version does not limit rates. Set by a, b.",
+    ]
+
+
+def test_nothing_is_said_where_nothing_is_set_in_vain(spine: Spine) -> None:
+    spine.app.task(name="a")(print)
+    assert list(unused_attributes(spine.app.tasks.values())) == []
