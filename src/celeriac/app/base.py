@@ -15,6 +15,7 @@ from typing import Any, Self, Unpack
 from celeriac.app.ambient import choose_host, set_current_host
 from celeriac.app.configuration import Configuration
 from celeriac.app.dead_letters import DeadLetterOffice
+from celeriac.app.declared import settle
 from celeriac.app.decorator import TaskDecorator, as_task
 from celeriac.app.dispatch import Call, Dispatcher
 from celeriac.app.moments import Moments
@@ -354,6 +355,7 @@ def annotate(tasks: Iterable[Task[..., Any]], annotations: Any) -> None:
             for key in ("*", task.name):
                 for attribute, value in (mapping.get(key) or {}).items():
                     setattr(task, attribute, value)
+        settle(task)
 
 
 def _resolve_class(task_cls: type[Task[..., Any]] | str) -> type[Task[..., Any]]:

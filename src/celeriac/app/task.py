@@ -11,6 +11,7 @@ import msgspec
 
 from celeriac.app.arguments import ArgumentCheck
 from celeriac.app.context import Context, running
+from celeriac.app.declared import settle
 from celeriac.app.dispatch import Call
 from celeriac.app.eager import run_eagerly, stores_eager_results
 from celeriac.app.host import Host
@@ -104,13 +105,15 @@ class Task(Generic[P, R]):
         return task
 
     def attach(self, host: Host) -> None:
-        """Give the task to an application, and take over what ``task_annotations`` says of it."""
+        """Give the task to an application. Raises TypeError or ValueError for options that cannot be."""
+        settle(self)
         self._host = host
         if self._check is None and "run" not in self.__dict__:
             self._check = ArgumentCheck(self.run, skip_first=False)
 
     def attach_late(self, find: Callable[[], Host]) -> None:
         """Let the task belong to whichever application `find` returns when it is used (`shared_task`)."""
+        settle(self)
         self._find_host = find
 
     def copy_for(self, host: Host) -> Self:
