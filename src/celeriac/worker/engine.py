@@ -144,7 +144,8 @@ class Engine:
             self._freed.wait(1.0)
             self._freed.clear()
             return
-        self._completer.flush()
+        if not self._completer.flush():
+            self._attendant.watch()  # a store is away: somebody must try again while this thread is in a task
         self._admit(self._consumer.take(limit=limit, wait=_IDLE_WAIT))
 
     def _limit(self) -> int:
@@ -169,7 +170,8 @@ class Engine:
                 self._turn_away(admitted)
         if deliveries:
             self._last_was_async = bool(self._async_backlog) and not self._backlog
-            self._attendant.watch()
+            if len(deliveries) > 1:  # one alone holds up no other, and this thread completes it when it has run
+                self._attendant.watch()
 
     def _feed(self) -> None:
         """Start what was claimed, coroutines first: they do not block this thread."""
