@@ -8,6 +8,7 @@ import time
 import pytest
 from redis import Redis
 
+from celeriac.exceptions import ImproperlyConfigured
 from celeriac.interfaces.broker import QueueSpec
 from celeriac.interfaces.store import Store
 from tests.integration.redis.conftest import Open
@@ -34,6 +35,22 @@ def test_a_message_lies_on_the_list_of_its_priority_step(store: Store, outside: 
         0,
         1,
     ]
+
+
+def test_a_queue_that_would_be_another_key_is_refused_before_anything_is_written(
+    store: Store, outside: Redis, prefix: str
+) -> None:
+    broker, before = broker_of(store), set(outside.keys(f"{prefix}*"))
+    for call in (
+        lambda: broker.declare([QueueSpec("unacked")]),
+        lambda: broker.send([outgoing(1, queue="unacked")]),
+        lambda: broker.send([outgoing(1), outgoing(2, queue="celeriac:queues")]),
+        lambda: receive(broker, "celery-task-meta-x"),
+        lambda: broker.purge("unacked_index"),
+    ):
+        with pytest.raises(ImproperlyConfigured, match="cannot be called"):
+            call()
+    assert set(outside.keys(f"{prefix}*")) == before
 
 
 def test_a_held_message_is_noted_so_that_stock_workers_restore_it(store: Store, outside: Redis, prefix: str) -> None:

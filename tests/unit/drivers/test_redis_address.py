@@ -50,7 +50,24 @@ def test_sentinel_without_a_name_says_which_setting_is_missing() -> None:
         parse("sentinel://a", PLAIN)
 
 
-@pytest.mark.parametrize("url", ["redis://h:notaport/0", "redis://h:70000/0", "redis://u:secret@h/zero"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h:notaport/0",
+        "redis://h:70000/0",
+        "redis://u:secret@h/zero",
+        "redis://h/-1",
+        "redis://[::1",
+        "redis://u:secret@[::1",
+        "redis://u:sec[ret@h",
+        "redis://u:secret/@h/0",
+        "redis://u:/secret@h/0",
+        "redis://u:secret#@h/0",
+        "redis://u:secret?@h/0",
+        "redis://h\u2100/0",
+        "redis://h;[::1",
+    ],
+)
 def test_what_is_wrong_in_a_url_is_said_without_the_password(url: str) -> None:
     with pytest.raises(ImproperlyConfigured) as refused:
         parse(url, PLAIN)

@@ -69,3 +69,31 @@ def test_every_script_says_what_it_takes_and_gives() -> None:
     for script in found:
         head = (script.source.decode().rpartition("\n-- KEYS")[2]).partition("\nlocal")[0]
         assert all(word in head for word in ("ARGV", "Result:", "Atomic")), script
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "unacked",
+        "unacked_index",
+        "_kombu.binding.celery",
+        "celeriac:queues",
+        "celery-task-meta-5",
+        "celery\x06\x163",
+    ],
+)
+def test_a_queue_cannot_have_the_name_of_a_key_that_is_in_use(name: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="cannot be called"):
+        Keys({}).queue(name)
+
+
+def test_keys_that_were_given_other_names_are_kept_free_under_those() -> None:
+    keys = Keys({"unacked_key": "held", "global_keyprefix": "p:"})
+    assert keys.queue("unacked").lists[0] == "p:unacked"
+    with pytest.raises(ImproperlyConfigured, match="'held'"):
+        keys.queue("held")
+
+
+@pytest.mark.parametrize("name", ["celery", "a:b", "celery\x06\x16high", "celery\x06\x165", "my celeriac:queue"])
+def test_other_names_are_free(name: str) -> None:
+    assert Keys({}).queue(name).lists[0] == name

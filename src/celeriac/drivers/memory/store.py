@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from celeriac.drivers.memory.broker import MemoryBroker, Shelves
 from celeriac.drivers.memory.coordinator import Facts, MemoryCoordinator
 from celeriac.drivers.memory.dead_letters import MemoryDeadLetters
 from celeriac.drivers.memory.pubsub import Ears, MemoryPubSub
 from celeriac.drivers.memory.results import MemoryResults, Records
+from celeriac.drivers.urls import split_url
 from celeriac.interfaces.store import Store, StoreOptions
 
 
@@ -55,5 +56,5 @@ def reset(name: str = "") -> None:
 
 
 def _name(url: str) -> str:
-    parts = urlsplit(url)
+    parts = split_url(url)
     return unquote(parts.netloc + parts.path.rstrip("/"))

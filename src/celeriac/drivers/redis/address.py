@@ -5,10 +5,11 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from msgspec import Struct
 
+from celeriac.drivers.urls import split_url, without_user
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.interfaces.store import StoreOptions
 
@@ -61,7 +62,7 @@ def parse(url: str, options: StoreOptions) -> Address:
     """Read one URL, or several separated by ``;``. Raises `ImproperlyConfigured` with what is wrong in it."""
     parts = [part.strip() for part in url.split(";") if part.strip()]
     read = [_read(part) for part in parts]
-    scheme = urlsplit(parts[0]).scheme.lower()
+    scheme = split_url(parts[0]).scheme.lower()
     db, query = 0, {}
     for _, its_db, its_query in read:
         db = its_db if its_db is not None else db
@@ -88,7 +89,7 @@ def parse(url: str, options: StoreOptions) -> Address:
 def _read(url: str) -> tuple[Node, int | None, dict[str, str]]:
     if "://" not in url:
         url = f"redis://{url}"
-    parts = urlsplit(url)
+    parts = split_url(url)
     scheme = parts.scheme.lower()
     query = dict(parse_qsl(parts.query))
     username = unquote(parts.username) if parts.username else query.get("username")
@@ -99,8 +100,8 @@ def _read(url: str) -> tuple[Node, int | None, dict[str, str]]:
         return Node(path=path, username=username, password=password), _db(db, url), query
     try:
         port = parts.port
-    except ValueError as error:
-        raise ImproperlyConfigured(f"The port in {_safe(url)!r} is no number between 1 and 65535.") from error
+    except ValueError:  # its text may hold a piece of the password
+        raise ImproperlyConfigured(f"The port in {without_user(url)!r} is no number from 0 to 65535.") from None
     default_port = 26379 if scheme == "sentinel" else 6379
     node = Node(parts.hostname or "localhost", port or default_port, None, username, password)
     return node, _db(parts.path.strip("/") or query.get("db"), url), query
@@ -109,12 +110,12 @@ def _read(url: str) -> tuple[Node, int | None, dict[str, str]]:
 def _db(text: str | None, url: str) -> int | None:
     if not text:
         return None
-    try:
-        return int(text.strip("/"))
-    except ValueError as error:
+    number = text.strip("/")
+    if not (number.isascii() and number.isdigit()):
         raise ImproperlyConfigured(
-            f"The database in {_safe(url)!r} must be a number, as in redis://localhost:6379/0."
-        ) from error
+            f"The database in {without_user(url)!r} must be a number, as in redis://localhost:6379/0."
+        )
+    return int(number)
 
 
 def _tls(scheme: str, query: Mapping[str, str], given: bool | Mapping[str, Any]) -> dict[str, Any] | None:  # noqa: FBT001
@@ -163,10 +164,3 @@ def _location(scheme: str, nodes: tuple[Node, ...], db: int) -> str:
 def _host(node: Node) -> str:
     host = f"[{node.host}]" if ":" in node.host else node.host
     return f"{host}:{node.port}"
-
-
-def _safe(url: str) -> str:
-    """Return the URL without what stands before the last ``@`` of its authority."""
-    scheme, _, rest = url.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{path.partition('?')[0]}"

@@ -64,6 +64,7 @@ class RedisBroker:
         """Write Celery's binding tables, by which stock clients and workers find the way to a queue."""
         commands: list[Command] = []
         for spec in queues:
+            self._keys.queue(spec.name)  # refuses a name that cannot be
             exchange, member = bindings.table_entry(spec, self._keys.separator)
             commands.append(("SADD", self._keys.binding + exchange, member))
             commands.append(("SADD", self._keys.binding_permanent + exchange, member))
@@ -177,7 +178,7 @@ class RedisBroker:
             for members in self._client.all([("SMEMBERS", table) for table in tables], doing=doing) if tables else ():
                 names.update(member.decode().split(self._keys.separator)[-1] for member in members)
             if int(cursor) == 0:
-                return sorted(names)
+                return sorted(filter(self._keys.is_free, names))
 
     def purge(self, queue: str) -> int:
         keys = self._keys.queue(queue)

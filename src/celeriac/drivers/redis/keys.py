@@ -15,6 +15,7 @@ __all__ = ["Keys", "QueueKeys"]
 
 _PRIORITY_STEPS: Final = (0, 3, 6, 9)
 _SEPARATOR: Final = "\x06\x16"
+_RESERVED: Final = ("_kombu.", "celeriac:", "celery-task-meta-", "celery-taskset-meta-", "chord-unlock-")
 _REMEMBERED: Final = 10_000  # queues; more are named again each time
 
 
@@ -47,13 +48,20 @@ class Keys:
         self._queues: dict[str, QueueKeys] = {}
 
     def queue(self, name: str) -> QueueKeys:
-        """Return the keys of a queue."""
+        """Return the keys of a queue. Raises `ImproperlyConfigured` for a name that `is_free` denies."""
         known = self._queues.get(name)
         if known is None:
             known = self._name(name)
             if len(self._queues) < _REMEMBERED:
                 self._queues[name] = known
         return known
+
+    def is_free(self, name: str) -> bool:
+        """Tell whether a queue may have this name: no key of Celery's, of ours, or of another queue's is in its way."""
+        if self.prefix + name in (self.unacked, self.unacked_index) or name.startswith(_RESERVED):
+            return False
+        before, separator, step = name.rpartition(self.separator)
+        return not (before and separator and step.isdecimal() and int(step) in self.steps)
 
     def step(self, priority: int | None) -> int:
         """Return the place of the list, among `QueueKeys.lists`, that a priority goes to: rounded down, 0 for none."""
@@ -71,6 +79,12 @@ class Keys:
         return f"{self.prefix}celeriac:{kind}:{name}"
 
     def _name(self, name: str) -> QueueKeys:
+        if not self.is_free(name):
+            raise ImproperlyConfigured(
+                f"A queue on Redis cannot be called {name!r}: the key of that name holds something else. Choose"
+                f" another name; taken are {self.unacked}, {self.unacked_index}, and names that begin with"
+                f" {', '.join(_RESERVED)}."
+            )
         return QueueKeys(
             lists=tuple(self.prefix + (f"{name}{self.separator}{step}" if step else name) for step in self.steps),
             bell=self.own("bell", name),

@@ -98,6 +98,8 @@ class Sender:
         """Note the names of queues that this process has not sent to before, for `Broker.queues`."""
         new = {item.route.queue for item in outgoing} - self._noted
         if new:
+            for name in new:
+                self._keys.queue(name)  # refuses one that cannot be
             self._client.one(("SADD", self._keys.queue_names, *new), doing=f"sending to {_names(outgoing)}")
             self._noted = self._noted | new if len(self._noted) < _NOTED else new
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 from celeriac.drivers.sqlite.broker import SQLiteBroker
 from celeriac.drivers.sqlite.client import Database
@@ -12,6 +12,7 @@ from celeriac.drivers.sqlite.coordinator import SQLiteCoordinator
 from celeriac.drivers.sqlite.dead_letters import SQLiteDeadLetters
 from celeriac.drivers.sqlite.pubsub import SQLitePubSub
 from celeriac.drivers.sqlite.results import SQLiteResults
+from celeriac.drivers.urls import split_url
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.interfaces.store import Store, StoreOptions
 
@@ -25,7 +26,7 @@ def open_store(url: str, options: StoreOptions) -> Store:
     ``synchronous`` (NORMAL or FULL) and ``busy_timeout`` (seconds) are read from the URL's query, else from the
     transport options. Raises `ImproperlyConfigured` for a URL that names no file and for values that make no sense.
     """
-    parts = urlsplit(url)
+    parts = split_url(url)
     chosen = {**options.transport_options, **dict(parse_qsl(parts.query))}
     database = Database(
         _path(url, parts.netloc, parts.path),

@@ -1,0 +1,27 @@
+"""Taking the URL of a store apart."""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult, urlsplit
+
+from celeriac.exceptions import ImproperlyConfigured
+
+
+def split_url(url: str) -> SplitResult:
+    """Return the parts of a URL. Raises `ImproperlyConfigured`, without its password, when it is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text may hold the password
+        parts = None
+    if parts is None or parts.fragment:
+        raise ImproperlyConfigured(
+            f"{without_user(url)!r} is no URL of a store. An address with colons stands in brackets, as in"
+            " redis://[::1]:6379/0; in names and passwords write [ ] / ? # @ and % as %5B %5D %2F %3F %23 %40 %25."
+        )
+    return parts
+
+
+def without_user(url: str) -> str:
+    """Return the URL without user, password and query, for people; also where a password was written wrongly."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
