@@ -77,6 +77,14 @@ def test_every_mistake_is_found_and_nothing_else(checker: str, request: pytest.F
     assert {line: told.get(line) for line in sorted({*told} ^ marked("refused.py"))} == {}
 
 
+def test_the_example_of_the_readme_has_no_errors(tmp_path: Path) -> None:
+    readme = (SOURCE.parent / "README.md").read_text("utf-8")
+    (example,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "delay_many" in block]
+    (tmp_path / "example.py").write_text(example, "utf-8")
+    options = ["--strict", f"--config-file={os.devnull}", f"--cache-dir={tmp_path}", "--no-error-summary"]
+    assert run(["mypy", *options, tmp_path / "example.py"]) == ""
+
+
 INNER = ("celeriac.cli.", "celeriac.drivers.", "celeriac.worker.")
 """Rooms that nobody imports from: their types must be known too, yet may be inferred."""
 

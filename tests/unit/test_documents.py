@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from celeriac import AsyncResult, Celeriac, Task
+from celeriac.app.options import CELERY_ONLY, SEND_OPTIONS, TaskOptions
 from celeriac.cli.main import TABLE
+from celeriac.worker.unused import UNUSED
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -22,6 +26,37 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
 def test_the_page_of_commands_has_every_command() -> None:
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| `(\w+)[ `]", text, re.MULTILINE)) >= set(TABLE)
+
+
+def rows(title: str) -> list[list[set[str]]]:
+    """Return the names in each cell of each row below a heading of the page on Celery."""
+    page = (ROOT / "docs" / "celery.md").read_text(encoding="utf-8")
+    section = page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    return [[set(re.findall(r"`([^`]+)`", cell)) for cell in line.split(" | ")] for line in lines]
+
+
+def test_what_the_page_on_celery_calls_missing_is_missing() -> None:
+    app = Celeriac("page", set_as_current=False)
+    (_, there, of_tasks, paths, *_) = rows("API")
+    assert [name for name in there[0] if name.startswith("app.") and not hasattr(app, name[4:])] == []
+    assert [name for name in there[1] if name.startswith("app.") and hasattr(app, name[4:])] == []
+    assert [name for name in of_tasks[0] if name != "run" and not hasattr(Task, name) and name != "Task"] == []
+    assert [name for name in of_tasks[1] if hasattr(Task, name)] == []
+    assert [name for name in paths[1] if find_spec(name.replace("celery", "celeriac", 1))] == []
+    assert [name for name in rows("Results")[-2][0] if hasattr(AsyncResult, name)] == []
+
+
+def test_the_page_on_celery_tells_of_every_option() -> None:
+    options = set().union(*(names for row in rows("Task options") for names in row))
+    retry = {name for name in TaskOptions.__annotations__ if name.startswith("retry_")}
+    assert TaskOptions.__annotations__.keys() - retry <= options
+    assert rows("Task options")[-1][0] == set(UNUSED)
+    assert rows("Call options")[1][0] == SEND_OPTIONS - {"group_index"}
+    assert rows("Call options")[2][0].isdisjoint(SEND_OPTIONS | CELERY_ONLY)
+    assert rows("Call options")[3][0] <= CELERY_ONLY
+    assert rows("Commands")[1][0] | rows("Commands")[-1][1] <= set(TABLE)
+    assert rows("Commands")[2][0].isdisjoint(TABLE)
 
 
 def test_every_target_of_the_makefile_that_the_documents_name_is_there() -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from celeriac.app.task import Task
 
-_UNUSED: Final = {
+UNUSED: Final = {
     "backend": "results go to result_backend",
     "delivery_mode": "no store of this version knows it",
     "mandatory": "no store of this version knows it",
@@ -20,7 +20,7 @@ _UNUSED: Final = {
 def unused_attributes(tasks: Iterable[Task[..., Any]]) -> Iterator[str]:
     """Yield a sentence for each attribute that is set in vain, naming the tasks that set it."""
     known = list(tasks)
-    for attribute, instead in _UNUSED.items():
+    for attribute, instead in UNUSED.items():
         names = sorted(task.name for task in known if getattr(task, attribute, None))
         if names:
             yield f"{attribute} has no effect: {instead}. Set by {', '.join(names)}."

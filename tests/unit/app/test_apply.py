@@ -65,8 +65,8 @@ def test_unknown_options_are_refused(spine: Spine) -> None:
     @spine.app.task
     def nothing() -> None: ...
 
-    with pytest.raises(TypeError, match="queu"):
-        nothing.apply(queu="x")  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="colour"):
+        nothing.apply(colour="x")  # type: ignore[call-arg]
 
 
 def test_a_failure_is_raised_by_get_as_it_was_raised_in_the_task(spine: Spine) -> None:
