@@ -199,3 +199,8 @@ def test_a_worker_refuses_to_run_tasks_in_processes_that_do_not_see_the_broker(p
     result = project.run("-A", "tasks", "worker", "-P", pool)
     assert result.exit_code == 1
     assert "start the worker with -P solo" in result.output
+
+
+def test_no_color_holds_for_the_log_of_a_worker_too(project: Project) -> None:
+    settings = json.loads(project.on_store("-C", "report", "--json").output)["settings"]
+    assert settings["worker_log_color"] is False
