@@ -28,7 +28,7 @@ WRONG_TYPES = [
     {"priority": "x"},
     {"reply_to": 5},
     {"task_id": 5},
-    {"task_id": uuid.uuid4()},
+    {"task_id": uuid.UUID(int=1)},
     {"root_id": 5},
     {"parent_id": 5},
     {"group_id": 5},
