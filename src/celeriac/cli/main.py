@@ -15,6 +15,7 @@ TABLE: Final = {
     "worker": Entry("celeriac.cli.worker", "Start a worker."),
     "call": Entry("celeriac.cli.call", "Send a task by name."),
     "result": Entry("celeriac.cli.result", "Show what became of a task."),
+    "health": Entry("celeriac.cli.health", "Tell whether a worker of this machine does its work."),
     "queues": Entry("celeriac.cli.queues", "Show how the queues stand."),
     "purge": Entry("celeriac.cli.purge", "Remove waiting messages from queues."),
     "dead": Entry("celeriac.cli.dead.command", "Look at dead letters, give them back, remove them."),

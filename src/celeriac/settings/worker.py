@@ -29,6 +29,23 @@ class WorkerSettings:
         "How long a warm shutdown waits for running tasks before it gives them back; None waits for ever.",
         unit="seconds",
     )
+    worker_health_file: str | None = setting(
+        None,
+        "File in which a node says every two seconds how it is, for `celeriac health`; `%n`, `%h` and `%p` stand for "
+        "parts of its name. None for `celeriac-NODE.health` in the directory for temporary files.",
+    )
+    worker_health_limit: float = setting(
+        30.0,
+        "How long a node may go without an answer to a receive, or without upkeep, before it counts as failing. "
+        "An idle receive takes 5 s: stay well above that.",
+        unit="seconds",
+    )
+    worker_health_exit_after: float | None = setting(
+        300.0,
+        "A node that has been failing for so long stops warmly with exit code 1, for a process manager to start it "
+        "again; None lets it try for ever.",
+        unit="seconds",
+    )
     worker_soft_shutdown_timeout: float = setting(
         0.0, "How long a cold shutdown lets running tasks go on.", unit="seconds"
     )

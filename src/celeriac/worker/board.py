@@ -17,6 +17,7 @@ from typing import Final
 from msgspec import Struct
 
 from celeriac.types import Seconds
+from celeriac.worker.pulse import Pulse
 
 _ROW: Final = struct.Struct("<dd144p")
 """Started (0: a free row) and overdue, by `time.monotonic`, which all processes of a machine share; the lease's tag."""
@@ -44,14 +45,14 @@ class Board:
         handle, self.path = tempfile.mkstemp(prefix="celeriac-board-")
         self._rows = rows
         try:
-            os.truncate(handle, engines * rows * _SIZE)
-            self._memory = mmap.mmap(handle, engines * rows * _SIZE)
+            os.truncate(handle, engines * _size(rows))
+            self._memory = mmap.mmap(handle, engines * _size(rows))
         finally:
             os.close(handle)
 
     def of(self, index: int) -> EngineBoard:
         """Return the rows of the engine with this number, counted from 1."""
-        return EngineBoard(self._memory, (index - 1) * self._rows * _SIZE, self._rows)
+        return EngineBoard(self._memory, (index - 1) * _size(self._rows), self._rows)
 
     def close(self) -> None:
         """Remove the file; who has it mapped may go on."""
@@ -63,7 +64,9 @@ class EngineBoard:
 
     def __init__(self, memory: mmap.mmap, offset: int, rows: int) -> None:
         self._memory = memory
-        self._offsets = [offset + row * _SIZE for row in range(rows)]
+        self.pulse = Pulse(memory, offset)
+        """How lately its stores answered it."""
+        self._offsets = [offset + Pulse.SIZE + row * _SIZE for row in range(rows)]
         self._free = deque(self._offsets)
 
     @classmethod
@@ -71,7 +74,7 @@ class EngineBoard:
         """Map the file of a `Board`, for an engine that has not inherited it."""
         with Path(path).open("r+b") as file:
             memory = mmap.mmap(file.fileno(), 0)
-        return cls(memory, (index - 1) * rows * _SIZE, rows)
+        return cls(memory, (index - 1) * _size(rows), rows)
 
     def begin(self, tag: str, now: float, overdue: float = _NEVER, *, task_id: str = "", name: str = "") -> int:
         """Write down a run; return what `end` wants to know. There are as many rows as there are slots."""
@@ -97,7 +100,7 @@ class EngineBoard:
         return found
 
     def clear(self) -> None:
-        """Wipe out everything, for the engine's successor."""
+        """Wipe out every run, for the engine's successor."""
         for offset in self._offsets:
             self._memory[offset : offset + 8] = _FREE
 
@@ -105,6 +108,11 @@ class EngineBoard:
 def as_written(tag: str) -> str:
     """Return a tag as it reads on the board, where very long ones are cut."""
     return tag.encode()[:143].decode(errors="ignore")
+
+
+def _size(rows: int) -> int:
+    """Return how many bytes the board of one engine takes."""
+    return Pulse.SIZE + rows * _SIZE
 
 
 def _told(overdue: Seconds, task_id: bytes, name: bytes) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
 from celeriac.worker.notes import Ledger
 from celeriac.worker.outcome import Completion, Settle
+from celeriac.worker.pulse import Pulse
 
 logger = logging.getLogger(__name__)
 
@@ -49,11 +50,14 @@ class Completer:
     when others were stored and it alone was refused ten times, the task's result becomes the reason of that.
     """
 
-    def __init__(self, broker: Broker, writer: ResultWriter, ledger: Ledger, *, clock: Clock) -> None:
+    def __init__(
+        self, broker: Broker, writer: ResultWriter, ledger: Ledger, *, clock: Clock, pulse: Pulse | None = None
+    ) -> None:
         self._broker = broker
         self._writer = writer
         self._ledger = ledger
         self._clock = clock
+        self._pulse = pulse or Pulse()
         self._guard_waiting = threading.Condition()
         self._waiting: list[Completion] = []
         self._since = 0.0
@@ -81,6 +85,8 @@ class Completer:
         with self._guard_waiting:
             self._lost.update(tags)
             self._waiting = self._without_lost(self._waiting)
+            if not self._waiting and not self._under_way:
+                self._pulse.stored()
 
     @property
     def waiting(self) -> int:
@@ -102,6 +108,7 @@ class Completer:
                     return not self._waiting
                 batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 self._under_way += 1
+            self._pulse.storing()
             struck = [completion for completion in batch if id(completion) in self._strikes] if self._strikes else ()
             try:
                 self._carry_out(batch)
@@ -114,6 +121,7 @@ class Completer:
                     self._guard_waiting.notify_all()
             for completion in struck:
                 self._strikes.pop(id(completion), None)
+            self._pulse.stored()
             self._successes += 1
             self._pause = 0.0
             if self._most < _WHOLE:

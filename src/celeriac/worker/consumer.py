@@ -11,6 +11,7 @@ from celeriac.exceptions import BrokerError
 from celeriac.interfaces.broker import Broker, Delivery
 from celeriac.types import Seconds
 from celeriac.worker.notes import Ledger
+from celeriac.worker.pulse import Pulse
 
 logger = logging.getLogger(__name__)
 
@@ -24,12 +25,22 @@ class Consumer:
     Used by the engine's main thread; `wake` may be called from any.
     """
 
-    def __init__(self, broker: Broker, ledger: Ledger, *, queues: Sequence[str], lease: Seconds, owner: str) -> None:
+    def __init__(  # noqa: PLR0913  all from different parts of the engine
+        self,
+        broker: Broker,
+        ledger: Ledger,
+        *,
+        queues: Sequence[str],
+        lease: Seconds,
+        owner: str,
+        pulse: Pulse | None = None,
+    ) -> None:
         self._broker = broker
         self._ledger = ledger
         self._queues = list(queues)
         self._lease = lease
         self._owner = owner
+        self._pulse = pulse or Pulse()
         self._pause = 0.0
         self._woken = threading.Event()
 
@@ -38,6 +49,7 @@ class Consumer:
 
         The ledger knows of each before it is returned.
         """
+        self._pulse.asking()
         try:
             deliveries = self._broker.receive(
                 self._queues, limit=limit, wait=wait, lease=self._lease, owner=self._owner
@@ -45,6 +57,7 @@ class Consumer:
         except BrokerError as error:
             self._rest(error)
             return ()
+        self._pulse.received()
         if self._pause:
             logger.info("Connected again to %s", self._broker.location)
             self._pause = 0.0

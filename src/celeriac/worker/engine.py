@@ -27,6 +27,7 @@ from celeriac.worker.limits import soft_limits
 from celeriac.worker.notes import Ledger
 from celeriac.worker.options import NodePlan
 from celeriac.worker.outcome import Completion, Settle
+from celeriac.worker.pulse import Pulse
 from celeriac.worker.run import TaskRunner
 from celeriac.worker.side_claims import SideClaims
 from celeriac.worker.task_log import TaskLog
@@ -61,15 +62,19 @@ class Engine:
     def __init__(
         self, app: Celeriac, plan: NodePlan, ledger: Ledger, *, index: int, board: EngineBoard | None = None
     ) -> None:
+        self.pulse = Pulse() if board is None else board.pulse
+        """How lately the stores answered; the node reads it."""
         self._log = TaskLog()
         self._claims = ClaimSize()
         self._ledger = ledger
         self._broker = app.broker
         self._broker.rely_on_watch()  # the node's `WatchLoop`
         self._writer = app.writer
-        self._completer = Completer(self._broker, app.writer, ledger, clock=app.clock)
+        self._completer = Completer(self._broker, app.writer, ledger, clock=app.clock, pulse=self.pulse)
         owner = f"{plan.nodename}/{index}"
-        self._consumer = Consumer(self._broker, ledger, queues=plan.queues, lease=plan.lease, owner=owner)
+        self._consumer = Consumer(
+            self._broker, ledger, queues=plan.queues, lease=plan.lease, owner=owner, pulse=self.pulse
+        )
         runners = {
             name: TaskRunner(task, app.conf, writer=app.writer, log=self._log, hostname=plan.nodename, clock=app.clock)
             for name, task in app.tasks.items()

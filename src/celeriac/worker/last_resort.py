@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Callable
 
 from celeriac.exceptions import BrokerError
 from celeriac.interfaces.broker import Broker
@@ -15,11 +16,15 @@ logger = logging.getLogger(__name__)
 
 
 class LastResort:
-    """Gives back what this process holds and ends it, unless `stand_down` is called in time. Thread-safe."""
+    """Gives back what this process holds and ends it, unless `stand_down` is called in time. Thread-safe.
 
-    def __init__(self, broker: Broker, holdings: Holdings) -> None:
+    `exit_code` is asked when it comes to that.
+    """
+
+    def __init__(self, broker: Broker, holdings: Holdings, *, exit_code: Callable[[], int]) -> None:
         self._broker = broker
         self._holdings = holdings
+        self._exit_code = exit_code
         self._stood_down = threading.Event()
 
     def end_after(self, seconds: Seconds) -> None:
@@ -42,4 +47,4 @@ class LastResort:
         except BrokerError as error:
             logger.error("%s tasks run again only when their leases end: %s", len(leases), error)
         finally:
-            os._exit(0)
+            os._exit(self._exit_code())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from celeriac.exceptions import BrokerError
@@ -36,6 +37,8 @@ class LeaseKeeper:
         self._held = held
         self._lost = lost
         self._note_delay = note_delay
+        self.last_done: Seconds = 0.0
+        """When a round last succeeded, by `time.monotonic`; 0 before the first."""
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="celeriac-leases", daemon=True)
 
@@ -69,6 +72,7 @@ class LeaseKeeper:
         while not self._stopped.wait(pause):
             try:
                 self.renew()
+                self.last_done = time.monotonic()
                 pause = interval
             except BrokerError as error:
                 pause = min(1.0, interval)

@@ -164,6 +164,7 @@ class Supervisor:
         engine.error = engine.worn = None
         engine.overdue = []
         engine.board.clear()
+        engine.board.pulse.restart()
         engine.started = time.monotonic()
         engine.pipe = self._launcher.launch(engine.index)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from celeriac.clock import Clock
 from celeriac.exceptions import OperationalError
@@ -26,6 +27,8 @@ class UpkeepLoop:
         self._broker = broker
         self._results = results
         self._clock = clock
+        self.last_done: Seconds = 0.0
+        """When a round last succeeded, by `time.monotonic`; 0 before the first."""
         self._stopped = threading.Event()
         self._next_sweep = clock.monotonic() + _SWEEP
         self._thread = threading.Thread(target=self._run, name="celeriac-upkeep", daemon=True)
@@ -58,6 +61,7 @@ class UpkeepLoop:
         while not self._stopped.wait(pause):
             try:
                 pause = self.round()
+                self.last_done = time.monotonic()
                 failing = False
             except OperationalError as error:
                 pause = 1.0

@@ -22,6 +22,8 @@ from celeriac.worker.banner import banner
 from celeriac.worker.board import Board
 from celeriac.worker.engine import Engine
 from celeriac.worker.engine_process import serve
+from celeriac.worker.health import Health, Round
+from celeriac.worker.health_file import health_path
 from celeriac.worker.holdings import Holdings
 from celeriac.worker.last_resort import LastResort
 from celeriac.worker.launch import ForkLauncher, Launcher, SpawnLauncher
@@ -29,6 +31,7 @@ from celeriac.worker.leases import LeaseKeeper
 from celeriac.worker.logs import LogSetup
 from celeriac.worker.options import NodePlan, WorkerOptions, plan
 from celeriac.worker.pidfile import pidfile
+from celeriac.worker.pulse import Pulse
 from celeriac.worker.recovery import Recovery
 from celeriac.worker.run import acks_timeouts
 from celeriac.worker.stop_signals import StopSignals
@@ -84,14 +87,17 @@ class Worker:
             stop_signals = StopSignals(self._on_stop)
             stop_signals.start()
             signals.worker_init.send(sender=self)
+            health = self._health(node)
+            health.start()
             try:
                 if not self._connect(lambda: app.broker.declare(specs)):
-                    return 0
+                    return int(health.gave_up)
                 self._say_hello(node)
                 if launcher is None:
-                    return self._run_in_process(node)
-                return self._run_engines(node, launcher, board)
+                    return self._run_in_process(node, health)
+                return self._run_engines(node, launcher, board, health)
             finally:
+                health.stop()
                 board.close()
                 signals.worker_shutdown.send(sender=self)
                 if launcher is not None:
@@ -114,13 +120,34 @@ class Worker:
             )
         return ForkLauncher(lambda index, pipe: serve(self._app, node, logs, index, pipe, board.of(index)))
 
-    def _run_engines(self, node: NodePlan, launcher: Launcher, board: Board) -> int:
+    def _health(self, node: NodePlan) -> Health:
+        conf = self._app.conf
+        return Health(
+            health_path(conf.worker_health_file, node.nodename),
+            node.nodename,
+            limit=conf.worker_health_limit,
+            lease=node.lease,
+            exit_after=conf.worker_health_exit_after,
+            give_up=lambda: self._on_stop(False),
+            is_stopping=self._stopped.is_set,
+        )
+
+    def _observe(
+        self, health: Health, node: NodePlan, pulses: Sequence[Pulse], leases: LeaseKeeper, upkeep: UpkeepLoop
+    ) -> None:
+        rounds = {"upkeep": Round(lambda: upkeep.last_done, self._app.conf.worker_health_limit)}
+        if self._app.broker.capabilities.leases:
+            rounds["leases"] = Round(lambda: leases.last_done, node.lease)
+        health.observe(pulses, rounds)
+
+    def _run_engines(self, node: NodePlan, launcher: Launcher, board: Board, health: Health) -> int:
         app = self._app
+        boards = [board.of(index) for index in range(1, node.engines + 1)]
         recovery = Recovery(app.broker, app.writer, acks_timeouts=acks_timeouts(app.tasks, app.conf), clock=app.clock)
         supervisor = Supervisor(
             launcher,
             recovery,
-            boards=[board.of(index) for index in range(1, node.engines + 1)],
+            boards=boards,
             grace=node.grace,
             on_ready=lambda: self._ready(node),
         )
@@ -131,14 +158,15 @@ class Worker:
         leases.start()
         upkeep.start()
         watch.start()
+        self._observe(health, node, [each.pulse for each in boards], leases, upkeep)
         try:
-            return supervisor.run()
+            return supervisor.run() or int(health.gave_up)
         finally:
             watch.stop()
             upkeep.stop()
             leases.stop()
 
-    def _run_in_process(self, node: NodePlan) -> int:
+    def _run_in_process(self, node: NodePlan, health: Health) -> int:
         app = self._app
         holdings = Holdings()
         engine = Engine(app, node, holdings, index=1)
@@ -148,7 +176,7 @@ class Worker:
             holdings.settled(tags)
             engine.lost(tags)
 
-        last_resort = LastResort(app.broker, holdings)
+        last_resort = LastResort(app.broker, holdings, exit_code=lambda: int(health.gave_up))
 
         def stop(*, now: bool) -> None:
             engine.stop(now=now)
@@ -164,6 +192,7 @@ class Worker:
         leases.start()
         upkeep.start()
         watch.start()
+        self._observe(health, node, [engine.pulse], leases, upkeep)
         try:
             self._ready(node)
             engine.run()
@@ -172,7 +201,7 @@ class Worker:
             watch.stop()
             upkeep.stop()
             leases.stop()
-        return 0
+        return int(health.gave_up)
 
     # -- start and stop ---------------------------------------------------------------------------------------------
 

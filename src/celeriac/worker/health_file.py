@@ -1,0 +1,76 @@
+"""The small file in which a node says every two seconds how it is."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from celeriac.types import Seconds
+from celeriac.worker.nodename import expand
+
+State = Literal["starting", "healthy", "failing", "stopping"]
+
+
+class HealthReport(Struct, frozen=True):
+    """How a node is. `written` is in seconds since the epoch, UTC; `reason` is empty unless it is failing.
+
+    `ages` are seconds since each last succeeded: ``received`` and ``stored`` of each engine by its number, ``leases``
+    and ``upkeep`` of the node. What has not succeeded yet counts from the node's start.
+    """
+
+    pid: int
+    nodename: str
+    state: State
+    written: float
+    reason: str = ""
+    ages: Mapping[str, Seconds] = {}
+
+
+def health_path(setting: str | None, nodename: str) -> Path:
+    """Return where a node's file is, by the setting ``worker_health_file`` or else by the node's name."""
+    if setting:
+        return Path(expand(setting, nodename))
+    return Path(tempfile.gettempdir()) / f"celeriac-{nodename.replace(os.sep, '_')}.health"
+
+
+def write_report(path: Path, report: HealthReport) -> None:
+    """Put the report in the place of the last one, at once. Raises OSError."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(msgspec.json.encode(report))
+        Path(name).chmod(0o644)  # monitors may run as other users; there is no secret in it
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read_report(path: Path) -> HealthReport:
+    """Read a node's file. Raises OSError, and `msgspec.DecodeError` for what is no report."""
+    return msgspec.json.decode(path.read_bytes(), type=HealthReport)
+
+
+def remove_report(path: Path, *, pid: int) -> None:
+    """Remove the file unless another process has written it since."""
+    with suppress(OSError, msgspec.DecodeError):
+        if read_report(path).pid == pid:
+            path.unlink()
+
+
+def is_alive(pid: int) -> bool:
+    """Return whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return True
