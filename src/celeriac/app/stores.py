@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from urllib.parse import quote
 
 from celeriac import drivers
 from celeriac.clock import Clock
@@ -45,6 +46,9 @@ class Stores:
         """Whether to log, once, that nothing is configured and where the embedded store is."""
         self._broker_store: Store | None = None
         self._result_store: Store | None = None
+        # Where the first opening was: a file must stay the same one when the process, or its child, goes elsewhere.
+        self._directory: str | None = None
+        self._default_path: Path | None = None
         after_fork_in_child(self)
 
     @property
@@ -147,8 +151,8 @@ class Stores:
     def _open_broker(self) -> Store:
         url = self._broker_url()
         if url is None:
-            path = _default_file()
-            url = f"sqlite:///{path}"
+            path = self._default_path = self._default_path or _default_file()
+            url = f"sqlite:///{quote(str(path))}"
             if self.tells_default:
                 self.tells_default = False
                 logger.warning(
@@ -171,6 +175,8 @@ class Stores:
         return urls.pop() if urls else None
 
     def _options(self, transport: Mapping[str, Any], tls: _Tls) -> StoreOptions:
+        if self._directory is None:
+            self._directory = _working_directory()
         return StoreOptions(
             transport_options=dict(transport),
             tls=tls or False,
@@ -178,7 +184,15 @@ class Stores:
             socket_timeout=self._conf.broker_publish_timeout,
             client_name=f"celeriac:{os.getpid()}",
             clock=self._clock,
+            directory=self._directory,
         )
+
+
+def _working_directory() -> str | None:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:  # it was removed; a store that is no file does not need it
+        return None
 
 
 def _default_file() -> Path:

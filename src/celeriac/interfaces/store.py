@@ -22,6 +22,7 @@ class StoreOptions(Struct, frozen=True):
     on a half-open connection. `transport_options` are the user's ``broker_transport_options`` or
     ``result_backend_transport_options``; `tls` is ``broker_use_ssl`` or ``redis_backend_use_ssl`` (True for the
     defaults, or a mapping of the ssl module's names). `client_name` shows up in the server's list of clients.
+    `directory` is what a relative path is relative to, None for the working directory.
     """
 
     transport_options: Mapping[str, Any] = {}
@@ -30,6 +31,7 @@ class StoreOptions(Struct, frozen=True):
     socket_timeout: float = 15.0
     client_name: str = "celeriac"
     clock: Clock = SYSTEM_CLOCK
+    directory: str | None = None
 
 
 class Store(Struct, frozen=True):

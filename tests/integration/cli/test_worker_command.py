@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -105,3 +107,10 @@ def test_a_pool_that_is_not_there_is_answered_with_what_to_write_instead(shop: S
     result = shop.type("-A", "tasks", "worker", "-P", "gevent")
     assert result.returncode == 1
     assert "async def" in result.stderr
+
+
+def test_a_worker_whose_file_belongs_to_another_program_says_so_and_ends(shop: Shop) -> None:
+    with closing(sqlite3.connect(shop.directory / "celeriac.db")) as theirs:
+        theirs.execute("CREATE TABLE theirs (a)")
+    assert shop.start_worker("-c", "1").wait(timeout=DEADLINE) == 1
+    assert "belongs to another program" in shop.log()

@@ -33,3 +33,21 @@ def test_two_brokers_are_refused():
     app = Celeriac("shop", broker="memory://one", broker_read_url="memory://other", set_as_current=False)
     with pytest.raises(ImproperlyConfigured, match="set broker_url alone"):
         _ = app.broker
+
+
+@pytest.mark.parametrize("settings", [{}, {"broker": "sqlite:///a.db", "backend": "sqlite:///b.db"}], ids=str)
+def test_files_stay_the_same_when_the_process_goes_elsewhere(settings, tmp_path, monkeypatch):
+    here = tmp_path / "50% #1?"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    app = Celeriac("shop", set_as_current=False, **settings)
+    app.stores.tells_default = False
+    assert app.results is not None
+    before = [app.broker.location, app.results.location]
+    assert str(here) in before[0]
+    monkeypatch.chdir("/")
+    app.close()
+    assert [app.broker.location, app.results.location] == before
+    app.stores.forget_parent()
+    assert [app.broker.location, app.results.location] == before
+    app.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -95,17 +96,60 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("these are my notes, and they are longer than the header of a database " * 20)
     before = path.read_bytes()
-    with pytest.raises(BrokerError, match="no SQLite database"):
+    with pytest.raises(ImproperlyConfigured, match="no SQLite database"):
         open_broker(f"sqlite:///{path}").send([OUTGOING])
     assert path.read_bytes() == before
 
 
 def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "later.db"
+    broker = open_broker(f"sqlite:///{path}")
+    broker.connect()
+    broker.close()
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(BrokerError, match="version 99"):
-        open_broker(f"sqlite:///{path}").connect()
+    with pytest.raises(ImproperlyConfigured, match="version 99"):
+        broker.connect()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["CREATE TABLE messages (id)", "PRAGMA user_version = 1", "CREATE TABLE theirs (id); PRAGMA user_version = 1"],
+)
+def test_a_database_of_another_program_is_left_as_it_is(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(statement)
+    before = path.read_bytes()
+    store = load(f"sqlite:///{path}", StoreOptions())
+    broker, results, coordinator, pubsub = _parts(store)
+    for call in (
+        broker.connect,
+        lambda: broker.send([OUTGOING]),
+        lambda: broker.stats(["work"]),
+        lambda: results.fetch(["1"]),
+        lambda: coordinator.acquire("beat", owner="a", ttl=1.0),
+        lambda: pubsub.subscribe([]),
+    ):
+        with pytest.raises(ImproperlyConfigured, match="belongs to another program"):
+            call()
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["theirs.db"]
+
+
+def test_many_who_open_a_new_file_at_once_all_find_it_theirs(tmp_path: Path) -> None:
+    brokers = [open_broker(f"sqlite:///{tmp_path}/new.db") for _ in range(8)]
+    with ThreadPoolExecutor(len(brokers)) as threads:
+        list(threads.map(lambda broker: broker.send([OUTGOING]), brokers))
+    assert brokers[0].stats(["work"])["work"].ready == len(brokers)
+    for broker in brokers:
+        broker.close()
+
+
+def test_a_relative_path_is_relative_to_the_directory_that_is_given(tmp_path: Path) -> None:
+    broker = load("sqlite:///a.db", StoreOptions(directory=str(tmp_path))).broker
+    assert broker is not None
+    assert broker.location == f"sqlite:///{tmp_path}/a.db"
 
 
 def test_a_writer_that_keeps_the_file_locked_is_named_after_a_bounded_wait(tmp_path: Path) -> None:

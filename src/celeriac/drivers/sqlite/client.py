@@ -19,9 +19,11 @@ from typing import Final
 from celeriac.drivers.sqlite import queries
 from celeriac.drivers.sqlite.errors import TEMPORARY, explain, primary_code
 from celeriac.drivers.sqlite.watch import Watch
-from celeriac.exceptions import OperationalError
+from celeriac.exceptions import ImproperlyConfigured, OperationalError
 
 SCHEMA_VERSION: Final = 1
+APPLICATION_ID: Final = 0x63656C72
+"""Says in the file's header (``PRAGMA application_id``) that it is ours: "celr" in ASCII."""
 LARGEST_WAL_KEPT: Final = 64 * 2**20
 """Bytes to which the write-ahead log is cut back when it was larger."""
 
@@ -156,37 +158,51 @@ class Database:
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
+        self._refuse_foreign(connection)
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
-            raise sqlite3.DatabaseError(
-                f"SQLite cannot use its write-ahead log there (it stays in mode {mode!r}); the file must be on a disk "
-                "of this machine. Use Redis to work across machines."
+            raise ImproperlyConfigured(
+                f"{self.location}: SQLite cannot use its write-ahead log there (it stays in mode {mode!r}); the file"
+                " must be on a disk of this machine. Use Redis to work across machines."
             )
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute(f"PRAGMA journal_size_limit = {LARGEST_WAL_KEPT}")
-        if self._version(connection) == 0:
+        if _pragma(connection, "user_version") == 0:
             self._create(connection)
-        if (version := self._version(connection)) != SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(
-                f"its tables are of version {version}, and this celeriac knows version {SCHEMA_VERSION}; use the "
-                "version of celeriac that made it, or name another file."
+
+    def _refuse_foreign(self, connection: sqlite3.Connection) -> None:
+        """Look, before anything is changed, whether the file is new or ours and of a version that we know."""
+        version = _pragma(connection, "user_version")
+        if _pragma(connection, "application_id") != APPLICATION_ID:
+            (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            # What another process has made meanwhile is seen whole or not at all; then the mark is there by now.
+            if (version or tables) and _pragma(connection, "application_id") != APPLICATION_ID:
+                raise ImproperlyConfigured(
+                    f"{self.location}: the file belongs to another program, and was left as it is; name another file."
+                )
+        elif version != SCHEMA_VERSION:
+            raise ImproperlyConfigured(
+                f"{self.location}: its tables are of version {version}, and this celeriac knows version"
+                f" {SCHEMA_VERSION}; use the version of celeriac that made it, or name another file."
             )
 
     def _create(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
-            if self._version(connection) == 0:
+            if _pragma(connection, "user_version") == 0:
                 for statement in queries.schema().split(";\n"):
                     connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             connection.execute("COMMIT")
         except BaseException:
             connection.rollback()
             raise
 
-    def _version(self, connection: sqlite3.Connection) -> int:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        return int(version)
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    (value,) = connection.execute(f"PRAGMA {name}").fetchone()
+    return int(value)
 
 
 def _identity(path: Path) -> tuple[int, int]:

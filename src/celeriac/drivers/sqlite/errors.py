@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from celeriac.exceptions import BrokerError, BrokerUnavailable, OperationalError
+from celeriac.exceptions import BrokerError, BrokerUnavailable, ImproperlyConfigured, OperationalError
 
 _ADVICE: Final = {
     "SQLITE_BUSY": "another process kept it locked for longer than busy_timeout; look for a long transaction on it, "
@@ -24,6 +24,9 @@ _ADVICE: Final = {
 TEMPORARY: Final = frozenset({"SQLITE_BUSY", "SQLITE_LOCKED"})
 """Codes after which the connection is as good as before."""
 
+PERMANENT: Final = frozenset({"SQLITE_NOTADB"})
+"""Codes that stay until somebody names another file."""
+
 
 def primary_code(error: sqlite3.Error) -> str:
     """Return the name of the primary result code, "" when the error did not come from SQLite itself."""
@@ -31,9 +34,15 @@ def primary_code(error: sqlite3.Error) -> str:
     return next((code for code in _ADVICE if name == code or name.startswith(f"{code}_")), name)
 
 
-def explain(error: sqlite3.Error, location: str, kind: type[OperationalError]) -> OperationalError:
-    """Return the error of ours, of the given kind, that says what failed and what to do."""
+def explain(
+    error: sqlite3.Error, location: str, kind: type[OperationalError]
+) -> OperationalError | ImproperlyConfigured:
+    """Return the error of ours that says what failed and what to do: of the given kind, or `ImproperlyConfigured`
+    where trying again cannot help.
+    """
     code = primary_code(error)
+    if code in PERMANENT:
+        return ImproperlyConfigured(f"{location}: {error} ({code}): {_ADVICE[code]}.")
     if kind is BrokerError and code in TEMPORARY | {"SQLITE_CANTOPEN"}:
         kind = BrokerUnavailable
     advice = _ADVICE.get(code)

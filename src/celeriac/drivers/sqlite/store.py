@@ -21,7 +21,8 @@ BUSY_TIMEOUT: Final = 5.0
 
 
 def open_store(url: str, options: StoreOptions) -> Store:
-    """Open the file that the URL names: ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
+    """Open the file that the URL names: ``sqlite:///relative.db`` (to `StoreOptions.directory`) or
+    ``sqlite:////absolute.db``.
 
     ``synchronous`` (NORMAL or FULL) and ``busy_timeout`` (seconds) are read from the URL's query, else from the
     transport options. Raises `ImproperlyConfigured` for a URL that names no file and for values that make no sense.
@@ -29,7 +30,7 @@ def open_store(url: str, options: StoreOptions) -> Store:
     parts = split_url(url)
     chosen = {**options.transport_options, **dict(parse_qsl(parts.query))}
     database = Database(
-        _path(url, parts.netloc, parts.path),
+        _path(url, parts.netloc, parts.path, options.directory),
         synchronous=_synchronous(chosen.get("synchronous", "NORMAL")),
         busy_timeout=_busy_timeout(chosen.get("busy_timeout", BUSY_TIMEOUT)),
     )
@@ -45,7 +46,7 @@ def open_store(url: str, options: StoreOptions) -> Store:
     )
 
 
-def _path(url: str, netloc: str, path: str) -> Path:
+def _path(url: str, netloc: str, path: str, directory: str | None) -> Path:
     name = unquote(path[1:])
     if netloc:
         raise ImproperlyConfigured(f"{url}: a file needs three slashes, as in sqlite:///{netloc}{path}.")
@@ -53,7 +54,7 @@ def _path(url: str, netloc: str, path: str) -> Path:
         raise ImproperlyConfigured(f"{url}: connections would not share it; use memory:// for a store in memory.")
     if not name or name.endswith("/"):
         raise ImproperlyConfigured(f"{url} names no file; write sqlite:///celeriac.db or sqlite:////var/lib/my.db.")
-    return Path(name).expanduser().absolute()
+    return Path(directory or "", Path(name).expanduser()).absolute()
 
 
 def _synchronous(value: Any) -> str:

@@ -1,4 +1,5 @@
--- The tables of a celeriac store, version 1 (`PRAGMA user_version`). All moments are UTC epoch seconds.
+-- The tables of a celeriac store, version 1 (`PRAGMA user_version`; `application_id` says that it is one). All moments
+-- are UTC epoch seconds.
 --
 -- messages: state 0 is ready, 1 delayed, 2 leased. `due` is the moment since when it is ready, at which it becomes
 -- ready, or at which its lease ends. `id` is the place in line among equals and never used twice (AUTOINCREMENT), so
