@@ -5,7 +5,7 @@ BIN := .venv/bin
 JOBS ?= 2
 PYTEST := CELERIAC_STOCK_PYTHON=$(CURDIR)/.venv-interop/bin/python $(BIN)/python -m pytest -n $(JOBS)
 
-.PHONY: help demo test test-all check format bench profile clean
+.PHONY: help demo test test-all test-faults check format bench profile clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 12
@@ -16,11 +16,15 @@ demo: ## start a worker on the embedded default, send tasks, show the results
 
 test: ## run the whole suite against servers of its own (ARGS="-k name" to choose)
 	@$(BOOTSTRAP) develop interop redis
-	$(PYTEST) -m "not slow" $(ARGS)
+	$(PYTEST) -m "not slow and not full" $(ARGS)
 
 test-all: ## the same with the slow tests
 	@$(BOOTSTRAP) develop interop redis
-	$(PYTEST) $(ARGS)
+	$(PYTEST) -m "not full" $(ARGS)
+
+test-faults: ## the fault tests in full length, some 40 minutes, figures in benchmarks/results/
+	@$(BOOTSTRAP) develop redis
+	FAULTS_FIGURES=benchmarks/results $(BIN)/python -m pytest -m full tests/faults $(ARGS)
 
 check: ## format, lint, types, layers, sizes, spelling
 	@$(BOOTSTRAP) develop

@@ -1,0 +1,124 @@
+"""A TCP proxy that misbehaves on demand, between a worker or a client and its server."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from typing import Self
+
+TICK = 0.05
+"""Seconds after which a pump looks at what is asked of it."""
+ABORT = struct.pack("ii", 1, 0)
+"""SO_LINGER that makes a close a reset."""
+
+
+class Link:
+    """One connection through the proxy: two pumps. `is_deaf` swallows what comes, from either side, in silence."""
+
+    def __init__(self, near: socket.socket, far: socket.socket, proxy: Proxy) -> None:
+        self.near, self.far = near, far
+        self.is_deaf = False
+        self._proxy = proxy
+        for one, other in ((near, far), (far, near)):
+            one.settimeout(TICK)
+            threading.Thread(target=self._pump, args=(one, other), name="proxy-pump", daemon=True).start()
+
+    def reset(self) -> None:
+        """End both sides at once, as a router that lost its state does."""
+        for side in (self.near, self.far):
+            with contextlib.suppress(OSError):
+                side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, ABORT)
+            self._shut(side)
+
+    def half_open(self) -> None:
+        """Let the server see an end and the client nothing: its connection stays open and leads nowhere."""
+        self.is_deaf = True
+        self._shut(self.far)
+
+    def _pump(self, source: socket.socket, target: socket.socket) -> None:
+        while not self._proxy.is_closed:
+            try:
+                data = source.recv(65536)
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+            if not data:
+                break
+            if self.is_deaf or self._proxy.is_black_hole:
+                continue
+            time.sleep(self._proxy.delay)
+            try:
+                target.sendall(data)
+            except OSError:
+                break
+        self._shut(source)
+        if not self.is_deaf:
+            self._shut(target)
+
+    @staticmethod
+    def _shut(side: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            side.shutdown(socket.SHUT_RDWR)
+        side.close()
+
+
+class Proxy:
+    """Listens on a free port of its own and forwards to `port`. `delay` is in seconds for each piece that passes."""
+
+    def __init__(self, port: int) -> None:
+        self.delay = 0.0
+        self.is_black_hole = False
+        self.is_closed = False
+        self._target = port
+        self._links: list[Link] = []
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener.settimeout(TICK)
+        self.port = int(self._listener.getsockname()[1])
+        self._thread = threading.Thread(target=self._accept, name="proxy", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_closed = True
+        self._thread.join(5.0)
+        self._listener.close()
+        self.reset()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def reset(self) -> None:
+        """Reset every connection; new ones are welcome."""
+        for link in self._take():
+            link.reset()
+
+    def half_open(self) -> None:
+        """Cut every connection towards the server and tell the client nothing; new ones are welcome."""
+        for link in self._links:
+            link.half_open()
+
+    def _take(self) -> list[Link]:
+        links, self._links = self._links, []
+        return links
+
+    def _accept(self) -> None:
+        while not self.is_closed:
+            try:
+                near, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            try:
+                far = socket.create_connection(("127.0.0.1", self._target), timeout=5.0)
+            except OSError:
+                near.close()
+                continue
+            for side in (near, far):
+                side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._links.append(Link(near, far, self))

@@ -1,0 +1,130 @@
+"""Nodes and engines killed, frozen and stopped amid the work: nothing is lost, and only the cut-off runs twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+from tests.faults.conftest import Scale
+from tests.faults.trouble import Crew, Cut, FaultPlace, runs_of, strays
+from tests.integration.worker.node import until
+
+WAIT = 30.0
+THAW = 1.0
+"""Seconds after a freeze in which an engine may still begin what it had claimed before, until it hears of the loss."""
+
+
+def test_kills_at_random_moments_of_a_drain_lose_nothing(
+    place: FaultPlace, scale: Scale, chance: random.Random, figures
+) -> None:
+    tasks, kills = scale.of(300, 2000), scale.of(3, 10)
+    wanted = place.send_work(tasks)
+    crew = Crew(place, chance=chance)
+    for goal in sorted(chance.sample(range(tasks * 4 // 5), kills)):
+        place.until_noted("end", goal, deadline=WAIT)
+        time.sleep(chance.uniform(0, 0.02))
+        crew.strike()
+    place.until_ended(wanted, deadline=WAIT)
+    only_the_cut_off_ran_twice(crew, figures, tasks=tasks)
+
+
+def test_a_kill_storm_loses_nothing(place: FaultPlace, scale: Scale, chance: random.Random, figures) -> None:
+    tasks, seconds, pause = scale.of(300, 6000), scale.of(3, 30), scale.of(1, 2)
+    crew = Crew(place, chance=chance)
+    wanted: set[str] = set()
+    ends = time.monotonic() + seconds
+    parts = max(1, seconds // pause)
+    while time.monotonic() < ends:
+        wanted |= place.send_work(tasks // parts, first=len(wanted))
+        time.sleep(pause)
+        crew.strike()
+    place.until_ended(wanted, deadline=WAIT)
+    only_the_cut_off_ran_twice(crew, figures, tasks=len(wanted))
+
+
+def only_the_cut_off_ran_twice(crew: Crew, figures, *, tasks: int) -> None:
+    ledger = crew.place.ledger
+    figures(tasks=tasks, kills=crew.kills, lost=0, duplicated=len(ledger.repeated("end")))
+    assert strays(ledger, crew.cut) == {}
+    assert crew.place.stats().dead == 0
+
+
+def test_a_node_frozen_past_its_lease_goes_on_and_nothing_is_lost(place: FaultPlace, scale: Scale, figures) -> None:
+    tasks, rounds = scale.of(300, 2000), scale.of(1, 5)
+    worker, other = place.node(), place.node()
+    wanted = place.send_work(tasks)
+    cuts = {}
+    for nth in range(rounds):
+        place.until_noted("end", tasks * (nth + 1) // (rounds + 2), deadline=WAIT)
+        family, began = worker.family(), time.monotonic()
+        for pid in family:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(2.5)  # the freeze itself: longer than two leases
+        for pid in family:
+            os.kill(pid, signal.SIGCONT)
+        for pid in family:
+            cuts.setdefault(pid, []).append(Cut(began, time.monotonic() + THAW))
+    place.until_ended(wanted, deadline=WAIT)
+    figures(tasks=tasks, kills=rounds, lost=0, duplicated=len(place.ledger.repeated("end")))
+    assert strays(place.ledger, cuts) == {}
+    assert worker.terminate() == 0, worker.log
+    assert other.terminate() == 0, other.log
+
+
+def test_no_task_that_ended_runs_again_after_a_term(
+    make_place, store: str, scale: Scale, chance: random.Random, figures
+) -> None:
+    place = make_place(store)
+    stops, each = scale.of(15, 200), 20
+    wanted: set[str] = set()
+    for _ in range(stops):
+        wanted |= place.send_work(each, first=len(wanted))
+        worker = place.node("-c", "1")
+        goal = len(set(place.ledger.subjects("end"))) + chance.randrange(1, each)
+        place.until_noted("end", min(goal, len(wanted)))
+        time.sleep(chance.uniform(0, 0.01))
+        assert worker.terminate() == 0, worker.log
+        place.workers.remove(worker)
+    place.node()
+    place.until_ended(wanted, deadline=WAIT)
+    again = {subject: runs for subject, runs in runs_of(place.ledger).items() if len(runs) > 1}
+    figures(tasks=len(wanted), kills=stops, lost=0, duplicated=len(again))
+    assert again == {}
+
+
+def test_delayed_tasks_outlive_kills_and_are_never_early(
+    place: FaultPlace, scale: Scale, chance: random.Random, figures
+) -> None:
+    tasks = scale.of(300, 1000)
+    crew = Crew(place, chance=chance)
+    now = time.time()
+    for subject in range(tasks):
+        moment = now + chance.uniform(1.5, 4.0)
+        place.send_task("due", subject, moment, countdown=max(0.0, moment - time.time()))
+    crew.strike("both")
+    until(lambda: time.time() > now + 2.5, "the middle of the due moments")
+    crew.strike("node")
+    crew.strike("engine")
+    place.until_ended({str(subject) for subject in range(tasks)}, deadline=WAIT)
+    late = sorted(float(text) for text in place.ledger.subjects("late"))
+    twice = len(place.ledger.repeated("end"))
+    figures(tasks=tasks, kills=crew.kills, lost=0, duplicated=twice, p99_late_s=late[len(late) * 99 // 100])
+    assert late[0] >= -0.002, "early by more than the clock's rounding"
+
+
+def test_retries_are_counted_right_across_kills(
+    place: FaultPlace, scale: Scale, chance: random.Random, figures
+) -> None:
+    tasks, kills = scale.of(60, 500), scale.of(3, 10)
+    crew = Crew(place, chance=chance)
+    for subject in range(tasks):
+        place.send_task("again", subject)
+    for goal in sorted(chance.sample(range(tasks * 3), kills)):
+        place.until_noted("try", goal, deadline=WAIT)
+        crew.strike()
+    wanted = {str(subject) for subject in range(tasks)}
+    place.until_ended(wanted, deadline=WAIT)
+    figures(tasks=tasks, kills=crew.kills, lost=0, duplicated=len(place.ledger.repeated("try")))
+    assert set(place.ledger.subjects("try")) == {f"{subject}:{tries}" for subject in wanted for tries in range(4)}

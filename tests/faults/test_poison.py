@@ -1,0 +1,56 @@
+"""Tasks that end, block or outlast what runs them."""
+
+from __future__ import annotations
+
+from tests.faults.conftest import LEASE, Scale
+from tests.faults.trouble import FaultPlace, runs_of
+from tests.integration.worker.node import until
+
+WAIT = 30.0
+
+
+def test_a_task_that_ends_its_process_is_a_dead_letter_after_3_crashes(
+    place: FaultPlace, scale: Scale, figures
+) -> None:
+    neighbours, each = scale.of(60, 500), scale.of(1, 5)
+    poison = [f"{how}-{number}" for how in ("exit", "kill", "segfault") for number in range(each)]
+    wanted = place.send_work(neighbours // 2)
+    for subject in poison:
+        place.send_task("end_the_process", subject, subject.partition("-")[0])
+    wanted |= place.send_work(neighbours // 2, first=neighbours // 2)
+    worker = place.node()
+    until(lambda: place.stats().dead == len(poison), "the dead letters", deadline=WAIT * each)
+    place.until_ended(wanted, deadline=WAIT)
+    runs = runs_of(place.ledger)
+    twice = place.ledger.repeated("end")
+    figures(tasks=neighbours, kills=3 * len(poison), lost=0, duplicated=len(twice))
+    assert {subject: len(runs[subject]) for subject in poison} == dict.fromkeys(poison, 3)
+    assert twice == {}
+    assert all(len(runs[subject]) == 1 for subject in wanted), "a neighbour ran twice"
+    letters = list(place.app.dead_letters.list())
+    assert all("3" in letter.reason for letter in letters), letters
+    assert worker.terminate() == 0, worker.log
+
+
+def test_a_task_stuck_in_c_ends_at_its_hard_limit(place: FaultPlace) -> None:
+    worker = place.node("-c", "1")
+    stuck = place.send_task("hold_the_lock", "stuck", 60.0, time_limit=1.0)
+    wanted = place.send_work(20)
+    place.until_ended(wanted, deadline=WAIT)
+    assert "TimeLimitExceeded" in repr(stuck.get(timeout=WAIT, propagate=False))
+    place.until_idle()
+    assert place.ledger.subjects("begin").count("stuck") == 1
+    assert worker.terminate() == 0, worker.log
+
+
+def test_what_outlasts_its_lease_runs_once(place: FaultPlace, scale: Scale, figures) -> None:
+    """One sleeps for more than three leases, one holds the interpreter's lock for as long; a second node waits."""
+    seconds = scale.of(4, 40) * LEASE
+    place.node()
+    place.node()
+    results = [place.send_task(name, name, seconds) for name in ("nap", "hold_the_lock")]
+    for result in results:
+        result.get(timeout=seconds + WAIT)
+    place.until_idle()
+    figures(tasks=2, lost=0, duplicated=len(place.ledger.repeated("begin")), task_s=seconds)
+    assert sorted(place.ledger.subjects("begin")) == ["hold_the_lock", "nap"]

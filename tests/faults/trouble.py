@@ -1,0 +1,178 @@
+"""A place for trouble, a crew of nodes that gets killed there, and what the ledger says of it afterwards."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from celeriac import AsyncResult
+from celeriac.app.dispatch import Call
+from celeriac.exceptions import OperationalError
+from tests.integration.worker.ledger import Ledger
+from tests.integration.worker.node import WorkerProcess, until
+from tests.integration.worker.place import Place
+
+APPS = Path(__file__).with_name("apps")
+UNSTORED = 1.0
+"""Seconds that the end of a task may wait to be stored on a busy machine; if its holder is cut off then, it runs twice."""
+
+
+class Cut(NamedTuple):
+    """When a process was cut off from the store, by a clock that all processes share, and when that was over."""
+
+    begins: float
+    ends: float = float("inf")
+
+
+class Run(NamedTuple):
+    """One run of a task: who, from when, until when (None: it never ended)."""
+
+    pid: int
+    begin: float
+    end: float | None
+
+    def is_excused(self, cuts: Iterable[Cut]) -> bool:
+        """Tell whether its holder was cut off while it ran, or before its end could be stored."""
+        end = float("inf") if self.end is None else self.end
+        return any(self.begin <= cut.ends and end >= cut.begins - UNSTORED for cut in cuts)
+
+
+class FaultPlace(Place):
+    """A place whose workers know the tasks of `apps/trouble.py`."""
+
+    def __init__(self, directory: Path, *, broker_url: str | None, transport: Mapping[str, Any]) -> None:
+        super().__init__(directory, broker_url=broker_url, transport=transport)
+        for module in APPS.glob("*.py"):
+            shutil.copy(module, directory)
+
+    def node(self, *arguments: str, ready: bool = True) -> WorkerProcess:
+        return self.worker(*(arguments or ("-c", "2")), app="trouble", ready=ready)
+
+    def send_task(self, name: str, *args: Any, **options: Any) -> AsyncResult[Any]:
+        return self.app.send_task(f"trouble.{name}", args, **options)
+
+    def send_work(self, number: int, *, first: int = 0) -> set[str]:
+        """Send so many tasks of some milliseconds; return their subjects."""
+        calls = [
+            Call(name="trouble.work", args=(subject,), kwargs={}, options={})
+            for subject in range(first, first + number)
+        ]
+        self.app.dispatcher.send_many(calls)
+        return {str(subject) for subject in range(first, first + number)}
+
+    def until_ended(self, wanted: set[str], *, deadline: float) -> None:
+        """Return when all are done and the queue is empty; raise with the number of those that are missing."""
+        try:
+            until(lambda: wanted <= set(self.ledger.subjects("end")), "the last of the tasks", deadline=deadline)
+        except AssertionError as error:
+            lost = wanted - set(self.ledger.subjects("end"))
+            raise AssertionError(f"{len(lost)} of {len(wanted)} lost: {sorted(lost)[:10]}; {self.stats()}") from error
+        self.until_idle(deadline=deadline)
+
+
+def runs_of(ledger: Ledger) -> dict[str, list[Run]]:
+    """Return the runs of each subject in the order of their begins."""
+    ends = {(line.pid, line.subject, count): line.moment for line, count in _counted(ledger, "end")}
+    runs: dict[str, list[Run]] = defaultdict(list)
+    for line, count in _counted(ledger, "begin"):
+        runs[line.subject].append(Run(line.pid, line.moment, ends.get((line.pid, line.subject, count))))
+    return runs
+
+
+def _counted(ledger: Ledger, event: str):
+    """Yield the lines of an event, each with how often its process had noted the subject before."""
+    seen: dict[tuple[int, str], int] = defaultdict(int)
+    for line in ledger.lines(event):
+        yield line, seen[line.pid, line.subject]
+        seen[line.pid, line.subject] += 1
+
+
+def strays(ledger: Ledger, cut: Mapping[int, list[Cut]], everyone: Iterable[Cut] = ()) -> dict[str, list[Run]]:
+    """Return the subjects that ran more than once without the excuse that a holder was cut off.
+
+    `cut` tells of processes, `everyone` of moments at which the broker was away for all.
+    """
+    shared = list(everyone)
+    found = {}
+    for subject, runs in runs_of(ledger).items():
+        plain = [run for run in runs if not run.is_excused([*cut.get(run.pid, ()), *shared])]
+        if len(plain) > 1 or (plain and len(runs) > 1 and runs[0] in plain):
+            found[subject] = runs
+    return found
+
+
+class Crew:
+    """Nodes that work, and are replaced at once when they are killed."""
+
+    def __init__(self, place: FaultPlace, *, nodes: int = 2, chance: random.Random) -> None:
+        self.place = place
+        self.chance = chance
+        self.kills = 0
+        self.cut: dict[int, list[Cut]] = defaultdict(list)
+        self.nodes = [place.node(ready=False) for _ in range(nodes)]
+        for node in self.nodes:
+            node.wait_ready()
+
+    def strike(self, what: str | None = None) -> None:
+        """Kill a ``node`` (its own process alone), an ``engine``, or ``both``: a node with all its engines."""
+        what = what or self.chance.choice(["node", "engine", "both"])
+        nth = self.chance.randrange(len(self.nodes))
+        node = self.nodes[nth]
+        engines = node.engines()
+        self.kills += 1
+        if what == "engine" and engines:
+            self._kill(self.chance.choice(engines))
+            return
+        now = time.monotonic()
+        for pid in node.family():
+            self.cut[pid].append(Cut(now))
+        if what == "node":
+            node.kill_supervisor()
+        else:
+            node.kill()
+        self.nodes[nth] = self.place.node(ready=False)
+
+    def _kill(self, pid: int) -> None:
+        self.cut[pid].append(Cut(time.monotonic()))
+        os.kill(pid, signal.SIGKILL)
+
+
+class Producer:
+    """Sends one task after another in a thread of its own until it is stopped. `sent` are the sends that returned."""
+
+    def __init__(self, place: FaultPlace, *, pause: float = 0.005) -> None:
+        self.sent: set[str] = set()
+        self.refused = 0
+        self.longest = 0.0
+        self._place, self._pause = place, pause
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="producer")
+        self._thread.start()
+
+    def stop(self) -> set[str]:
+        """Return the subjects of all sends that returned."""
+        self._is_over.set()
+        self._thread.join(15.0)
+        assert not self._thread.is_alive(), "a send hangs"
+        return self.sent
+
+    def _run(self) -> None:
+        number = 0
+        while not self._is_over.wait(self._pause):
+            number += 1
+            began = time.monotonic()
+            try:
+                self._place.send_task("work", number)
+            except OperationalError:
+                self.refused += 1
+            else:
+                self.sent.add(str(number))
+            self.longest = max(self.longest, time.monotonic() - began)
