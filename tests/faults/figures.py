@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import platform
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def write_figures(folder: Path, reports: Sequence[pytest.TestReport]) -> list[Pa
         | dict(report.user_properties)
         for report in reports
     ]
-    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    today = dt.datetime.now(dt.UTC).date().isoformat()
     machine = {"python": platform.python_version(), "system": platform.platform()}
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"faults-{today}.json", folder / f"faults-{today}.md"]

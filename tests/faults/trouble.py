@@ -22,7 +22,7 @@ from tests.integration.worker.place import Place
 
 APPS = Path(__file__).with_name("apps")
 UNSTORED = 1.0
-"""Seconds that the end of a task may wait to be stored on a busy machine; if its holder is cut off then, it runs twice."""
+"""Seconds that the end of a task may wait to be stored on a busy machine; if its holder is cut off then, it reruns."""
 
 
 class Cut(NamedTuple):
