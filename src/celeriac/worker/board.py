@@ -111,8 +111,8 @@ def as_written(tag: str) -> str:
 
 
 def _size(rows: int) -> int:
-    """Return how many bytes the board of one engine takes."""
-    return Pulse.SIZE + rows * _SIZE
+    """Return how many bytes the board of one engine takes: a multiple of 8, as pulses want it."""
+    return Pulse.SIZE + (rows * _SIZE + 7) // 8 * 8
 
 
 def _told(overdue: Seconds, task_id: bytes, name: bytes) -> tuple[str, str]:

@@ -7,14 +7,12 @@ ask and when it was answered, in 0.2 µs each, and its node draws the conclusion
 from __future__ import annotations
 
 import mmap
-import struct
 from typing import Final
 
 from celeriac.clock import SYSTEM_CLOCK, Clock
 from celeriac.types import Seconds
 
-_CELL: Final = struct.Struct("<d")
-_ASKING, _RECEIVED, _STORING, _STORED = range(0, 4 * _CELL.size, _CELL.size)
+_ASKING, _RECEIVED, _STORING, _STORED = range(4)
 
 
 class Pulse:
@@ -23,14 +21,14 @@ class Pulse:
     Moments are by `time.monotonic`, which all processes of a machine share. Thread-safe: each cell is written whole.
     """
 
-    SIZE: Final = 4 * _CELL.size
-    """Bytes that it takes up."""
+    SIZE: Final = 4 * 8
+    """Bytes that it takes up, in doubles of the machine; they begin at a multiple of 8, so that none is read half."""
 
     def __init__(
         self, memory: mmap.mmap | bytearray | None = None, offset: int = 0, *, clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        self._memory = bytearray(self.SIZE) if memory is None else memory
-        self._offset = offset
+        whole = memoryview(bytearray(self.SIZE) if memory is None else memory)
+        self._cells = whole[offset : offset + self.SIZE].cast("d")
         self._clock = clock
 
     # -- the engine ---
@@ -55,36 +53,29 @@ class Pulse:
 
     def restart(self) -> None:
         """Begin with a new engine. It counts as asking from now on, or since its predecessor was left unanswered."""
-        self._write(_STORING, 0.0)
+        self._cells[_STORING] = 0.0
         self.asking()
 
     @property
     def asking_since(self) -> Seconds:
-        return self._read(_ASKING)
+        return self._cells[_ASKING]
 
     @property
     def received_at(self) -> Seconds:
-        return self._read(_RECEIVED)
+        return self._cells[_RECEIVED]
 
     @property
     def storing_since(self) -> Seconds:
-        return self._read(_STORING)
+        return self._cells[_STORING]
 
     @property
     def stored_at(self) -> Seconds:
-        return self._read(_STORED)
+        return self._cells[_STORED]
 
     def _begin(self, cell: int) -> None:
-        if not self._read(cell):
-            self._write(cell, self._clock.monotonic())
+        if not self._cells[cell]:
+            self._cells[cell] = self._clock.monotonic()
 
     def _end(self, begun: int, ended: int) -> None:
-        self._write(ended, self._clock.monotonic())
-        self._write(begun, 0.0)
-
-    def _read(self, cell: int) -> float:
-        moment: float = _CELL.unpack_from(self._memory, self._offset + cell)[0]
-        return moment
-
-    def _write(self, cell: int, moment: float) -> None:
-        _CELL.pack_into(self._memory, self._offset + cell, moment)
+        self._cells[ended] = self._clock.monotonic()
+        self._cells[begun] = 0.0

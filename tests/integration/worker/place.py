@@ -43,6 +43,7 @@ class Place:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("CELERIAC_", "CELERY_"))}
         paths = [str(ROOT), str(ROOT / "src")]
         ours = {
+            "CELERIAC_WORKER_HEALTH_FILE": str(self.directory / "%n.health"),
             "NO_COLOR": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONPATH": os.pathsep.join(paths),
