@@ -104,7 +104,9 @@ def strays(ledger: Ledger, cut: Mapping[int, list[Cut]], everyone: Iterable[Cut]
     found = {}
     for subject, runs in runs_of(ledger).items():
         plain = [run for run in runs if not run.is_excused([*cut.get(run.pid, ()), *shared])]
-        if len(plain) > 1 or (plain and len(runs) > 1 and runs[0] in plain):
+        # Who thaws may begin what another has done meanwhile; nobody else runs again what was done in good order.
+        has_thawed = any(each.begins <= run.begin for run in runs for each in cut.get(run.pid, ()))
+        if len(plain) > 1 or (len(runs) > 1 and runs[0] in plain and not has_thawed):
             found[subject] = runs
     return found
 
