@@ -30,9 +30,9 @@ class BrokerSettings:
     broker_use_ssl: bool | dict[str, Any] = setting(
         False, "TLS to the broker: True for the usual checks, or the names of the `ssl` module with their values."
     )
-    broker_connection_timeout: float = setting(4.0, "Longest wait for a connection.", unit="seconds")
+    broker_connection_timeout: float = setting(4.0, "Longest wait for a connection.", unit="seconds", least=0.01)
     broker_publish_timeout: float = setting(
-        4.0, "Longest time that sending takes in all, retries included.", unit="seconds"
+        4.0, "Longest time that sending takes in all, retries included.", unit="seconds", least=0.01
     )
     broker_connection_retry: bool = setting(True, "Connect again after a connection was lost.")
     broker_connection_retry_on_startup: bool | None = setting(

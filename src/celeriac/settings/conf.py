@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from math import inf
+from types import NoneType
 from typing import Any
 
 from celeriac.exceptions import ImproperlyConfigured
@@ -18,7 +20,7 @@ from celeriac.settings.security import SecuritySettings
 from celeriac.settings.stores import DatabaseSettings, OtherStoreSettings, RedisSettings
 from celeriac.settings.table import Field
 from celeriac.settings.task import GeneralSettings, RoutingSettings, TaskSettings
-from celeriac.settings.values import convert, from_text
+from celeriac.settings.values import convert, from_text, is_measure, members
 from celeriac.settings.worker import WorkerLogSettings, WorkerSettings
 
 
@@ -255,9 +257,21 @@ def _checked(name: str, value: Any, spelling: str, source: str, *, text: bool) -
     if field is None:
         return value
     try:
-        return from_text(value, field.type) if text and isinstance(value, str) else convert(value, field.type)
+        read = from_text(value, field.type) if text and isinstance(value, str) else convert(value, field.type)
     except ValueError:
         raise ImproperlyConfigured(_wrong_type(field, value, spelling, source)) from None
+    if not field.unit:
+        return read
+    may_be_none = NoneType in members(field.type)
+    if read == inf and may_be_none:  # TOML has no other word for it
+        return None
+    if not is_measure(read, least=field.least):
+        most = "; None means no limit" if may_be_none else ""
+        raise ImproperlyConfigured(
+            f"{spelling} must be a number of {field.unit}, {field.least:g} or more, not {value!r}{most}; it was set in"
+            f" {source}."
+        )
+    return read
 
 
 def _wrong_type(field: Field, value: Any, spelling: str, source: str) -> str:

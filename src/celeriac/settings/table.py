@@ -21,17 +21,20 @@ _IMMUTABLE = (str, bytes, bool, int, float, tuple, type(None))
 class Field:
     """One setting of the table. Reading it from an instance gives the default until a value is stored there.
 
+    A number that has a unit measures something: it is finite and not below `least`, 0 unless told otherwise;
+    where it may be None, infinite means that.
     `annotation` is the type as written, `group` the class that declares it. A mutable default is copied for each
     instance, so that changing ``conf.task_publish_retry_policy["max_retries"]`` changes one application.
     """
 
-    __slots__ = ("annotation", "default", "doc", "group", "name", "secret", "unit")
+    __slots__ = ("annotation", "default", "doc", "group", "least", "name", "secret", "unit")
 
-    def __init__(self, default: Any, doc: str, unit: str, *, secret: bool) -> None:
+    def __init__(self, default: Any, doc: str, unit: str, *, secret: bool, least: float) -> None:
         self.default: Any = default
         self.doc: str = doc
         self.unit: str = unit
         self.secret: bool = secret
+        self.least: float = least
         self.name: str = ""
         self.annotation: str = ""
         self.group: type = object
@@ -56,9 +59,9 @@ class Field:
         return _hints(self.group)[self.name]
 
 
-def setting(default: T, doc: str, *, unit: str = "", secret: bool = False) -> T:
+def setting(default: T, doc: str, *, unit: str = "", secret: bool = False, least: float = 0) -> T:
     """Declare a setting. `unit` is told in the reference; a `secret` value is never shown whole."""
-    field: Any = Field(default, doc, unit, secret=secret)
+    field: Any = Field(default, doc, unit, secret=secret, least=least)
     return field  # type: ignore[no-any-return]  # a descriptor that reads as its default's type
 
 

@@ -9,6 +9,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache
+from math import isfinite
 from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
@@ -38,7 +39,7 @@ def convert(value: Any, kind: Any) -> Any:
 def from_text(text: str, kind: Any) -> Any:
     """Return what `text`, from the environment or the command line, says as `kind`; raise `ValueError`.
 
-    Truth is 1, true, yes or on; seconds may be ``inf``; nothing is ``none`` or the empty text where the setting may be
+    Truth is 1, true, yes or on; a number may be ``inf``; nothing is ``none`` or the empty text where the setting may be
     None; a list is JSON or words with commas between; a mapping is JSON.
     """
     kinds = members(kind)
@@ -50,6 +51,11 @@ def from_text(text: str, kind: Any) -> Any:
         except ValueError:
             continue
     raise ValueError(kind)
+
+
+def is_measure(value: Any, *, least: float) -> bool:
+    """Tell whether a value, if it is a number, is finite and not below `least`."""
+    return not isinstance(value, int | float) or isinstance(value, bool) or (isfinite(value) and value >= least)
 
 
 @cache

@@ -23,6 +23,7 @@ class WorkerSettings:
         "How long a message stays with a worker that has stopped renewing it. "
         "A `visibility_timeout` in `broker_transport_options` comes first.",
         unit="seconds",
+        least=0.1,
     )
     worker_shutdown_grace: float | None = setting(
         25.0,

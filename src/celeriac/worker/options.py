@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final, Literal
 
 from msgspec import Struct
@@ -130,6 +131,6 @@ def _shape(pool: Pool, options: WorkerOptions, conf: Settings) -> tuple[int, int
 def _lease(conf: Settings) -> Seconds:
     """Return Celery's ``visibility_timeout`` where it is set, else ``worker_lease``."""
     lease = conf.broker_transport_options.get("visibility_timeout", conf.worker_lease)
-    if not isinstance(lease, int | float) or lease <= 0:
-        raise ImproperlyConfigured(f"The lease must be a number of seconds above 0, not {lease!r}.")
+    if not isinstance(lease, int | float) or isinstance(lease, bool) or not isfinite(lease) or lease <= 0:
+        raise ImproperlyConfigured(f"visibility_timeout must be a number of seconds above 0, not {lease!r}.")
     return float(lease)

@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from celeriac.drivers import load
 from celeriac.drivers.redis import scripts
 from celeriac.drivers.redis.bindings import matches, table_entry
 from celeriac.drivers.redis.keys import Keys
 from celeriac.exceptions import ImproperlyConfigured
+from celeriac.interfaces.store import StoreOptions
 from celeriac.routing import QueueSpec
 
 WORDS = st.lists(st.sampled_from(["a", "b", "task"]), min_size=1, max_size=5)
@@ -97,3 +99,9 @@ def test_keys_that_were_given_other_names_are_kept_free_under_those() -> None:
 @pytest.mark.parametrize("name", ["celery", "a:b", "celery\x06\x16high", "celery\x06\x165", "my celeriac:queue"])
 def test_other_names_are_free(name: str) -> None:
     assert Keys({}).queue(name).lists[0] == name
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, "long"])
+def test_a_visibility_timeout_that_cannot_be_is_refused(value: object) -> None:
+    with pytest.raises(ImproperlyConfigured, match="visibility_timeout"):
+        load("redis://localhost", StoreOptions(transport_options={"visibility_timeout": value}))

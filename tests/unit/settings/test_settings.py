@@ -311,3 +311,33 @@ def test_many_threads_may_set_at_once():
     for thread in threads:
         thread.join(10)
     assert len(conf) == 20
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf"), -1, -0.5, timedelta(seconds=-1)], ids=str)
+@pytest.mark.parametrize(
+    "name", ["worker_lease", "worker_shutdown_grace", "result_expires", "task_time_limit", "broker_publish_timeout"]
+)
+def test_a_span_that_cannot_be_is_refused_by_name(name, value):
+    with pytest.raises(ImproperlyConfigured, match=rf"^{name} must be a number of seconds, .* it was set in"):
+        Settings({name: value})
+
+
+@pytest.mark.parametrize("name", ["worker_lease", "broker_publish_timeout", "broker_connection_timeout"])
+@pytest.mark.parametrize("value", [0, float("inf")], ids=str)
+def test_a_span_that_everything_waits_on_is_neither_nothing_nor_endless(name, value):
+    with pytest.raises(ImproperlyConfigured, match=rf"^{name} must be"):
+        Settings({name: value})
+
+
+def test_a_measure_that_is_no_span_is_not_negative_either():
+    with pytest.raises(ImproperlyConfigured, match="result_max_bytes must be a number of bytes, 0 or more, not -1"):
+        Settings(result_max_bytes=-1)
+
+
+def test_endless_means_none_where_a_setting_may_be_none():
+    assert Settings(worker_shutdown_grace=float("inf")).worker_shutdown_grace is None
+
+
+def test_a_wrong_span_is_named_as_it_was_spelled():
+    with pytest.raises(ImproperlyConfigured, match=r"^CELERY_TASK_RESULT_EXPIRES must be a number of seconds"):
+        Settings(CELERY_TASK_RESULT_EXPIRES=-1)

@@ -101,6 +101,7 @@ def test_pools_have_their_shapes(options, conf, shape):
         ({"conf": {"worker_pool_start_method": "teleport"}}, "must be fork or spawn, not 'teleport'"),
         ({"conf": {"broker_transport_options": {"visibility_timeout": 0}}}, "above 0, not 0"),
         ({"conf": {"broker_transport_options": {"visibility_timeout": "long"}}}, "above 0, not 'long'"),
+        ({"conf": {"broker_transport_options": {"visibility_timeout": float("nan")}}}, "above 0, not nan"),
     ],
 )
 def test_what_cannot_be_is_an_error_that_says_what_can(options, says):

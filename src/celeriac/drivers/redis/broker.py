@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +15,7 @@ from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.receiving import Receiver
 from celeriac.drivers.redis.scripts import ACK, ACK_AND_SEND, EXTEND, PROMOTE, PURGE, RECLAIM, REJECT, REQUEUE, STATS
 from celeriac.drivers.redis.sending import Sender
+from celeriac.exceptions import ImproperlyConfigured
 from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.broker import (
     BrokerCapabilities,
@@ -39,7 +41,7 @@ class RedisBroker:
     def __init__(self, client: Client, options: Mapping[str, Any]) -> None:
         self._client = client
         self._keys = keys = Keys(options)
-        self._visibility_timeout = float(options.get("visibility_timeout") or _VISIBILITY_TIMEOUT)
+        self._visibility_timeout = _visibility_timeout(options.get("visibility_timeout") or _VISIBILITY_TIMEOUT)
         self._sender = Sender(client, keys)
         self._receiver = Receiver(client, keys, self._visibility_timeout)
         self._capabilities = BrokerCapabilities(priorities=len(keys.steps), most_urgent="lowest", needs_watch=True)
@@ -209,6 +211,12 @@ class RedisBroker:
             return []
         replies = self._client.all([command for _, command in parts], doing=doing)
         return [part[place] for (part, _), lost in zip(parts, replies, strict=True) for place in lost]
+
+
+def _visibility_timeout(value: Any) -> float:
+    if not isinstance(value, int | float) or not isfinite(value) or value <= 0:
+        raise ImproperlyConfigured(f"visibility_timeout must be a number of seconds above 0, not {value!r}.")
+    return float(value)
 
 
 def _parts(leases: Sequence[Lease]) -> Iterator[Sequence[Lease]]:
