@@ -21,6 +21,8 @@ from celeriac.worker.nodename import expand
 
 _LEVELS: Final = {name: getattr(logging, name) for name in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL", "FATAL")}
 _COLOURS: Final = {logging.DEBUG: 34, logging.WARNING: 33, logging.ERROR: 31, logging.CRITICAL: 35}
+_LONGEST_HELD: Final = 8192
+"""Characters of a line without an end that are held back; a longer one is logged in pieces."""
 
 
 def level_of(name: str | int) -> int:
@@ -160,7 +162,8 @@ def add_task(record: logging.LogRecord) -> None:
 class LogStream:
     """A text stream whose lines go to a logger: what tasks print. Thread-safe.
 
-    A line is logged when it is complete, or at the next `flush`. What a thread writes while it logs a line (a handler
+    A line is logged when it is complete, when it has grown long, at the next `flush`, or when another task writes in
+    the same thread; the record is that of the task that wrote it. What a thread writes while it logs a line (a handler
     that prints) is dropped.
     """
 
@@ -174,10 +177,24 @@ class LogStream:
         self._here = _Line()
 
     def write(self, text: str) -> int:
-        if not self._here.is_logging:
-            *lines, self._here.begun = (self._here.begun + text).split("\n")
-            for line in lines:
-                self._log(line)
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        here, request = self._here, running.get()
+        if here.is_logging:
+            return len(text)
+        task = (request.task, request.id)
+        if here.task != task:
+            self.flush()
+            here.task = task
+        *lines, rest = text.split("\n")
+        for line in lines:
+            here.begun.append(line)
+            self.flush()
+        if rest:
+            here.begun.append(rest)
+            here.length += len(rest)
+            if here.length >= _LONGEST_HELD:
+                self.flush()
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
@@ -186,9 +203,19 @@ class LogStream:
 
     def flush(self) -> None:
         """Log the line that this thread has begun."""
-        if not self._here.is_logging:
-            line, self._here.begun = self._here.begun, ""
-            self._log(line)
+        here = self._here
+        if here.is_logging or not here.begun:
+            return
+        line, here.begun, here.length = "".join(here.begun).rstrip(), [], 0
+        if not line:
+            return
+        name, task_id = here.task
+        here.is_logging = True
+        try:
+            fields = {"task_name": name or "???", "task_id": task_id or "???"}
+            self._logger.log(self._level, "%s", line, extra=fields)
+        finally:
+            here.is_logging = False
 
     def isatty(self) -> bool:
         return False
@@ -198,18 +225,12 @@ class LogStream:
             raise OSError("this process has no such stream")
         return self._original.fileno()
 
-    def _log(self, line: str) -> None:
-        if not line.strip():
-            return
-        self._here.is_logging = True
-        try:
-            self._logger.log(self._level, "%s", line.rstrip())
-        finally:
-            self._here.is_logging = False
-
 
 class _Line(threading.local):
-    """What one thread has written of a line, and whether it is logging one."""
+    """What one thread has written of a line, name and id of the task that did, and whether it is logging one."""
 
-    begun = ""
-    is_logging = False
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.length = 0
+        self.task: tuple[str | None, str | None] = (None, None)
+        self.is_logging = False

@@ -214,6 +214,33 @@ def test_flush_logs_what_was_begun(stream, caplog):
     assert caplog.messages == ["no end"]
 
 
+def test_a_line_that_never_ends_is_logged_in_pieces(stream, caplog):
+    for _ in range(20):
+        stream.write("x" * 1000)
+    assert [len(message) for message in caplog.messages] == [9000, 9000]
+    stream.flush()
+    assert "".join(caplog.messages) == "x" * 20_000
+
+
+def test_a_begun_line_is_its_own_task_s_and_no_part_of_the_next_one_s(stream, caplog):
+    for name in ("first", "second"):
+        token = running.set(Context(TaskCall(name, f"id of {name}")))
+        stream.write(f"{name} begins")
+        running.reset(token)
+    stream.write("after both\n")
+    told = [(record.message, record.task_name, record.task_id) for record in caplog.records]
+    assert told == [
+        ("first begins", "first", "id of first"),
+        ("second begins", "second", "id of second"),
+        ("after both", "???", "???"),
+    ]
+
+
+def test_only_text_can_be_written(stream):
+    with pytest.raises(TypeError, match="must be str, not bytes"):
+        stream.write(b"bytes")
+
+
 def test_empty_lines_and_percent_signs_are_harmless(stream, caplog):
     stream.writelines(["\n", "  \n", "100 %s %d\n"])
     assert caplog.messages == ["100 %s %d"]
