@@ -46,5 +46,6 @@ def test_defining_tasks_loads_no_more():
 
 def test_sending_on_a_store_loads_that_store_s_driver_alone():
     program = "from celeriac import Celeriac\nCeleriac('x', broker='memory://').send_task('t')"
-    drivers = {name.split(".")[2] for name in loaded(program) if name.startswith("celeriac.drivers.")}
+    modules = loaded(program)
+    drivers = {name.split(".")[2] for name in modules if name.startswith("celeriac.drivers.") and name.count(".") > 2}
     assert drivers == {"memory"}
