@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-
-_TICK = os.sysconf("SC_CLK_TCK")
 
 
 def family(pid: int) -> list[int]:
@@ -21,12 +19,10 @@ def family(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return user and system time of the family so far, ended children included; exact to some 10 ms a process."""
-    return sum(sum(map(int, _stat(member)[11:15])) for member in family(pid)) / _TICK
+    """Return how long the family's living threads have been on a core, by the scheduler's own count in nanoseconds.
 
-
-def busy_seconds(pid: int) -> float:
-    """Return how long the family's living threads have been on a core, by the scheduler's own count in nanoseconds."""
+    The times in /proc/PID/stat would include threads that have ended, but come in steps of 10 ms a process.
+    """
     return sum(_thread_nanoseconds(member) for member in family(pid)) / 1e9
 
 
@@ -41,7 +37,11 @@ def pss_bytes(pid: int) -> int:
 
 
 def _thread_nanoseconds(pid: int) -> int:
-    return sum(int(task.joinpath("schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir())
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            total += int(task.joinpath("schedstat").read_text().split()[0])
+    return total
 
 
 def _all_stats() -> Iterator[tuple[int, list[str]]]:

@@ -70,10 +70,6 @@ class Worker:
         """Return what node and server have used so far."""
         return Cost(time.monotonic(), processes.cpu_seconds(self._process.pid), self._store.cpu_seconds())
 
-    def busy_seconds(self) -> float:
-        """Return the CPU seconds of the node's living threads, exact to the nanosecond: for nodes that rest."""
-        return processes.busy_seconds(self._process.pid)
-
     def memory(self) -> int:
         """Return the node's PSS in bytes."""
         return processes.pss_bytes(self._process.pid)

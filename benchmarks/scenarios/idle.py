@@ -18,12 +18,12 @@ def measure(site: Site, seconds: int) -> dict[str, float]:
         client.do("round_trips", count=1, pause=0.0)
         time.sleep(_SETTLING)
         site.store.forget_commands()
-        busy, started = worker.busy_seconds(), time.monotonic()
+        before = worker.cost()
         time.sleep(seconds)
-        took = time.monotonic() - started
+        cost = worker.cost() - before
         return {
-            "idle_cpu": (worker.busy_seconds() - busy) / took * 100,
-            "idle_commands": site.store.commands() / took / 2,
+            "idle_cpu": cost.worker / cost.wall * 100,
+            "idle_commands": site.store.commands() / cost.wall / 2,
         }
 
 
