@@ -187,7 +187,8 @@ class Engine:
                 job = self._backlog.popleft()
             except IndexError:  # empty, or the attendant has just given the rest back
                 return
-            if self._inline and self._completer.waiting and self._claims.expected > _LONG:
+            risky = job.delivery.redelivered or self._claims.expected > _LONG
+            if self._inline and self._completer.waiting and risky:
                 self._completer.flush()
             if self._has_coroutines:
                 self._side_claims.watch()
