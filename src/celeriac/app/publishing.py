@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -10,7 +12,8 @@ from msgspec import Meta, Struct
 
 from celeriac.clock import Clock
 from celeriac.exceptions import BrokerError, SendIncomplete
-from celeriac.interfaces.broker import Broker, Outgoing
+from celeriac.forks import after_fork_in_child
+from celeriac.interfaces.broker import Broker, Nonce, Outgoing
 from celeriac.types import Seconds
 
 _CELERY_ONLY: Final = frozenset({"callback", "errback", "retry_errors", "timeout"})
@@ -33,13 +36,32 @@ class PublishPolicy(Struct, frozen=True):
         return min(self.interval_max, self.interval_start + attempt * self.interval_step)
 
 
+class _Sender:
+    """Gives the numbers of one send after the other."""
+
+    __slots__ = ("_name", "_number")
+
+    def __init__(self) -> None:
+        self._name = secrets.token_hex(8)
+        self._number = 0
+
+    def next(self) -> Nonce:
+        self._number += 1
+        return Nonce(self._name, self._number)
+
+
 class Publisher:
-    """Sends to the broker, and tries again. Thread-safe."""
+    """Sends to the broker, and tries again. Thread-safe. A forked child sends under names of its own."""
 
     def __init__(self, broker: Callable[[], Broker], *, policy: PublishPolicy, clock: Clock) -> None:
         self._broker = broker
         self._default = policy
         self._clock = clock
+        self._idle: deque[_Sender] = deque()
+        after_fork_in_child(self)
+
+    def forget_parent(self) -> None:
+        self._idle = deque()
 
     @property
     def most_urgent(self) -> Literal["lowest", "highest"]:
@@ -68,16 +90,28 @@ class Publisher:
         Raises `BrokerError` kin after the policy's last try, within its budget: `SendIncomplete` when the broker has
         some of them.
         """
-        policy = policy or self._default
+        # Not one for each thread: a send may be broken off by another in the same thread, as by a signal's handler.
+        try:
+            sender = self._idle.pop()
+        except IndexError:
+            sender = _Sender()
+        try:
+            self._send(outgoing, policy or self._default, sender)
+        finally:
+            self._idle.append(sender)
+
+    def _send(self, outgoing: Sequence[Outgoing], policy: PublishPolicy, sender: _Sender) -> None:
+        nonce = sender.next()
         ends = self._clock.monotonic() + policy.budget
         left: Sequence[int] = range(len(outgoing))
         attempt = 0
         while True:
             failure: BrokerError
             try:
-                self._broker().send([outgoing[position] for position in left] if attempt else outgoing)
+                self._broker().send([outgoing[position] for position in left] if attempt else outgoing, nonce=nonce)
             except SendIncomplete as error:
                 left, failure = [left[position] for position in error.unsent], error
+                nonce = sender.next()  # what is left was refused: another send
             except BrokerError as error:
                 failure = error
             else:

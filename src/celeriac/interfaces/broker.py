@@ -15,6 +15,7 @@ __all__ = [
     "BrokerCapabilities",
     "Delivery",
     "Lease",
+    "Nonce",
     "Outgoing",
     "QueueSpec",
     "QueueStats",
@@ -34,6 +35,17 @@ class Outgoing(Struct, frozen=True):
     message: Message
     priority: int | None = None
     not_before: float | None = None
+
+
+class Nonce(Struct, frozen=True):
+    """Tells a send from others, so that a store can see that it is repeated.
+
+    The numbers of a `sender` grow, and it makes one send at a time: what has no larger number than the last one was
+    stored, or was given up by its caller.
+    """
+
+    sender: str
+    number: int
 
 
 class Lease(Struct, frozen=True):
@@ -129,9 +141,11 @@ class Broker(Protocol):
     def declare(self, queues: Sequence[QueueSpec]) -> None:
         """Make the queues known to the store and to stock clients. Idempotent."""
 
-    def send(self, outgoing: Sequence[Outgoing]) -> None:
+    def send(self, outgoing: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:
         """Return when the store has all of them, in order.
 
+        A store whose answers can get lost stores the messages once, however often they are sent with the same `nonce`
+        within a minute; where a call was done or has failed for sure, it need not look at it.
         Raises `SendIncomplete`, naming the positions that the store has not, when only a part was stored.
         """
 

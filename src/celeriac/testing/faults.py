@@ -19,6 +19,7 @@ from celeriac.interfaces.broker import (
     BrokerCapabilities,
     Delivery,
     Lease,
+    Nonce,
     Outgoing,
     QueueSpec,
     QueueStats,
@@ -102,8 +103,8 @@ class BrokerBefore:
     def declare(self, queues: Sequence[QueueSpec]) -> None:
         self._call(lambda: self._inner.declare(queues))
 
-    def send(self, outgoing: Sequence[Outgoing]) -> None:
-        self._call(lambda: self._inner.send(outgoing))
+    def send(self, outgoing: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:
+        self._call(lambda: self._inner.send(outgoing, nonce=nonce))
 
     def receive(
         self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str
@@ -163,7 +164,7 @@ class RetryingBroker(BrokerBefore):
     def _call(self, call: Callable[[], T]) -> T:
         return _repeat(call, BrokerError)
 
-    def send(self, outgoing: Sequence[Outgoing]) -> None:
+    def send(self, outgoing: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:  # noqa: ARG002  it doubles
         """Send; after a partial failure only what the store has not is sent again."""
         rest = list(outgoing)
 

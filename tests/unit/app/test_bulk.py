@@ -10,7 +10,7 @@ import pytest
 from celeriac import Task
 from celeriac.app.publishing import Publisher, PublishPolicy
 from celeriac.exceptions import BrokerError, BrokerUnavailable, EncodeError, SendIncomplete
-from celeriac.interfaces.broker import Outgoing
+from celeriac.interfaces.broker import Nonce, Outgoing
 from celeriac.testing.faults import BrokerBefore
 from celeriac.wire import tasks as wire
 from celeriac.wire.content import accepted
@@ -22,7 +22,7 @@ class EndsAfter(BrokerBefore):
 
     room = 0
 
-    def send(self, outgoing: Sequence[Outgoing]) -> None:
+    def send(self, outgoing: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:
         fits, self.room = outgoing[: self.room], max(0, self.room - len(outgoing))
         if not fits and outgoing:
             raise BrokerUnavailable("full")

@@ -12,7 +12,7 @@ from celeriac import Task
 from celeriac.app.group_commit import GroupCommit
 from celeriac.app.publishing import Publisher, PublishPolicy
 from celeriac.exceptions import BrokerUnavailable, SendIncomplete
-from celeriac.interfaces.broker import Outgoing
+from celeriac.interfaces.broker import Nonce, Outgoing
 from celeriac.testing.conformance.samples import outgoing
 from celeriac.testing.faults import BrokerBefore
 from tests.unit.forks import can_fork, holds_in_a_fork
@@ -172,7 +172,7 @@ class Counting(BrokerBefore):
         super().__init__(inner)
         self.sizes: list[int] = []
 
-    def send(self, outgoing: Sequence[Outgoing]) -> None:
+    def send(self, outgoing: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:
         self.sizes.append(len(outgoing))
         self._inner.send(outgoing)
 

@@ -8,7 +8,7 @@ import pytest
 
 from celeriac.app.publishing import Publisher, PublishPolicy
 from celeriac.exceptions import BrokerError, BrokerUnavailable, SendIncomplete
-from celeriac.interfaces.broker import Broker, Outgoing
+from celeriac.interfaces.broker import Broker, Nonce, Outgoing
 from celeriac.testing.clock import FakeClock
 from celeriac.testing.conformance.samples import drain, outgoing
 from celeriac.testing.faults import BrokerBefore, Fault, FaultSchedule, FaultyBroker
@@ -23,9 +23,11 @@ class Failing(BrokerBefore):
         self._script = list(script)
         self._takes = takes
         self.calls: list[float] = []
+        self.nonces: list[Nonce | None] = []
 
-    def send(self, outgoing: Sequence[Outgoing]) -> None:
+    def send(self, outgoing: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:
         self.calls.append(self._clock.monotonic())
+        self.nonces.append(nonce)
         self._clock.advance(self._takes)
         fault = self._script.pop(0) if self._script else None
         if isinstance(fault, int):
@@ -137,3 +139,44 @@ def test_the_policy_is_made_of_the_settings(make_spine):
     assert (unchanged.budget, unchanged.max_retries, unchanged.interval_step) == (9.0, 1, 0.2)
     never = make_spine(task_publish_retry=False)
     assert never.app.publisher.policy(retry=None, changes=None).max_retries == 0
+
+
+def numbers(broker: Failing) -> list[int]:
+    assert len({nonce.sender for nonce in broker.nonces if nonce}) == 1
+    return [nonce.number for nonce in broker.nonces if nonce]
+
+
+def test_a_repeated_send_bears_the_same_number_and_another_send_a_larger_one(spine, down):
+    broker = Failing(spine.app.broker, spine.clock, down[:2])
+    sending = publisher(broker, spine.clock)
+    sending.send([outgoing(1)])
+    sending.send([outgoing(2)])
+    assert numbers(broker) == [1, 1, 1, 2]
+
+
+def test_what_was_refused_is_sent_again_as_another_send(spine):
+    broker = Failing(spine.app.broker, spine.clock, [1, BrokerUnavailable("cut")])
+    publisher(broker, spine.clock).send([outgoing(n) for n in range(3)])
+    assert numbers(broker) == [1, 2, 2]
+
+
+def test_a_send_within_another_is_told_from_it(spine):
+    class Nested(Failing):
+        def send(self, outgoing_: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:
+            super().send(outgoing_, nonce=nonce)
+            if len(self.nonces) == 1:  # as a signal's handler would, in the middle of the first
+                sending.send([outgoing(2)])
+
+    broker = Nested(spine.app.broker, spine.clock, [])
+    sending = publisher(broker, spine.clock)
+    sending.send([outgoing(1)])
+    assert len({nonce.sender for nonce in broker.nonces if nonce}) == 2
+
+
+def test_a_forked_child_sends_under_another_name(spine):
+    broker = Failing(spine.app.broker, spine.clock, [])
+    sending = publisher(broker, spine.clock)
+    sending.send([outgoing(1)])
+    sending.forget_parent()
+    sending.send([outgoing(2)])
+    assert len({nonce.sender for nonce in broker.nonces if nonce}) == 2

@@ -47,7 +47,7 @@ class Broker(BrokerBefore):
     def _note(self, name: str) -> None:
         self._journal.note(name, BrokerUnavailable(f"no {name}"))
 
-    def send(self, outgoing):
+    def send(self, outgoing, *, nonce=None):
         self._note("send")
         self._inner.send(outgoing)
 

@@ -16,6 +16,7 @@ from celeriac.interfaces.broker import (
     BrokerCapabilities,
     Delivery,
     Lease,
+    Nonce,
     Outgoing,
     QueueSpec,
     QueueStats,
@@ -187,7 +188,7 @@ class MemoryBroker:
             for spec in queues:
                 self._shelves.shelf(spec.name)
 
-    def send(self, outgoing: Sequence[Outgoing]) -> None:
+    def send(self, outgoing: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:  # noqa: ARG002  no answer is lost here
         now = self._clock.now()
         with self._shelves.changed:
             for each in outgoing:

@@ -21,6 +21,7 @@ from celeriac.interfaces.broker import (
     BrokerCapabilities,
     Delivery,
     Lease,
+    Nonce,
     Outgoing,
     QueueSpec,
     QueueStats,
@@ -73,8 +74,8 @@ class RedisBroker:
         if commands:
             self._client.all(commands, doing=f"declaring {', '.join(spec.name for spec in queues)}")
 
-    def send(self, outgoing: Sequence[Outgoing]) -> None:
-        self._sender.send(outgoing)
+    def send(self, outgoing: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:
+        self._sender.send(outgoing, nonce)
 
     def receive(
         self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str

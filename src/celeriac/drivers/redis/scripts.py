@@ -41,8 +41,8 @@ def _read(name: str) -> bytes:
     return source
 
 
-SEND: Final = Script("send", "_ring")
-SEND_LATER: Final = Script("send_later", "_ring", "_delay")
+SEND: Final = Script("send", "_ring", "_once")
+SEND_LATER: Final = Script("send_later", "_ring", "_delay", "_once")
 CLAIM: Final = Script("claim", "_ring")
 EXTEND: Final = Script("extend")
 ACK: Final = Script("ack")

@@ -11,7 +11,7 @@ from celeriac.drivers.redis.client import Client, Command, call_script
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.scripts import SEND, SEND_LATER
 from celeriac.exceptions import SendIncomplete
-from celeriac.interfaces.broker import Outgoing
+from celeriac.interfaces.broker import Nonce, Outgoing
 from celeriac.wire import envelope
 
 __all__ = ["Sender"]
@@ -31,7 +31,7 @@ class Sender:
         self._salt = secrets.token_hex(6)
         self._noted: set[str] = set()
 
-    def send(self, outgoing: Sequence[Outgoing]) -> None:
+    def send(self, outgoing: Sequence[Outgoing], nonce: Nonce | None) -> None:
         """Return when the server has all of them, in order. See `Broker.send`."""
         if len(outgoing) == 1 and outgoing[0].not_before is None:
             item = outgoing[0]
@@ -39,16 +39,19 @@ class Sender:
                 self._note(outgoing)
             keys = self._keys.queue(item.route.queue)
             place = self._keys.step(item.priority)
-            command = ("EVALSHA", SEND.sha, 2, keys.lists[place], keys.bell, self.encode(item))
+            number, sent = self._sent(nonce, 0)
+            command = call_script(SEND, (keys.lists[place], keys.bell, *sent), (number, self.encode(item)))
             self._client.one(command, doing=f"sending to queue {item.route.queue!r}")
             return
         self._note(outgoing)
         encoded = [self.encode(item) for item in outgoing]
         unsent: list[int] = []
         refusal: Exception | None = None
+        # Each command is remembered for itself: one that was refused must be stored when it is sent again.
+        turns = (self._sent(nonce, turn) for turn in itertools.count())
         for start in range(0, len(outgoing), _PER_TRIP):
             places = range(start, min(start + _PER_TRIP, len(outgoing)))
-            parts = list(self._commands(outgoing, encoded, places))
+            parts = list(self._commands(outgoing, encoded, places, turns))
             doing = f"sending {len(outgoing)} messages to {_names(outgoing)}"
             replies = self._client.every([command for command, _ in parts], doing=doing)
             for (_, part), reply in zip(parts, replies, strict=True):
@@ -103,8 +106,18 @@ class Sender:
             self._client.one(("SADD", self._keys.queue_names, *new), doing=f"sending to {_names(outgoing)}")
             self._noted = self._noted | new if len(self._noted) < _NOTED else new
 
+    def _sent(self, nonce: Nonce | None, turn: int) -> tuple[str, tuple[str, ...]]:
+        """Return the number of a send, and the key where the server remembers it, for one of its commands."""
+        if nonce is None:
+            return "", ()
+        return str(nonce.number), (self._keys.own("sent", f"{nonce.sender}:{turn}" if turn else nonce.sender),)
+
     def _commands(
-        self, outgoing: Sequence[Outgoing], encoded: Sequence[bytes], places: Sequence[int]
+        self,
+        outgoing: Sequence[Outgoing],
+        encoded: Sequence[bytes],
+        places: Sequence[int],
+        turns: Iterator[tuple[str, tuple[str, ...]]],
     ) -> Iterator[tuple[Command, Sequence[int]]]:
         """Yield one command for each list and kind, with the positions of its messages; their order is kept."""
         groups: dict[tuple[str, int, bool], list[int]] = {}
@@ -115,22 +128,24 @@ class Sender:
         for (queue, step, later), members in groups.items():
             for start in range(0, len(members), _PER_SCRIPT):
                 part = members[start : start + _PER_SCRIPT]
+                number, sent = next(turns)
+                keys = self._keys.queue(queue)
                 if later:
-                    yield self._later(queue, step, outgoing, encoded, part), part
+                    names = (keys.lists[step], keys.bell, keys.delayed, self._keys.delayed_names, self._keys.alive)
+                    arguments = (queue, self._keys.steps[step], number, *self._later(outgoing, encoded, part))
+                    yield call_script(SEND_LATER, (*names, *sent), arguments), part
                 else:
-                    keys = self._keys.queue(queue)
-                    yield call_script(SEND, (keys.lists[step], keys.bell), [encoded[place] for place in part]), part
+                    values: list[str | bytes | float] = [number, *(encoded[place] for place in part)]
+                    yield call_script(SEND, (keys.lists[step], keys.bell, *sent), values), part
 
     def _later(
-        self, queue: str, step: int, outgoing: Sequence[Outgoing], encoded: Sequence[bytes], part: Sequence[int]
-    ) -> Command:
-        keys = self._keys.queue(queue)
-        arguments: list[str | bytes | float] = [queue, self._keys.steps[step]]
+        self, outgoing: Sequence[Outgoing], encoded: Sequence[bytes], part: Sequence[int]
+    ) -> Iterator[str | bytes | float]:
+        """Yield what send_later.lua wants of each message."""
         for place in part:
-            due = self._client.server_time(outgoing[place].not_before or 0.0)
-            arguments += (due, self.nonce(), encoded[place])
-        names = (keys.lists[step], keys.bell, keys.delayed, self._keys.delayed_names, self._keys.alive)
-        return call_script(SEND_LATER, names, arguments)
+            yield self._client.server_time(outgoing[place].not_before or 0.0)
+            yield self.nonce()
+            yield encoded[place]
 
 
 def _names(outgoing: Sequence[Outgoing]) -> str:

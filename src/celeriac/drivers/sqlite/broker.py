@@ -16,6 +16,7 @@ from celeriac.interfaces.broker import (
     BrokerCapabilities,
     Delivery,
     Lease,
+    Nonce,
     Outgoing,
     QueueSpec,
     QueueStats,
@@ -65,7 +66,7 @@ class SQLiteBroker:
             self._make_known(connection, names)
         self._known |= names
 
-    def send(self, outgoing: Sequence[Outgoing]) -> None:
+    def send(self, outgoing: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:  # noqa: ARG002  no answer is lost here
         if not outgoing:
             return
         rows = self._rows(outgoing)
