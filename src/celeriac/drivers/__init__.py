@@ -31,6 +31,12 @@ def load(url: str, options: StoreOptions) -> Store:
     if name is None:
         known = ", ".join(sorted(_MODULES))
         raise ImproperlyConfigured(f"No driver serves {scheme!r} URLs; known schemes: {known}.")
-    module = importlib.import_module(name)
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        extra = name.split(".")[-2]
+        raise ImproperlyConfigured(
+            f"{scheme}:// URLs need {error.name}, which is not installed: pip install 'celeriac[{extra}]'."
+        ) from error
     store: Store = module.open_store(url, options)
     return store

@@ -72,7 +72,7 @@ class Worker:
         node = plan(options, app.conf, queues=tuple(spec.name for spec in specs))
         logs = LogSetup.of(app.conf, loglevel=options.loglevel, logfile=options.logfile, nodename=node.nodename)
         app.stores.tells_default = False  # the banner does
-        app.stores.load()  # before the fork: redis-py takes 10 MiB and 50 ms in each process that imports it for itself
+        app.stores.load()  # before the fork: what is imported now is shared by all engines
         if not node.in_process and not app.broker.capabilities.shared:
             raise ImproperlyConfigured(
                 f"{app.broker.location} is seen by one process alone, and pool {node.pool} runs tasks in others: start"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
@@ -17,7 +16,14 @@ __all__ = ["Address", "Node", "parse"]
 
 _TLS_SCHEMES: Final = frozenset({"rediss", "valkeys"})
 _SOCKET_SCHEMES: Final = frozenset({"redis+socket", "socket", "unix"})
-_CERT_REQS: Final = {"none": "none", "optional": "optional", "required": "required"}
+_CERT_REQS: Final = {
+    "none": "none",
+    "optional": "optional",
+    "required": "required",
+    "0": "none",
+    "1": "optional",
+    "2": "required",
+}
 _TLS_NAMES: Final = frozenset(
     {
         "ssl_ca_certs",
@@ -47,7 +53,8 @@ class Node(Struct, frozen=True):
 class Address(Struct, frozen=True):
     """Where a store is. `nodes` are tried in order; with `sentinel_name` they are Sentinels that know the primary.
 
-    `tls` holds the arguments of redis-py's TLS connection, None for a plain one. `location` is for people.
+    `tls` holds the settings of a TLS connection under redis-py's names (see `tls.context_of`), None for a plain one;
+    `sentinel_tls` those of a connection to a Sentinel. `location` is for people.
     """
 
     nodes: tuple[Node, ...]
@@ -56,6 +63,7 @@ class Address(Struct, frozen=True):
     location: str
     sentinel_name: str | None = None
     sentinel_options: dict[str, Any] = {}
+    sentinel_tls: dict[str, Any] | None = None
 
 
 def parse(url: str, options: StoreOptions) -> Address:
@@ -76,13 +84,16 @@ def parse(url: str, options: StoreOptions) -> Address:
                 "A sentinel:// URL needs the name of the primary: set broker_transport_options (or "
                 "result_backend_transport_options) = {'master_name': '...'}."
             )
+    tls = _tls(scheme, query, options.tls)
+    sentinel_options = dict(options.transport_options.get("sentinel_kwargs") or {})
     return Address(
         nodes=nodes,
         db=db,
-        tls=_tls(scheme, query, options.tls),
+        tls=tls,
         location=_location(scheme, nodes, db),
         sentinel_name=sentinel_name,
-        sentinel_options=dict(options.transport_options.get("sentinel_kwargs") or {}),
+        sentinel_options=sentinel_options,
+        sentinel_tls=_sentinel_tls(tls, sentinel_options),
     )
 
 
@@ -132,6 +143,14 @@ def _tls(scheme: str, query: Mapping[str, str], given: bool | Mapping[str, Any])
     return settings
 
 
+def _sentinel_tls(tls: dict[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the settings of TLS to the Sentinels: those to the primary, and what `sentinel_kwargs` changes."""
+    own = {key: value for key, value in options.items() if key.startswith("ssl_")}
+    if tls is None and not options.get("ssl") and not own:
+        return None
+    return _tls("rediss", {}, {**(tls or {}), **own})
+
+
 def _tls_name(key: str) -> str:
     name = key if key.startswith("ssl_") else f"ssl_{key}"
     if name not in _TLS_NAMES:
@@ -141,13 +160,10 @@ def _tls_name(key: str) -> str:
 
 
 def _cert_reqs(value: object) -> str:
-    if isinstance(value, ssl.VerifyMode):
-        return value.name.removeprefix("CERT_").lower()
     if value is None:
         return "none"
-    if isinstance(value, int):
-        return _cert_reqs(ssl.VerifyMode(value))
-    found = _CERT_REQS.get(str(value).lower().removeprefix("cert_"))
+    # The ssl module's own constants are integers, too; it is not loaded just to know them.
+    found = _CERT_REQS.get(str(int(value) if isinstance(value, int) else value).lower().removeprefix("cert_"))
     if found is None:
         raise ImproperlyConfigured(f"ssl_cert_reqs is {value!r}; it must be one of none, optional, required.")
     return found

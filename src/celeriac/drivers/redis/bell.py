@@ -8,14 +8,13 @@ import time
 from typing import Final
 
 from msgspec import Struct
-from redis.exceptions import ResponseError
-from redis.exceptions import TimeoutError as ClientTimeoutError
 
-from celeriac.drivers.redis.client import Command, run_on
-from celeriac.drivers.redis.connections import Pool, Reply, Wire
+from celeriac.drivers.redis.connections import Pool
+from celeriac.drivers.redis.errors import NoAnswer, Refusal
 from celeriac.drivers.redis.keys import QueueKeys
 from celeriac.drivers.redis.waits import Wake, readable
 from celeriac.drivers.redis.watcher import Watcher
+from celeriac.drivers.redis.wire import Command, Reply, Wire, pack_all
 
 __all__ = ["Bell", "Bells", "Watched"]
 
@@ -52,7 +51,7 @@ class Bell:
 
     BLPOP on the bells and the claim go to the server in one piece: when the bell rings, or after a while, the server
     runs the claim at once and answers with the messages, one trip after their push. Nothing is left with the server
-    between two waits. Used by one thread at a time. Raises the client library's errors, after which it may be used
+    between two waits. Used by one thread at a time. Raises `WireError`, after which it may be used
     again.
     """
 
@@ -76,14 +75,16 @@ class Bell:
         try:
             wire = self._wire or self._open()
             span = max(_LEAST, min(_ROUND, until - time.monotonic()))
-            waiting = wire.pack_command("BLPOP", *self.watched.bells, f"{span:.3f}")
-            wire.send_packed_command([b"".join([*waiting, *wire.pack_command(*claim)])], check_health=False)
+            wire.send(pack_all([("BLPOP", *self.watched.bells, f"{span:.3f}"), claim]))
             is_called = not self._is_answered(wire, time.monotonic() + span + _LATE)
             if is_called and not self._take_back():
                 self.drop()
                 return None, True
-            wire.read_response()
-            return self._claimed(wire), is_called
+            rung = wire.read()
+            claimed = wire.read()
+            if isinstance(rung, Refusal):
+                raise rung
+            return claimed, is_called
         except BaseException:
             self.drop()
             raise
@@ -93,28 +94,28 @@ class Bell:
         self.is_known_empty = False
         wire, self._wire = self._wire, None
         if wire is not None:
-            wire.disconnect()
+            wire.close()
         if self._watcher is not None:
             self._watcher.close()
 
     def _open(self) -> Wire:
         wire = self._wire = self._pool.open()
         try:
-            self._client_id = run_on(wire, ("CLIENT", "ID"))
-        except ResponseError:  # an ACL without it
+            self._client_id = wire.call(("CLIENT", "ID"))
+        except Refusal:  # an ACL without it
             self._client_id = None
         return wire
 
     def _is_answered(self, wire: Wire, late: float) -> bool:
         """Wait for the answer, and see to the watcher meanwhile. False when somebody called."""
-        while not wire.can_read(0):
+        while not wire.has_answer():
             watcher = self._watcher
             if watcher is not None:
                 watcher.tend()
             now = time.monotonic()
             if now >= late:
-                raise ClientTimeoutError("A waiting command was not answered")
-            sockets = [wire._sock, self.wake.receiver, watcher.socket if watcher is not None else None]  # noqa: SLF001
+                raise NoAnswer("a waiting command was not answered")
+            sockets = [wire.socket, self.wake.receiver, watcher.socket if watcher is not None else None]
             due = late if watcher is None else min(late, watcher.due)
             if self.wake.receiver in readable(sockets, due - now):
                 self.wake.hear()
@@ -127,22 +128,15 @@ class Bell:
             return False
         other = self._pool.take()
         try:
-            run_on(other, ("CLIENT", "UNBLOCK", self._client_id))
-        except ResponseError as error:
+            other.call(("CLIENT", "UNBLOCK", self._client_id))
+        except Refusal as error:
             log.debug("Redis at %s does not unblock clients: %s", self._pool.address.location, error)
             self._client_id = None
         except BaseException:
-            other.disconnect()
+            other.close()
             raise
         self._pool.give(other)
         return self._client_id is not None
-
-    @staticmethod
-    def _claimed(wire: Wire) -> Reply:
-        try:
-            return wire.read_response()
-        except ResponseError as error:
-            return error
 
 
 class Bells:

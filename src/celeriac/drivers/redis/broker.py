@@ -9,12 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from celeriac.drivers.redis import bindings
-from celeriac.drivers.redis.client import Client, Command, call_script
-from celeriac.drivers.redis.connections import Reply
+from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.receiving import Receiver
 from celeriac.drivers.redis.scripts import ACK, ACK_AND_SEND, EXTEND, PROMOTE, PURGE, RECLAIM, REJECT, REQUEUE, STATS
 from celeriac.drivers.redis.sending import Sender
+from celeriac.drivers.redis.wire import Command, Reply
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.broker import (

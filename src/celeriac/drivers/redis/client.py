@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
-
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
-from redis.exceptions import TimeoutError as ClientTimeoutError
+from typing import Final
 
 from celeriac.clock import SYSTEM_CLOCK, Clock
-from celeriac.drivers.redis.connections import LOST, Pool, Reply, Wire
-from celeriac.drivers.redis.errors import Kind, translate
+from celeriac.drivers.redis.connections import Pool
+from celeriac.drivers.redis.errors import ConnectionLost, Kind, NoAnswer, Refusal, WireError, translate
 from celeriac.drivers.redis.scripts import Script, source_of
+from celeriac.drivers.redis.wire import Command, Reply, Wire, pack_all
 
-__all__ = ["Client", "Command", "call_script", "run_on"]
-
-Command: TypeAlias = tuple[Any, ...]
-"""A command and its arguments: text, bytes and numbers."""
+__all__ = ["Client", "call_script", "run_script"]
 
 _EVALSHA: Final = "EVALSHA"
 
@@ -62,7 +57,7 @@ class Client:
     def one(self, command: Command, *, doing: str) -> Reply:
         """Run one command and return its answer. `doing` completes "failed while ..." in an error."""
         (reply,) = self.every((command,), doing=doing)
-        if isinstance(reply, Exception):
+        if isinstance(reply, Refusal):
             raise self.error(reply, doing=doing) from reply
         return reply
 
@@ -70,7 +65,7 @@ class Client:
         """Run the commands in one round trip; raise for the first that the server refused."""
         replies = self.every(commands, doing=doing)
         for reply in replies:
-            if isinstance(reply, Exception):
+            if isinstance(reply, Refusal):
                 raise self.error(reply, doing=doing) from reply
         return replies
 
@@ -78,11 +73,11 @@ class Client:
         """Run the commands in one round trip; a refusal stands in the place of its answer."""
         try:
             return self._run(commands)
-        except (RedisError, OSError) as error:
+        except WireError as error:
             raise self.error(error, doing=doing) from error
 
-    def error(self, error: BaseException, *, doing: str) -> Exception:
-        """Return our error for one of the client library's."""
+    def error(self, error: WireError, *, doing: str) -> Exception:
+        """Return the error to raise for what the connection says."""
         return translate(error, kind=self._kind, doing=doing, location=self.location)
 
     def _run(self, commands: Sequence[Command]) -> list[Reply]:
@@ -91,63 +86,49 @@ class Client:
             wire = self._send(wire, commands)
             replies = _answers(wire, commands)
         except BaseException:
-            wire.disconnect()
+            wire.close()
             raise
-        if any(isinstance(reply, ReadOnlyError) for reply in replies):
+        if any(isinstance(reply, Refusal) and reply.code == "READONLY" for reply in replies):
             # The primary has become a replica: no connection of its past may be used again.
-            wire.disconnect()
+            wire.close()
             self.pool.close()
         else:
             self.pool.give(wire)
         return replies
 
     def _send(self, wire: Wire, commands: Sequence[Command]) -> Wire:
-        packed = _pack(wire, commands)
+        packed = pack_all(commands)
         try:
-            wire.send_packed_command(packed, check_health=False)
-        except ClientTimeoutError:
+            wire.send(packed)
+        except NoAnswer:
             raise
-        except LOST:
+        except ConnectionLost:
             if len(commands) > 1:
                 raise
+            wire.close()
             wire = self.pool.open()
-            wire.send_packed_command(packed, check_health=False)
+            wire.send(packed)
         return wire
 
 
-def run_on(wire: Wire, command: Command) -> Reply:
-    """Run one command on a connection of one's own. Raises the client library's errors."""
-    wire.send_packed_command(_pack(wire, (command,)), check_health=False)
+def run_script(wire: Wire, command: Command) -> Reply:
+    """Run the command of a script on a connection of one's own. Raises `WireError`."""
+    wire.send(pack_all((command,)))
     (reply,) = _answers(wire, (command,))
-    if isinstance(reply, Exception):
+    if isinstance(reply, Refusal):
         raise reply
     return reply
 
 
 def _answers(wire: Wire, commands: Sequence[Command]) -> list[Reply]:
     """Read the answers to what was sent; scripts that the server does not know are sent again with their source."""
-    replies = [_read(wire) for _ in commands]
-    unknown = [place for place, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    replies = [wire.read() for _ in commands]
+    unknown = [place for place, reply in enumerate(replies) if isinstance(reply, Refusal) and reply.is_unknown_script]
     if unknown:
-        again = [_with_source(commands[place]) for place in unknown]
-        wire.send_packed_command(_pack(wire, again), check_health=False)
+        wire.send(pack_all([_with_source(commands[place]) for place in unknown]))
         for place in unknown:
-            replies[place] = _read(wire)
+            replies[place] = wire.read()
     return replies
-
-
-def _pack(wire: Wire, commands: Sequence[Command]) -> list[bytes]:
-    if len(commands) == 1:
-        return wire.pack_command(*commands[0])
-    pack = wire.pack_command
-    return [b"".join([chunk for command in commands for chunk in pack(*command)])]
-
-
-def _read(wire: Wire) -> Reply:
-    try:
-        return wire.read_response()
-    except ResponseError as error:
-        return error
 
 
 def _with_source(command: Command) -> Command:

@@ -8,9 +8,10 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from celeriac.drivers.redis.client import Client, Command, call_script
+from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.scripts import PURGE_DEAD, REQUEUE_DEAD
+from celeriac.drivers.redis.wire import Command
 from celeriac.exceptions import DecodeError
 from celeriac.interfaces.dead_letters import DeadLetter
 from celeriac.wire import envelope

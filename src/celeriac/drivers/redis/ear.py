@@ -13,12 +13,10 @@ from collections.abc import Callable, Iterable
 from itertools import takewhile
 from typing import Final
 
-from redis.exceptions import ConnectionError as ClientConnectionError
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as ClientTimeoutError
-
-from celeriac.drivers.redis.connections import LOST, Pool, Reply, Wire
+from celeriac.drivers.redis.connections import Pool
+from celeriac.drivers.redis.errors import ConnectionLost, NoAnswer, Refusal, WireError
 from celeriac.drivers.redis.waits import Wake, readable
+from celeriac.drivers.redis.wire import Command, Reply, Wire, pack, pack_all
 
 __all__ = ["Ear"]
 
@@ -43,7 +41,7 @@ class _Waiter:
 
 
 class Ear:
-    """Waits for messages on channels. Thread-safe; raises the client library's errors."""
+    """Waits for messages on channels. Thread-safe; raises `WireError`."""
 
     def __init__(self, pool: Pool, is_wanted: Callable[[bytes], bool]) -> None:
         self._pool = pool
@@ -85,7 +83,7 @@ class Ear:
 
     def close(self) -> None:
         """Have all who wait raise, and close the connection."""
-        self._fail(ClientConnectionError("The connection was closed"))
+        self._fail(ConnectionLost("the connection was closed"))
         with self._state_lock:
             is_led = self._leader is not None
         if is_led:
@@ -96,7 +94,7 @@ class Ear:
     def forget_parent(self) -> None:
         """Begin anew after a fork."""
         if self._wire is not None:
-            self._wire.disconnect()
+            self._wire.close()
         self._wake.close()
         self._begin()
 
@@ -159,10 +157,10 @@ class Ear:
             while not waiter.event.is_set() and time.monotonic() < until:
                 try:
                     self._serve(until)
-                except LOST:
+                except ConnectionLost:
                     self._drop()  # and connect again at once; what was published meanwhile is found by looking
                     self._connect()
-        except (RedisError, OSError) as error:
+        except WireError as error:
             self._drop()
             self._fail(error)
         except BaseException:
@@ -178,15 +176,15 @@ class Ear:
         """Subscribe to what is wanted and pass on what arrives; return when something arrived or time is up."""
         wire = self._wire or self._connect()
         self._subscribe(wire)
-        if not wire.can_read(0):
+        if not wire.has_answer():
             now = time.monotonic()
             moment = self._check_pulse(wire, now)
-            ready = readable([wire._sock, self._wake.receiver], min(until, moment) - now)  # noqa: SLF001
+            ready = readable([wire.socket, self._wake.receiver], min(until, moment) - now)
             if self._wake.receiver in ready:
                 self._wake.hear()
-        while wire.can_read(0):
+        while wire.has_answer():
             self._heard_at, self._asked_at = time.monotonic(), None
-            self._pass_on(wire.read_response())
+            self._pass_on(wire.read())
 
     def _connect(self) -> Wire:
         wire = self._wire = self._pool.open()
@@ -196,7 +194,7 @@ class Ear:
     def _drop(self) -> None:
         wire, self._wire = self._wire, None
         if wire is not None:
-            wire.disconnect()
+            wire.close()
         self._asked_for.clear()
         with self._state_lock:
             self._confirmed.clear()
@@ -215,29 +213,31 @@ class Ear:
             for channel in idle:
                 del self._idle_since[channel]
                 self._confirmed.discard(channel)
-        packed: list[bytes] = []
+        commands: list[Command] = []
         if idle:
-            packed += wire.pack_command("UNSUBSCRIBE", *idle)
+            commands.append(("UNSUBSCRIBE", *idle))
         if wanted:
-            packed += wire.pack_command("SUBSCRIBE", *wanted)
+            commands.append(("SUBSCRIBE", *wanted))
         self._asked_for.difference_update(idle)
         self._asked_for.update(wanted)
-        if packed:
-            wire.send_packed_command(packed, check_health=False)
+        if commands:
+            wire.send(pack_all(commands))
 
     def _check_pulse(self, wire: Wire, now: float) -> float:
         """Ask a silent server for a word; return the moment of the next check. Raises when it does not answer."""
         if self._asked_at is not None:
             if now > self._asked_at + _PATIENCE:
-                raise ClientTimeoutError("The server did not answer a PING")
+                raise NoAnswer("the server did not answer a PING")
             return self._asked_at + _PATIENCE
         if now > self._heard_at + _SILENCE:
-            wire.send_packed_command(wire.pack_command("PING"), check_health=False)
+            wire.send(pack(("PING",)))
             self._asked_at = now
             return now + _PATIENCE
         return self._heard_at + _SILENCE
 
     def _pass_on(self, push: Reply) -> None:
+        if isinstance(push, Refusal):
+            raise push
         if not isinstance(push, list):
             return  # the answer to a PING while nothing is subscribed
         kind, channel = push[0], push[1].decode()

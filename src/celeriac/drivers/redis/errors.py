@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-import redis.exceptions as client
 from msgspec import Struct
 
 from celeriac.exceptions import (
@@ -16,7 +15,50 @@ from celeriac.exceptions import (
     OperationalError,
 )
 
-__all__ = ["BACKEND", "BROKER", "COORDINATOR", "Kind", "translate"]
+__all__ = [
+    "AWAY",
+    "BACKEND",
+    "BROKER",
+    "COORDINATOR",
+    "ConnectionLost",
+    "Kind",
+    "NoAnswer",
+    "Refusal",
+    "WireError",
+    "translate",
+]
+
+
+class WireError(Exception):
+    """Something went wrong between us and the server. Does not leave the driver: see `translate`."""
+
+
+class ConnectionLost(WireError):
+    """The connection could not be made, or is of no use any more."""
+
+
+class NoAnswer(ConnectionLost):
+    """The server took too long."""
+
+
+class Refusal(WireError):
+    """The server's own error answer, in its words. The connection goes on."""
+
+    @property
+    def code(self) -> str | None:
+        """The server's code word for a refusal that we have advice for, else None.
+
+        Redis 6.2 puts errors of commands inside scripts into other text, so the words are looked for everywhere.
+        """
+        text = str(self)
+        found = _CODE.search(text)
+        if found is not None:
+            return found.group(1)
+        return next((code for words, code in _WORDS.items() if words in text.lower()), None)
+
+    @property
+    def is_unknown_script(self) -> bool:
+        return str(self).startswith("NOSCRIPT")
 
 
 class Kind(Struct, frozen=True):
@@ -30,7 +72,11 @@ BROKER: Final = Kind(BrokerUnavailable, BrokerError)
 BACKEND: Final = Kind(BackendError, BackendError)
 COORDINATOR: Final = Kind(CoordinatorError, CoordinatorError)
 
-_AWAY: Final = frozenset({"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS"})
+AWAY: Final = frozenset(
+    {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MAXCLIENTS", "NOREPLICAS", "READONLY", "TRYAGAIN"}
+)
+"""Codes of a server that cannot serve now, and may later; another may serve in its place."""
+
 _ADVICE: Final = {
     "OOM": "the server is out of memory: raise maxmemory, remove keys, or let workers drain the queues",
     "READONLY": "this is a read-only replica, perhaps after a failover: give the primary's address",
@@ -42,6 +88,7 @@ _ADVICE: Final = {
     "CLUSTERDOWN": "the cluster is not complete: look at its nodes",
     "MOVED": "this is a Redis Cluster, which is not supported: use a server without cluster mode, or Sentinel",
     "CROSSSLOT": "this is a Redis Cluster, which is not supported: use a server without cluster mode, or Sentinel",
+    "MAXCLIENTS": "the server has as many clients as it allows: raise its maxclients, or close some",
     "MASTERDOWN": "this replica has lost its primary: give the primary's address, or use Sentinel",
     "BUSY": "the server is busy with a script: try again in a moment",
     "NOREPLICAS": "too few replicas are connected for the server to accept writes: look at the replicas",
@@ -49,54 +96,29 @@ _ADVICE: Final = {
     "TRYAGAIN": "the cluster is moving keys: try again in a moment",
 }
 _CODE: Final = re.compile(r"\b(" + "|".join(_ADVICE) + r")\b")
-_BY_CLASS: Final = (
-    (client.OutOfMemoryError, "OOM"),
-    (client.ReadOnlyError, "READONLY"),
-    (client.BusyLoadingError, "LOADING"),
-    (client.NoPermissionError, "NOPERM"),
-    (client.ClusterDownError, "CLUSTERDOWN"),
-    (client.MovedError, "MOVED"),
-    (client.ClusterCrossSlotError, "CROSSSLOT"),
-    (client.MasterDownError, "MASTERDOWN"),
-    (client.TryAgainError, "TRYAGAIN"),
-)
+_WORDS: Final = {
+    "max number of clients": "MAXCLIENTS",
+    "without any password configured": "WRONGPASS",
+    "invalid password": "WRONGPASS",
+}
+"""How servers say what has no code word."""
 
 
-def translate(error: BaseException, *, kind: Kind, doing: str, location: str) -> OperationalError:
-    """Return the error to raise in place of the client library's.
+def translate(error: WireError, *, kind: Kind, doing: str, location: str) -> OperationalError:
+    """Return the error to raise in place of the connection's.
 
     `doing` says what was tried, as in "sending to queue 'mail'"; `location` names the server without its password.
     """
-    code = code_of(error)
     where = f"Redis at {location} failed while {doing}"
-    if code is not None:
-        raised = kind.away if code in _AWAY else kind.refused
+    if isinstance(error, Refusal):
+        code = error.code
+        if code is None:
+            return kind.refused(f"{where}: {_said(error)}.")
+        raised = kind.away if code in AWAY else kind.refused
         return raised(f"{where}: {_ADVICE[code]} ({_said(error)}).")
-    if isinstance(error, client.AuthenticationError):
-        return kind.refused(f"{where}: {_ADVICE['WRONGPASS']} ({_said(error)}).")
-    if isinstance(error, client.TimeoutError):
+    if isinstance(error, NoAnswer):
         return kind.away(f"{where}: no answer in time ({_said(error)}). Is the server, or the way to it, frozen?")
-    if isinstance(error, client.ConnectionError | OSError):
-        return kind.away(f"{where}: {_said(error)}. Is the server running, and is the URL right?")
-    return kind.refused(f"{where}: {_said(error)}.")
-
-
-def code_of(error: BaseException) -> str | None:
-    """Return the server's code word for a refusal that we have advice for, else None.
-
-    Redis 6.2 puts errors of commands inside scripts into other text, so the words are looked for everywhere.
-    """
-    for cls, code in _BY_CLASS:
-        if isinstance(error, cls):
-            return code
-    if not isinstance(error, client.RedisError) or isinstance(error, client.TimeoutError):
-        return None
-    found = _CODE.search(str(error))
-    if found is not None:
-        return found.group(1)
-    if isinstance(error, client.AuthenticationError) and "required" in str(error).lower():
-        return "NOAUTH"
-    return None
+    return kind.away(f"{where}: {_said(error)}. Is the server running, and is the URL right?")
 
 
 def _said(error: BaseException) -> str:

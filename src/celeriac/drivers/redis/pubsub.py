@@ -10,9 +10,10 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from celeriac.drivers.redis.channels import Channels
-from celeriac.drivers.redis.client import Client, Command
+from celeriac.drivers.redis.client import Client
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.subscription import RedisSubscription
+from celeriac.drivers.redis.wire import Command
 from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.pubsub import Channel, Post
 from celeriac.wire import envelope

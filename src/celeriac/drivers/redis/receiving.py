@@ -10,15 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from redis.exceptions import NoScriptError, RedisError
-
 from celeriac.drivers.redis.bell import Bell, Bells, Watched, watcher_of
-from celeriac.drivers.redis.client import Client, Command, call_script
-from celeriac.drivers.redis.connections import Reply
+from celeriac.drivers.redis.client import Client, call_script
+from celeriac.drivers.redis.errors import Refusal, WireError
 from celeriac.drivers.redis.keys import Keys, QueueKeys
 from celeriac.drivers.redis.scripts import CLAIM
 from celeriac.drivers.redis.waits import Wake, readable
 from celeriac.drivers.redis.watcher import Watcher
+from celeriac.drivers.redis.wire import Command, Reply
 from celeriac.exceptions import DecodeError
 from celeriac.interfaces.broker import Delivery, Lease
 from celeriac.wire import envelope
@@ -132,13 +131,13 @@ class Receiver:
                 if not watched.names:
                     return [], bool(readable([bell.wake.receiver], until - time.monotonic()))
                 reply, is_called = bell.wait(self._command(watched, limit, lease, prefix), until)
-        except (RedisError, OSError) as error:
+        except WireError as error:
             raise self._client.error(error, doing=_doing(watched)) from error
         if is_called:
             self._is_interrupted = False
-        if isinstance(reply, NoScriptError):
-            return self._claim(watched, limit, lease, owner), is_called
-        if isinstance(reply, Exception):
+        if isinstance(reply, Refusal):
+            if reply.is_unknown_script:
+                return self._claim(watched, limit, lease, owner), is_called
             raise self._client.error(reply, doing=_doing(watched)) from reply
         return _deliveries(reply or (), watched, prefix), is_called
 

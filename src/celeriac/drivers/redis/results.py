@@ -8,10 +8,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from redis.exceptions import RedisError
-
 from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.ear import Ear
+from celeriac.drivers.redis.errors import WireError
 from celeriac.drivers.redis.scripts import STORE_RESULT
 from celeriac.exceptions import CeleriacError
 from celeriac.forks import after_fork_in_child
@@ -77,7 +76,7 @@ class RedisResults:
             return {by_channel[channel]: raw for channel, raw in ended.items()}
         try:
             heard = self._ear.wait(by_channel, until=time.monotonic() + timeout, look=look)
-        except (RedisError, OSError) as error:
+        except WireError as error:
             raise self._client.error(error, doing=f"waiting for the results of {_ids(ids)}") from error
         return {by_channel[channel]: raw for channel, raw in heard.items()}
 

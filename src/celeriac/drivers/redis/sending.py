@@ -7,9 +7,11 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from celeriac.drivers.redis.client import Client, Command, call_script
+from celeriac.drivers.redis.client import Client, call_script
+from celeriac.drivers.redis.errors import Refusal
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.scripts import SEND, SEND_LATER
+from celeriac.drivers.redis.wire import Command
 from celeriac.exceptions import SendIncomplete
 from celeriac.interfaces.broker import Nonce, Outgoing
 from celeriac.wire import envelope
@@ -55,7 +57,7 @@ class Sender:
             doing = f"sending {len(outgoing)} messages to {_names(outgoing)}"
             replies = self._client.every([command for command, _ in parts], doing=doing)
             for (_, part), reply in zip(parts, replies, strict=True):
-                if isinstance(reply, Exception):
+                if isinstance(reply, Refusal):
                     unsent.extend(part)
                     refusal = refusal or self._client.error(reply, doing=doing)
         if refusal is None:

@@ -7,15 +7,13 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as ClientTimeoutError
-
 from celeriac.drivers.redis.bindings import reply_entry
 from celeriac.drivers.redis.channels import Channels, Listened
-from celeriac.drivers.redis.client import Client, Command
-from celeriac.drivers.redis.connections import Reply, Wire
+from celeriac.drivers.redis.client import Client
+from celeriac.drivers.redis.errors import NoAnswer, Refusal, WireError
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.waits import Wake, readable
+from celeriac.drivers.redis.wire import Command, Reply, Wire, pack, pack_all
 from celeriac.exceptions import DecodeError
 from celeriac.interfaces.pubsub import Channel, Post
 from celeriac.wire import envelope
@@ -54,11 +52,11 @@ class RedisSubscription:
         """Connect and subscribe; when it returns, every later post is heard. Raises `BrokerError`."""
         try:
             if self._listened and self._wire is None:
-                self._wire = self._subscribe()
+                self._subscribe()
             if self._replies and self._mailbox is None:
                 self._mailbox = self._client.pool.open()
                 self._bind("SADD")
-        except (RedisError, OSError) as error:
+        except WireError as error:
             self._drop()
             raise self._client.error(error, doing=self._doing()) from error
 
@@ -68,7 +66,7 @@ class RedisSubscription:
         try:
             self.open()
             return self._get(limit, time.monotonic() + wait)
-        except (RedisError, OSError) as error:
+        except WireError as error:
             self._drop()
             raise self._client.error(error, doing=self._doing()) from error
         finally:
@@ -103,7 +101,7 @@ class RedisSubscription:
             now = time.monotonic()
             if posts or now >= until or self._closing():
                 return posts
-            sockets = [wire._sock if wire is not None else None for wire in (self._wire, self._mailbox)]  # noqa: SLF001
+            sockets = [wire.socket if wire is not None else None for wire in (self._wire, self._mailbox)]
             ready = readable([*sockets, self._wake.receiver], min(until, self._check_pulse(now)) - now)
             if self._wake.receiver in ready:
                 self._wake.hear()
@@ -119,9 +117,9 @@ class RedisSubscription:
 
     def _hear(self, posts: list[Post], limit: int) -> None:
         wire = self._wire
-        while wire is not None and len(posts) < limit and wire.can_read(0):
+        while wire is not None and len(posts) < limit and wire.has_answer():
             self._heard_at, self._is_pinged = time.monotonic(), False
-            push = wire.read_response()
+            push = _answer(wire)
             post = self._post(push)
             if post is not None:
                 posts.append(post)
@@ -131,11 +129,11 @@ class RedisSubscription:
         wire = self._mailbox
         while wire is not None and len(posts) < limit:
             if self._asked_at is None:
-                wire.send_packed_command(wire.pack_command("BRPOP", *self._replies, _ROUND), check_health=False)
+                wire.send(pack(("BRPOP", *self._replies, _ROUND)))
                 self._asked_at = time.monotonic()
-            if not wire.can_read(0):
+            if not wire.has_answer():
                 return
-            found = wire.read_response()
+            found = _answer(wire)
             self._asked_at = None
             if found is not None:
                 posts.append(Post(self._replies[found[0].decode()], _message(found[1])))
@@ -145,14 +143,14 @@ class RedisSubscription:
         moments = []
         if self._wire is not None:
             if not self._is_pinged and now >= self._heard_at + _ROUND:
-                self._wire.send_packed_command(self._wire.pack_command("PING"), check_health=False)
+                self._wire.send(pack(("PING",)))
                 self._is_pinged = True
             moments.append(self._heard_at + _ROUND + (_LATE if self._is_pinged else 0.0))
         if self._asked_at is not None:
             moments.append(self._asked_at + _ROUND + _LATE)
         first = min(moments, default=now + _ROUND)
         if first <= now:
-            raise ClientTimeoutError("The server gave no sign of life")
+            raise NoAnswer("the server gave no sign of life")
         return first
 
     def _post(self, push: Reply) -> Post | None:
@@ -173,17 +171,15 @@ class RedisSubscription:
         key = self._channels.routing_key(name, one.channel)
         return Post(Channel(one.channel.exchange, one.channel.kind, key), _message(raw))
 
-    def _subscribe(self) -> Wire:
-        wire = self._client.pool.open()
+    def _subscribe(self) -> None:
+        wire = self._wire = self._client.pool.open()
         names = list(dict.fromkeys(one.name for one in self._listened if not one.is_pattern))
         patterns = list(dict.fromkeys(one.name for one in self._listened if one.is_pattern))
-        packed = wire.pack_command("SUBSCRIBE", *names) if names else []
-        packed = packed + (wire.pack_command("PSUBSCRIBE", *patterns) if patterns else [])
-        wire.send_packed_command(packed, check_health=False)
+        asked = (("SUBSCRIBE", *names), ("PSUBSCRIBE", *patterns))
+        wire.send(pack_all([command for command in asked if len(command) > 1]))
         for _ in range(len(names) + len(patterns)):
-            wire.read_response()
+            _answer(wire)
         self._heard_at, self._is_pinged = time.monotonic(), False
-        return wire
 
     def _bind(self, command: str) -> None:
         """Enter the reply lists into kombu's binding tables, by which stock workers find them, or remove them."""
@@ -206,11 +202,18 @@ class RedisSubscription:
     def _drop(self) -> None:
         for wire in (self._wire, self._mailbox):
             if wire is not None:
-                wire.disconnect()
+                wire.close()
         self._wire = self._mailbox = self._asked_at = None
 
     def _doing(self) -> str:
         return f"listening to exchange {', '.join(repr(channel.exchange) for channel in self._wanted)}"
+
+
+def _answer(wire: Wire) -> Reply:
+    reply = wire.read()
+    if isinstance(reply, Refusal):
+        raise reply
+    return reply
 
 
 def _message(raw: bytes) -> Message | Unreadable:

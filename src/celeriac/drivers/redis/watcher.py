@@ -8,11 +8,11 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from redis.exceptions import RedisError, ResponseError
-
-from celeriac.drivers.redis.client import call_script, run_on
-from celeriac.drivers.redis.connections import LOST, Pool, Reply, Wire
+from celeriac.drivers.redis.client import call_script, run_script
+from celeriac.drivers.redis.connections import Pool
+from celeriac.drivers.redis.errors import ConnectionLost, WireError
 from celeriac.drivers.redis.scripts import RING
+from celeriac.drivers.redis.wire import Wire
 
 __all__ = ["Watcher"]
 
@@ -40,7 +40,6 @@ class Watcher:
         self._look = call_script(RING, keys, (lists, _MARK))
         self._wire: Wire | None = None
         self._refused = False
-        self._changed = False
         self._paid_until = 0.0  # the moment for which the looks so far would do, one to a pause
         self.due = 0.0
         """When `tend` wants to be called at the latest, by `time.monotonic`."""
@@ -48,7 +47,7 @@ class Watcher:
     @property
     def socket(self) -> socket.socket | None:
         """What becomes readable when something changed; None when nothing will."""
-        return self._wire._sock if self._wire is not None and not self._refused else None  # noqa: SLF001
+        return self._wire.socket if self._wire is not None and not self._refused else None
 
     def tend(self) -> None:
         """Hear what the server told, and look at the queues when it is time. Never raises: a look may be missed."""
@@ -56,7 +55,7 @@ class Watcher:
             self._hear()
             if time.monotonic() >= self.due:
                 self._look_and_ring()
-        except (RedisError, OSError) as error:
+        except WireError as error:
             log.debug("Watching the queues of Redis at %s failed: %s", self._pool.address.location, error)
             self.close()
             self.due = time.monotonic() + _LOOK_AGAIN
@@ -64,26 +63,26 @@ class Watcher:
     def close(self) -> None:
         """Close the connection; the next `tend` opens another."""
         if self._wire is not None:
-            self._wire.disconnect()
+            self._wire.close()
             self._wire = None
         self.due = 0.0
 
     def _hear(self) -> None:
         if self._wire is None or self._refused:
             return
-        while self._wire.can_read(0):
-            self._wire.read_response(push_request=True)
-        if self._changed:
-            self._changed = False
+        if self._wire.has_answer():
+            raise ConnectionLost("the server answered what nobody asked")
+        if self._wire.is_pushed_to:
             self.due = min(self.due, self._soon())
 
     def _look_and_ring(self) -> None:
         wire = self._wire = self._wire or self._open()
         now = time.monotonic()
         self._paid_until = max(now, self._paid_until) + _PAUSE
-        self._changed = False
-        waiting = run_on(wire, self._look)
-        if self._changed:
+        wire.is_pushed_to = False
+        waiting = run_script(wire, self._look)
+        wire.has_answer()  # a push that came right behind the answer has been read with it: no socket tells of it
+        if wire.is_pushed_to:
             self.due = self._soon()
         else:
             self.due = now + (_LOOK_AGAIN if waiting or self._refused else _REASSURE)
@@ -95,22 +94,23 @@ class Watcher:
     def _open(self) -> Wire:
         if not self._refused:
             try:
-                wire = self._pool.open(protocol=3)
-                parser = wire._parser  # noqa: SLF001
-                if getattr(parser, "_hiredis_PushNotificationType", parser) is None:
-                    raise ResponseError("hiredis before 3.2 cannot tell what is pushed from what was asked for")
-                parser.set_invalidation_push_handler(self._note_change)
-                run_on(wire, ("CLIENT", "TRACKING", "ON"))
-                return wire
-            except (ResponseError, AttributeError, *LOST) as error:
+                return self._tracking()
+            except WireError as error:
+                plain = self._pool.open()  # when the server is away, it is this that fails
+                self._refused = True
                 log.info(
                     "Redis at %s does not tell of changes (%s): looking for stock producers' messages once a second.",
                     self._pool.address.location,
                     error,
                 )
-                self._refused = True
+                return plain
         return self._pool.open()
 
-    def _note_change(self, push: Reply) -> Reply:
-        self._changed = True
-        return push
+    def _tracking(self) -> Wire:
+        wire = self._pool.open(resp3=True)
+        try:
+            wire.call(("CLIENT", "TRACKING", "ON"))
+        except BaseException:
+            wire.close()
+            raise
+        return wire
