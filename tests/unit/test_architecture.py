@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "celeriac"
 
-CLIENTS = {"redis": {"redis"}, "memory": set(), "sqlite": set()}
+CLIENTS = {"redis": {"hiredis"}, "memory": set(), "sqlite": set()}
 """The third-party client that each driver is for."""
 
 
@@ -50,4 +50,9 @@ def test_every_optional_dependency_is_an_extra() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     core = {re.split(r"[<>=!~;\[ ]", line)[0] for line in project["dependencies"]}
     assert core == {"msgspec", "click", "rich", "tzdata"}
-    assert set().union(*(CLIENTS[name] for name in drivers())) <= set(project["optional-dependencies"])
+    extras = {
+        name: [re.split(r"[<>=!~;\[ ]", line)[0] for line in lines]
+        for name, lines in project["optional-dependencies"].items()
+    }
+    for driver in drivers():
+        assert CLIENTS[driver] <= set(extras.get(driver, ()))

@@ -8,7 +8,6 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from importlib import import_module
-from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -336,13 +335,21 @@ class Celeriac:
             for package in names:
                 found = import_module(package)
                 module = f"{package}.{related_name}"
-                if related_name and hasattr(found, "__path__") and find_spec(module) is not None:
-                    import_module(module)
+                if related_name and hasattr(found, "__path__"):
+                    _import_if_there(module)
 
     @property
     def Task(self) -> type[Task[..., Any]]:  # noqa: N802  Celery's name; last, so that it hides no annotation
         """The class of this application's tasks, to derive others from: ``class Database(app.Task)``."""
         return self._task_base
+
+
+def _import_if_there(name: str) -> None:
+    try:
+        import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
 
 
 def annotate(tasks: Iterable[Task[..., Any]], annotations: Any) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
+
+from msgspec import Struct
 
 from celeriac.app.base import Celeriac
 from celeriac.exceptions import ImproperlyConfigured
@@ -20,8 +21,7 @@ _USUAL_MODULES: Final = ("celery", "celeriac", "app", "tasks")
 """Modules of a package that hold the application when the package itself does not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Located:
+class Located(Struct, frozen=True):
     """An application and the one spelling (``module:attribute``) that finds it again, in another process too."""
 
     app: Celeriac

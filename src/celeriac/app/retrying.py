@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import random
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ def backoff_delay(*, factor: Seconds, retries: int, maximum: Seconds, jitter: bo
     # 2**retries is cut at 2**62 before it is multiplied: beyond that only `maximum` matters.
     delay = min(maximum, factor * float(2 ** min(retries, 62)))
     if jitter:
-        delay = random.uniform(0, delay)
+        delay *= int.from_bytes(os.urandom(4), sys.byteorder) / 0xFFFF_FFFF
     return max(0.0, delay)
 
 

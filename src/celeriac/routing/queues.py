@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -44,8 +43,7 @@ class Route(Struct, frozen=True):
     routing_key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """An exchange, written as with kombu. `delivery_mode` is 1 (transient) or 2 (persistent), None for the default."""
 
     name: str = ""
@@ -56,13 +54,8 @@ class Exchange:
     arguments: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """A queue for ``task_queues``, written as with kombu: ``Queue("images", Exchange("media", "topic"), "image.#")``.
-
-    What is left out is filled in from the settings ``task_default_exchange`` and ``task_default_routing_key``.
-    `expires` and `message_ttl` are seconds.
-    """
+class _Declared(Struct, frozen=True):
+    """What kombu's `Queue` takes by position."""
 
     name: str = ""
     exchange: Exchange | str | None = None
@@ -72,11 +65,20 @@ class Queue:
     durable: bool = True
     exclusive: bool = False
     auto_delete: bool = False
-    expires: float | None = field(default=None, kw_only=True)
-    message_ttl: float | None = field(default=None, kw_only=True)
-    max_length: int | None = field(default=None, kw_only=True)
-    max_length_bytes: int | None = field(default=None, kw_only=True)
-    max_priority: int | None = field(default=None, kw_only=True)
+
+
+class Queue(_Declared, frozen=True, kw_only=True):
+    """A queue for ``task_queues``, written as with kombu: ``Queue("images", Exchange("media", "topic"), "image.#")``.
+
+    What is left out is filled in from the settings ``task_default_exchange`` and ``task_default_routing_key``.
+    `expires` and `message_ttl` are seconds.
+    """
+
+    expires: float | None = None
+    message_ttl: float | None = None
+    max_length: int | None = None
+    max_length_bytes: int | None = None
+    max_priority: int | None = None
 
 
 class RoutingConf(Protocol):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -169,6 +168,8 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
     for candidate in candidates:
         if _singular(candidate) == singular:
             return candidate
+    import difflib  # noqa: PLC0415  for a mistake alone
+
     found = difflib.get_close_matches(name, candidates, n=1, cutoff=0.9)
     return found[0] if found else None
 

@@ -7,7 +7,6 @@ The groups (`broker`, `task`, `worker`, `result`, `beat`, `security`, `stores`) 
 from __future__ import annotations
 
 import copy
-import inspect
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -42,7 +41,7 @@ class Field:
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
         self.group = owner
-        self.annotation = str(inspect.get_annotations(owner)[name])
+        self.annotation = str(owner.__annotations__[name])
 
     def __get__(self, instance: object | None, owner: type) -> Any:
         if instance is None:

@@ -10,9 +10,9 @@ LOAD = """
 import sys, threading
 from celeriac import Celeriac
 app = Celeriac("shop", broker="redis://127.0.0.1:1/0")
-assert "redis" not in sys.modules
+assert "hiredis" not in sys.modules
 app.stores.load()
-assert "redis" in sys.modules, "the driver's client library is not loaded"
+assert "hiredis" in sys.modules, "the driver's client library is not loaded"
 assert threading.active_count() == 1, "a thread was started"
 """
 
