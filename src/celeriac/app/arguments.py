@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from celeriac.types import Args, Kwargs
@@ -20,7 +21,17 @@ _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONL
 class ArgumentCheck:
     """Tells whether arguments fit a function. Built once per task; immutable, so safe in any thread."""
 
-    __slots__ = ("_any_named", "_any_positional", "_least", "_most", "_named", "_order", "_required", "_signature")
+    __slots__ = (
+        "_any_named",
+        "_any_positional",
+        "_enough",
+        "_least",
+        "_most",
+        "_named",
+        "_order",
+        "_required",
+        "_signature",
+    )
 
     def __init__(self, function: Callable[..., Any], *, skip_first: bool) -> None:
         signature = inspect.signature(function)
@@ -36,6 +47,7 @@ class ArgumentCheck:
         self._least = sum(p.kind is _ONLY_POSITIONAL and p.default is p.empty for p in positional)
         self._required = frozenset(p.name for p in parameters if p.default is p.empty and p.kind in _NAMED)
         self._named = frozenset(p.name for p in parameters if p.kind in _NAMED)
+        self._enough = self._fewest_without_names()
         self._any_positional = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self._any_named = any(p.kind is p.VAR_KEYWORD for p in parameters)
 
@@ -44,13 +56,20 @@ class ArgumentCheck:
         if not self._fits(args, kwargs):
             self._signature.bind(*args, **kwargs)
 
+    def _fewest_without_names(self) -> float:
+        """Return how many arguments a call without keywords needs at least; infinity when there is no such call."""
+        if not self._required.issubset(self._order):
+            return inf
+        last = max((place for place, name in enumerate(self._order, start=1) if name in self._required), default=0)
+        return max(self._least, last)
+
     def _fits(self, args: Args, kwargs: Kwargs) -> bool:
         given = len(args)
+        if not kwargs:
+            return given >= self._enough and (given <= self._most or self._any_positional)
         if given < self._least or (given > self._most and not self._any_positional):
             return False
         taken = self._order[:given]
-        if not kwargs:
-            return self._required.issubset(taken)
         names = kwargs.keys()
         if not self._any_named and not names <= self._named:
             return False

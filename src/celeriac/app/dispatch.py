@@ -16,6 +16,7 @@ from celeriac.app.group_commit import GroupCommit
 from celeriac.app.ids import new_id
 from celeriac.app.moments import Moments
 from celeriac.app.options import CELERY_ONLY, SEND_OPTIONS, SendOptions
+from celeriac.app.plans import CONSTANT_OPTIONS, OPTIONS_OF_TASKS, Plan, Said, said
 from celeriac.app.publishing import Publisher, PublishPolicy
 from celeriac.exceptions import BrokerError, EncodeError, SendIncomplete
 from celeriac.interfaces.broker import Outgoing
@@ -26,7 +27,7 @@ from celeriac.routing.router import Router
 from celeriac.settings.conf import Settings
 from celeriac.types import Args, Kwargs, Seconds
 from celeriac.wire import tasks as wire
-from celeriac.wire.content import serializer_of
+from celeriac.wire.content import is_plain_json, serializer_of
 from celeriac.wire.message import Message
 from celeriac.wire.tasks import TaskCall
 
@@ -35,17 +36,8 @@ _CHUNK: Final = 500
 _HIGHEST_PRIORITY: Final = 9
 _ORDER_OF: Final = {"lowest": "low_first", "highest": "high_first"}
 _REPLACEABLE: Final = ("time_limit", "soft_time_limit", "ignore_result", "shadow")
-_SAID_BY_TASKS: Final = (
-    "queue",
-    "exchange",
-    "routing_key",
-    "priority",
-    "serializer",
-    "compression",
-    "expires",
-    "time_limit",
-    "soft_time_limit",
-)
+_MOST_PLANS: Final = 10_000
+"""Names of tasks; they come from callers."""
 
 
 class SendDefaults(Protocol):
@@ -94,6 +86,7 @@ class Dispatcher:
         self._reader = reader
         self._moments = moments
         self._origin = origin
+        self._plans: dict[str, Plan] = {}
         self._group = GroupCommit(publisher.send)
 
     def send(self, call: Call) -> AsyncResult[Any]:
@@ -137,6 +130,47 @@ class Dispatcher:
 
     def prepare(self, call: Call) -> Outgoing:
         """Give the call an id, a route and its bytes."""
+        outgoing = self._prepare_plain(call) if not call.options else None
+        if outgoing is None:
+            outgoing = self._prepare(call)
+        if signals.before_task_publish.receivers:
+            _tell(signals.before_task_publish, call, outgoing)
+        return outgoing
+
+    def _prepare_plain(self, call: Call) -> Outgoing | None:
+        """Prepare a call that has nothing but arguments by its task's plan; None when it takes more than that."""
+        if not self._router.is_static or not running.get().called_directly:
+            return None
+        holds = said(self._conf, call.task)
+        plan = self._plans.get(call.name)
+        if plan is None or plan.said != holds:
+            plan = self._plan(call, holds)
+        message = plan.headers and wire.encode_plain(plan.headers, new_id(), call.args, call.kwargs)
+        if not message:
+            return None
+        self._check_size(call.name, message)
+        return Outgoing(plan.route, message, plan.priority)
+
+    def _plan(self, call: Call, holds: Said) -> Plan:
+        """Make the plan of the calls that are like this one but for their arguments, and keep it."""
+        route, options = self._route(call)
+        serializer = options.get("serializer") or self._conf.task_serializer
+        compression = options.get("compression") or self._conf.task_compression
+        is_alike = (
+            CONSTANT_OPTIONS.issuperset(options)
+            and is_plain_json(serializer)
+            and compression is None
+            and not self._conf.task_message_full
+        )
+        request = running.get()
+        headers = wire.plain_headers(self._wire_call(call, options, request)) if is_alike else None
+        plan = Plan(holds, route, self._priority(options, request), headers)
+        if len(self._plans) >= _MOST_PLANS:
+            self._plans.clear()
+        self._plans[call.name] = plan
+        return plan
+
+    def _prepare(self, call: Call) -> Outgoing:
         if call.options and not SEND_OPTIONS.issuperset(call.options):
             _refuse_unknown(call.options)
         route, options = self._route(call)
@@ -150,15 +184,8 @@ class Dispatcher:
         )
         self._check_size(call.name, message)
         eta = wire_call.eta
-        outgoing = Outgoing(
-            route=route,
-            message=message,
-            priority=self._priority(options, request),
-            not_before=None if eta is None else eta.timestamp(),
-        )
-        if signals.before_task_publish.receivers:
-            _tell(signals.before_task_publish, call, outgoing)
-        return outgoing
+        not_before = None if eta is None else eta.timestamp()
+        return Outgoing(route, message, self._priority(options, request), not_before)
 
     def again(
         self,
@@ -332,7 +359,7 @@ def _with_own(options: SendOptions, task: SendDefaults | None) -> Mapping[str, A
     """Return the options with the task's own where the call says nothing."""
     if task is None:
         return options
-    own = {name: value for name in _SAID_BY_TASKS if (value := getattr(task, name)) is not None}
+    own = {name: value for name in OPTIONS_OF_TASKS if (value := getattr(task, name)) is not None}
     return {**own, **options} if own else options
 
 

@@ -120,6 +120,12 @@ def type_of(serializer: str) -> tuple[str, str]:
     return entry.content_type, entry.content_encoding
 
 
+def is_plain_json(serializer: str) -> bool:
+    """Tell whether this name stands for `celeriac.wire.json`, and not for what a user registered."""
+    entry = _by_name.get(serializer)
+    return entry is not None and entry.dumps is json.dumps and entry.content_type == JSON
+
+
 def serializer_of(content_type: str) -> str | None:
     """Return the name of the serializer behind a content type, None for an unknown one."""
     entry = _by_type.get(content_type)

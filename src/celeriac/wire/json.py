@@ -35,6 +35,7 @@ _TAG_BYTES = b'"__type__"'
 _KEYS = frozenset({str})
 _SCALARS = frozenset({str, int, bool, type(None)})
 _SIMPLE = _SCALARS | {float, list, tuple, dict}
+_NOTHING: dict[str, Any] = {}
 _MAX_DEPTH = 32  # deeper and wider values are left to the standard library, which finds circles and reports its limits
 _MAX_WIDTH = 1_000_000
 
@@ -57,6 +58,24 @@ def dumps(value: Any) -> bytes:
         except UnicodeEncodeError:  # a lone surrogate, which the standard library writes as an escape
             pass
     return _slow_encode(value).encode("ascii")
+
+
+def dumps_call(args: Any, kwargs: Any) -> bytes | None:
+    """Write the body of a call without callbacks, as `dumps` would; None when only `dumps` can, or nobody.
+
+    Most calls carry a few scalars; those are looked at without a set being made for each level.
+    """
+    if (type(args) is not tuple and type(args) is not list) or type(kwargs) is not dict:
+        return None
+    are_scalars = _SCALARS.issuperset(map(type, args)) and (
+        not kwargs or (_KEYS.issuperset(map(type, kwargs)) and _SCALARS.issuperset(map(type, kwargs.values())))
+    )
+    if not are_scalars and not is_simple((args, kwargs)):
+        return None
+    try:
+        return _fast_encode((args, kwargs, _NOTHING))
+    except UnicodeEncodeError:
+        return None
 
 
 def loads(body: bytes | str) -> Any:
