@@ -70,9 +70,12 @@ class SQLiteBroker:
         if not outgoing:
             return
         rows = self._rows(outgoing)
-        with self._database.write(BrokerError) as connection:
-            self._insert(connection, rows)
-        self._known.update(row[0] for row in rows)
+        if len(rows) == 1 and rows[0][0] in self._known:
+            self._database.write_one(_SQL["send"], rows[0], BrokerError)
+        else:
+            with self._database.write(BrokerError) as connection:
+                self._insert(connection, rows)
+            self._known.update(row[0] for row in rows)
         self._database.ring()
 
     def receive(
@@ -168,17 +171,7 @@ class SQLiteBroker:
 
     def _rows(self, outgoing: Sequence[Outgoing]) -> list[Row]:
         now = self._clock.now()
-        rows = []
-        for message, route, priority, due in ((o.message, o.route, o.priority, o.not_before) for o in outgoing):
-            payload = encode(
-                message, exchange=route.exchange, routing_key=route.routing_key, priority=priority, delivery_tag=""
-            )
-            urgency = -min(max(priority, 0), MOST_URGENT) if priority else 0
-            is_delayed = due is not None and due > now
-            rows.append(
-                (route.queue, int(is_delayed), urgency, due if due is not None and is_delayed else now, payload)
-            )
-        return rows
+        return [_row(item, now) for item in outgoing]
 
     def _insert(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
         names = {row[0] for row in rows}
@@ -209,6 +202,17 @@ class SQLiteBroker:
         with self._database.read(BrokerError) as connection:
             (due,) = connection.execute(_SQL["next_due"]).fetchone()
         return None if due is None else float(due)
+
+
+def _row(item: Outgoing, now: float) -> Row:
+    route, priority, due = item.route, item.priority, item.not_before
+    payload = encode(
+        item.message, exchange=route.exchange, routing_key=route.routing_key, priority=priority, delivery_tag=""
+    )
+    urgency = -min(max(priority, 0), MOST_URGENT) if priority else 0
+    if due is None or due <= now:
+        return route.queue, READY, urgency, now, payload
+    return route.queue, DELAYED, urgency, due, payload
 
 
 def _delivery(queue: str, row_id: int, deliveries: int, redelivered: int, payload: bytes) -> Delivery:

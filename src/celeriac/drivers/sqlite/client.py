@@ -11,10 +11,10 @@ import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from celeriac.drivers.sqlite import queries
 from celeriac.drivers.sqlite.errors import TEMPORARY, explain, primary_code
@@ -33,7 +33,7 @@ class FileConnection(sqlite3.Connection):
 
     file: tuple[int, int] = (0, 0)
 
-    def is_of(self, path: Path) -> bool:
+    def is_of(self, path: str) -> bool:
         """Tell whether `path` still names the file that was opened; removed or replaced files keep being written to."""
         try:
             return self.file == _identity(path)
@@ -48,6 +48,7 @@ class Database:
 
     def __init__(self, path: Path, *, synchronous: str, busy_timeout: float) -> None:
         self.path = path
+        self._file = str(path)
         self.location = f"sqlite:///{path}"
         self._synchronous = synchronous
         self._busy_timeout = busy_timeout
@@ -63,10 +64,7 @@ class Database:
         """Run the block as one transaction that excludes all other writers; its failures are raised as `kind`."""
         with self._writing:
             try:
-                if self._writer is None or not self._writer.is_of(self.path):
-                    self._drop_writer()
-                    self._writer = self._connect()
-                connection = self._writer
+                connection = self._writing_connection()
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
@@ -75,16 +73,25 @@ class Database:
                     raise
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
-                if primary_code(error) not in TEMPORARY or (self._writer and self._writer.in_transaction):
-                    self._drop_writer()
-                raise explain(error, self.location, kind) from error
+                raise self._write_failed(error, kind) from error
+
+    def write_one(self, statement: str, values: Sequence[Any], kind: type[OperationalError]) -> None:
+        """Run one statement as a transaction of its own; its failures are raised as `kind`.
+
+        Half the time of `write`, for SQLite begins and commits by itself.
+        """
+        with self._writing:
+            try:
+                self._writing_connection().execute(statement, values)
+            except sqlite3.Error as error:
+                raise self._write_failed(error, kind) from error
 
     @contextmanager
     def read(self, kind: type[OperationalError]) -> Iterator[sqlite3.Connection]:
         """Run the block with a connection to read from; its failures are raised as `kind`."""
         with self._reading:
             try:
-                if self._reader is None or not self._reader.is_of(self.path):
+                if self._reader is None or not self._reader.is_of(self._file):
                     self._drop_reader()
                     self._reader = self._connect()
                 yield self._reader
@@ -120,6 +127,18 @@ class Database:
         self._reading.release()
         self._writing.release()
 
+    def _writing_connection(self) -> FileConnection:
+        writer = self._writer
+        if writer is None or not writer.is_of(self._file):
+            self._drop_writer()
+            writer = self._writer = self._connect()
+        return writer
+
+    def _write_failed(self, error: sqlite3.Error, kind: type[OperationalError]) -> Exception:
+        if primary_code(error) not in TEMPORARY or (self._writer and self._writer.in_transaction):
+            self._drop_writer()
+        return explain(error, self.location, kind)
+
     def _drop_writer(self) -> None:
         connection, self._writer = self._writer, None
         if connection is not None:
@@ -150,7 +169,7 @@ class Database:
             factory=FileConnection,
         )
         try:
-            connection.file = _identity(self.path)
+            connection.file = _identity(self._file)
             self._prepare(connection)
         except BaseException:
             connection.close()
@@ -205,8 +224,8 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(value)
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
+def _identity(path: str) -> tuple[int, int]:
+    status = os.stat(path)  # noqa: PTH116  half the time of Path.stat, and each write pays for it
     return status.st_dev, status.st_ino
 
 

@@ -24,8 +24,22 @@ LONGEST_DEAF_PAUSE: Final = 0.1
 GROWTH: Final = 1.1
 """Seconds between two looks of one who has none: short after a change, growing while nothing happens."""
 
-_all: weakref.WeakSet[Watch]
-_listing = threading.Lock()
+_joining = threading.Lock()
+"""Guards `_families`, and the members of each."""
+
+
+class _Family:
+    """The watches of this process on one file, which ring one another. A tuple: each send goes through them."""
+
+    def __init__(self) -> None:
+        self.members: tuple[weakref.ref[Watch], ...] = ()
+
+    def join(self, watch: Watch) -> None:
+        alive = [member for member in self.members if member() is not None]
+        self.members = (*alive, weakref.ref(watch))
+
+
+_families: weakref.WeakValueDictionary[str, _Family] = weakref.WeakValueDictionary()
 
 
 class Watch:
@@ -47,8 +61,9 @@ class Watch:
         self._connection: sqlite3.Connection | None = None
         self._version = -1
         self._bell: Bell | None = None
-        with _listing:
-            _all.add(self)
+        with _joining:
+            self._family = _families.setdefault(path, _Family())
+            self._family.join(self)
 
     @property
     def generation(self) -> int:
@@ -57,14 +72,18 @@ class Watch:
 
     def ring_everywhere(self) -> None:
         """Wake all who wait for this database, in this process and in others."""
-        ring_all(self.path)
+        for member in self._family.members:
+            watch = member()
+            if watch is not None:
+                watch.ring()
         self._ringer.ring()
 
     def ring(self) -> None:
         """Wake all who wait by this watch."""
         with self._changed:
             self._generation += 1
-            self._changed.notify_all()
+            if self._waiters:
+                self._changed.notify_all()
 
     def wait(self, seen: int, timeout: float) -> None:
         """Return when the generation is no longer `seen`, or after `timeout` seconds."""
@@ -165,14 +184,3 @@ def _hang_bell(path: str) -> Bell | None:
         return Bell(path)
     except OSError:
         return None
-
-
-_all = weakref.WeakSet()
-
-
-def ring_all(path: str) -> None:
-    """Wake all in this process who wait for a change of the database at `path`."""
-    with _listing:
-        watches = [watch for watch in _all if watch.path == path]
-    for watch in watches:
-        watch.ring()
