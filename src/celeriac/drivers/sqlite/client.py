@@ -191,15 +191,16 @@ class Database:
 
     def _refuse_foreign(self, connection: sqlite3.Connection) -> None:
         """Look, before anything is changed, whether the file is new or ours and of a version that we know."""
-        version = _pragma(connection, "user_version")
+        # Another process may make the tables between two of these looks; they come with our mark, whole or not at all,
+        # so the mark is looked at before the version, and once more before the file is called another program's.
         if _pragma(connection, "application_id") != APPLICATION_ID:
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            # What another process has made meanwhile is seen whole or not at all; then the mark is there by now.
-            if (version or tables) and _pragma(connection, "application_id") != APPLICATION_ID:
+            is_used = tables or _pragma(connection, "user_version")
+            if is_used and _pragma(connection, "application_id") != APPLICATION_ID:
                 raise ImproperlyConfigured(
                     f"{self.location}: the file belongs to another program, and was left as it is; name another file."
                 )
-        elif version != SCHEMA_VERSION:
+        elif (version := _pragma(connection, "user_version")) != SCHEMA_VERSION:
             raise ImproperlyConfigured(
                 f"{self.location}: its tables are of version {version}, and this celeriac knows version"
                 f" {SCHEMA_VERSION}; use the version of celeriac that made it, or name another file."
