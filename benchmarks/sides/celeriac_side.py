@@ -12,6 +12,7 @@ import work
 
 import celeriac
 from celeriac import Celeriac
+from celeriac.result import ResultSet
 
 settings = json.loads(os.environ.get("BENCHMARK_SETTINGS", "{}"))
 app = Celeriac("celeriac_side", broker=os.environ["BENCHMARK_URL"], **settings)
@@ -52,8 +53,8 @@ def read(handle: Any) -> Any:
 
 
 def read_all(handles: list[Any]) -> list[Any]:
-    return [handle.get(timeout=60) for handle in handles]
+    return ResultSet(handles).get(timeout=60)
 
 
 def versions() -> dict[str, str]:
-    return {"celeriac": celeriac.__version__, **{name: version(name) for name in ("redis", "hiredis", "msgspec")}}
+    return {"celeriac": celeriac.__version__, **{name: version(name) for name in ("hiredis", "msgspec")}}

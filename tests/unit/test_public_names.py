@@ -76,6 +76,7 @@ PUBLIC: dict[str, set[str]] = {
     "celeriac.result": {
         "AsyncResult",
         "EagerResult",
+        "ResultSet",
         "allow_join_result",
     },
     "celeriac.routing": {

@@ -33,6 +33,7 @@ from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
 from celeriac.result.handle import AsyncResult
 from celeriac.result.reader import ResultReader
+from celeriac.result.sets import ResultSet
 from celeriac.result.writer import ResultWriter
 from celeriac.routing.router import Router
 from celeriac.settings.conf import Settings
@@ -181,6 +182,10 @@ class Celeriac:
             warnings.warn(AlwaysEagerIgnored(f"{name} is sent: task_always_eager is not for send_task."), stacklevel=2)
         task = self.tasks.get(name)
         return self.dispatcher.send(Call(name=name, args=args or (), kwargs=kwargs or {}, options=options, task=task))
+
+    def ResultSet(self, results: Iterable[AsyncResult[Any]] = ()) -> ResultSet[Any]:  # noqa: N802  Celery's name
+        """Return the results as a set, which reads many of them in one trip."""
+        return ResultSet(results)
 
     def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802  Celery's name
         """Return the handle on the result of that id."""

@@ -2,5 +2,6 @@
 
 from celeriac.result.eager import EagerResult
 from celeriac.result.handle import AsyncResult, allow_join_result
+from celeriac.result.sets import ResultSet
 
-__all__ = ["AsyncResult", "EagerResult", "allow_join_result"]
+__all__ = ["AsyncResult", "EagerResult", "ResultSet", "allow_join_result"]

@@ -30,13 +30,23 @@ def allow_join_result() -> Iterator[None]:
         joining_forbidden.reset(token)
 
 
+def refuse_in_task() -> None:
+    """Raise RuntimeError inside a task that may not wait for others."""
+    if joining_forbidden.get():
+        raise RuntimeError(
+            "Never call result.get() within a task: when all slots wait for one another nothing runs any more."
+            " Let the other task send what follows, or use celeriac.result.allow_join_result() where other workers"
+            " run it."
+        )
+
+
 class AsyncResult(Generic[R_co]):
     """The future result of a task. Handles are cheap, compare by id, and may be made for any id.
 
     An end (SUCCESS, FAILURE, REVOKED) is read from the store once and kept. Thread-safe.
     """
 
-    __slots__ = ("_end", "_reader", "id", "ignored", "parent")
+    __slots__ = ("_end", "id", "ignored", "parent", "reader")
 
     TimeoutError = TimeoutError
 
@@ -52,7 +62,7 @@ class AsyncResult(Generic[R_co]):
         self.parent: AsyncResult[Any] | None = parent
         self.ignored: bool = ignored
         """True when the task was sent with ``ignore_result``: `get` then returns None at once, as in Celery."""
-        self._reader = reader
+        self.reader = reader
         self._end: TaskResult | None = None
 
     @property
@@ -78,12 +88,8 @@ class AsyncResult(Generic[R_co]):
         """
         if self.ignored:
             return cast("R_co", None)
-        if disable_sync_subtasks and joining_forbidden.get():
-            raise RuntimeError(
-                "Never call result.get() within a task: when all slots wait for one another nothing runs any more."
-                " Let the other task send what follows, or use celeriac.result.allow_join_result() where other workers"
-                " run it."
-            )
+        if disable_sync_subtasks:
+            refuse_in_task()
         return self._value(self._ended(timeout), propagate=propagate, callback=callback)
 
     wait = get
@@ -93,8 +99,17 @@ class AsyncResult(Generic[R_co]):
         if self.ignored:
             return cast("R_co", None)
         if self._end is None:
-            self._end = await self._reader.wait_async(self.id, timeout=timeout)
+            self._end = await self.reader.wait_async(self.id, timeout=timeout)
         return self._value(self._end, propagate=propagate, callback=None)
+
+    @property
+    def end(self) -> TaskResult | None:
+        """How the task ended, as far as this handle has read it; the store is not asked."""
+        return self._end
+
+    def keep(self, end: TaskResult | None) -> None:
+        """Take over what somebody has read for this handle; None forgets what it knows."""
+        self._end = end
 
     @property
     def state(self) -> str:
@@ -123,7 +138,7 @@ class AsyncResult(Generic[R_co]):
     def children(self) -> list[AsyncResult[Any]] | None:
         """Handles on what the task sent while it ran; None until it has ended. The members of a group stand for it."""
         children = self._read().children
-        return None if children is None else [AsyncResult(one, self._reader) for one in _ids_in(children)]
+        return None if children is None else [AsyncResult(one, self.reader) for one in _ids_in(children)]
 
     @property
     def name(self) -> str | None:
@@ -162,12 +177,12 @@ class AsyncResult(Generic[R_co]):
 
     def exists(self) -> bool:
         """Tell whether the store knows anything of this id."""
-        return self._end is not None or self.id in self._reader.backend.fetch([self.id])
+        return self._end is not None or self.id in self.reader.backend.fetch([self.id])
 
     def forget(self) -> None:
         """Remove the result from the store."""
         self._end = None
-        self._reader.forget([self.id])
+        self.reader.forget([self.id])
 
     def as_tuple(self) -> tuple[Any, Any]:
         """Celery's nested form: ``((id, parent), children)``."""
@@ -187,13 +202,13 @@ class AsyncResult(Generic[R_co]):
 
     def _ended(self, timeout: Seconds | None) -> TaskResult:
         if self._end is None:
-            self._end = self._reader.wait(self.id, timeout=timeout)
+            self._end = self.reader.wait(self.id, timeout=timeout)
         return self._end
 
     def _read(self) -> TaskResult:
         if self._end is not None:
             return self._end
-        now = self._reader.read(self.id)
+        now = self.reader.read(self.id)
         if now.state in states.READY_STATES:
             self._end = now
         return now

@@ -36,7 +36,7 @@ class ResultReader:
         self._backend = backend
         self._serializer = serializer
         self._accept = accept
-        self._clock = clock
+        self.clock = clock
         self._group = GroupWaiter(lambda: self.backend)
 
     @property
@@ -57,12 +57,17 @@ class ResultReader:
             return TaskResult(task_id=task_id, state=states.PENDING, result=None)
         return self._decode(payload)
 
+    def ends(self, task_ids: Sequence[str]) -> dict[str, TaskResult]:
+        """Return the results of those that have ended by now, by id."""
+        results = (self._decode(payload) for payload in self.backend.fetch(task_ids).values())
+        return {result.task_id: result for result in results if result.state in states.READY_STATES}
+
     def wait(self, task_id: str, *, timeout: Seconds | None) -> TaskResult:
         """Return the result once the task has ended; `celeriac.exceptions.TimeoutError` after `timeout` seconds."""
-        _check_timeout(timeout)
-        ends = None if timeout is None else self._clock.monotonic() + timeout
+        check_timeout(timeout)
+        ends = None if timeout is None else self.clock.monotonic() + timeout
         while True:
-            left = _WAIT_SLICE if ends is None else ends - self._clock.monotonic()
+            left = _WAIT_SLICE if ends is None else ends - self.clock.monotonic()
             ready = self.backend.wait([task_id], timeout=max(0.0, min(left, _WAIT_SLICE)))
             if task_id in ready:
                 return self._decode(ready[task_id])
@@ -74,7 +79,7 @@ class ResultReader:
         # asyncio costs 40 of the 60 ms that `import celeriac` may take (ADR 0004); who is here has imported it.
         import asyncio  # noqa: PLC0415
 
-        _check_timeout(timeout)
+        check_timeout(timeout)
         future = self._group.add(task_id)
         try:
             async with asyncio.timeout(timeout):
@@ -90,7 +95,8 @@ class ResultReader:
         return wire.decode(payload, serializer=self._serializer, accept=self._accept)
 
 
-def _check_timeout(timeout: Seconds | None) -> None:
+def check_timeout(timeout: Seconds | None) -> None:
+    """Raise ValueError for what is no number of seconds."""
     if timeout is not None and timeout != timeout:  # noqa: PLR0124  what is not a number equals nothing, itself included
         raise ValueError("timeout=nan is no number of seconds; None waits for ever.")
 

@@ -30,7 +30,9 @@ T = TypeVar("T")
 
 _TAG = "__type__"
 _VALUE = "__value__"
-_TAG_BYTES = b'"__type__"'
+TAG = b'"__type__"'
+"""What the JSON of a tagged value has in it somewhere."""
+
 
 _KEYS = frozenset({str})
 _SCALARS = frozenset({str, int, bool, type(None)})
@@ -85,7 +87,7 @@ def loads(body: bytes | str) -> Any:
     RecursionError (too deep).
     """
     raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
-    if _TAG_BYTES not in raw:
+    if TAG not in raw:
         try:
             return _fast_decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -11,7 +11,8 @@ from typing import Any, Final
 from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.ear import Ear
 from celeriac.drivers.redis.errors import WireError
-from celeriac.drivers.redis.scripts import STORE_RESULT
+from celeriac.drivers.redis.scripts import STORE_RESULTS
+from celeriac.drivers.redis.wire import Command
 from celeriac.exceptions import CeleriacError
 from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.results import ResultRecord
@@ -52,7 +53,10 @@ class RedisResults:
     def store(self, records: Sequence[ResultRecord]) -> None:
         for start in range(0, len(records), _PER_TRIP):
             part = records[start : start + _PER_TRIP]
-            commands = [self._store_command(record) for record in part]
+            by_ttl: dict[float | None, list[ResultRecord]] = {}
+            for record in part:
+                by_ttl.setdefault(record.ttl, []).append(record)
+            commands = [self._store_command(ttl, same) for ttl, same in by_ttl.items()]
             self._client.all(commands, doing=f"storing the results of {_ids([r.task_id for r in part])}")
 
     def fetch(self, ids: Sequence[str]) -> Mapping[str, bytes]:
@@ -92,11 +96,12 @@ class RedisResults:
         """Begin anew after a fork."""
         self._ear.forget_parent()
 
-    def _store_command(self, record: ResultRecord) -> tuple[Any, ...]:
-        key = self._prefix + record.task_id
-        ttl = "" if record.ttl is None else max(1, math.ceil(record.ttl * 1000))
-        is_end = 1 if record.state in READY_STATES else 0
-        return call_script(STORE_RESULT, (key,), (record.payload, ttl, is_end))
+    def _store_command(self, ttl: float | None, records: Sequence[ResultRecord]) -> Command:
+        keys = [self._prefix + record.task_id for record in records]
+        arguments: list[str | bytes | float] = ["" if ttl is None else max(1, math.ceil(ttl * 1000))]
+        for record in records:
+            arguments += (record.payload, 1 if record.state in READY_STATES else 0)
+        return call_script(STORE_RESULTS, keys, arguments)
 
 
 def _is_end(payload: bytes) -> bool:

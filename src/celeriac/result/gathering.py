@@ -1,0 +1,80 @@
+"""Reading the ends of many tasks with few trips to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from celeriac.exceptions import TimeoutError
+from celeriac.result.reader import ResultReader, check_timeout
+from celeriac.types import Seconds
+from celeriac.wire.results import TaskResult
+
+_WINDOW: Final = 500
+"""Ids that are asked for in one trip, and the most that are looked for ahead of the one that is due."""
+
+_REST: Final[Seconds] = 0.005
+"""Between two trips while results come in: some hundred arrive meanwhile, and are read together."""
+
+_WAIT_SLICE: Final[Seconds] = 5.0
+"""Of one wait for the store to tell of an end; then it is looked at again."""
+
+
+def in_order(reader: ResultReader, ids: Sequence[str], *, timeout: Seconds | None) -> Iterator[TaskResult]:
+    """Yield the ends of the tasks in the order of `ids`, each as soon as it and all before it are there.
+
+    `timeout` holds for all together. Raises `celeriac.exceptions.TimeoutError` and what the store raises.
+    """
+    deadline = _Deadline(reader, timeout, len(ids))
+    for start in range(0, len(ids), _WINDOW):
+        window = ids[start : start + _WINDOW]
+        ends: dict[str, TaskResult] = {}
+        due = 0
+        while due < len(window):
+            found = reader.ends([task_id for task_id in window[due:] if task_id not in ends])
+            ends.update(found)
+            while due < len(window) and window[due] in ends:
+                yield ends.pop(window[due])
+                due += 1
+            left = len(window) - due - len(ends)
+            if left:
+                deadline.pause(window[due : due + 1], is_busy=bool(found) and left > 1)
+
+
+def as_they_end(reader: ResultReader, ids: Sequence[str], *, timeout: Seconds | None) -> Iterator[TaskResult]:
+    """Yield the ends of the tasks as they come. `timeout` and errors are those of `in_order`."""
+    deadline = _Deadline(reader, timeout, len(ids))
+    missing = list(dict.fromkeys(ids))
+    while missing:
+        found: dict[str, TaskResult] = {}
+        for start in range(0, len(missing), _WINDOW):
+            ends = reader.ends(missing[start : start + _WINDOW])
+            yield from ends.values()
+            found.update(ends)
+        missing = [task_id for task_id in missing if task_id not in found]
+        if missing:
+            deadline.pause(missing[:_WINDOW], is_busy=bool(found) and len(missing) > 1)
+
+
+class _Deadline:
+    """The time that there is for all."""
+
+    def __init__(self, reader: ResultReader, timeout: Seconds | None, count: int) -> None:
+        check_timeout(timeout)
+        self._reader = reader
+        self._timeout = timeout
+        self._count = count
+        self._ends = None if timeout is None else reader.clock.monotonic() + timeout
+
+    def pause(self, ids: Sequence[str], *, is_busy: bool) -> None:
+        """Rest while results come in; else wait until one of the ids has ended. Raises when the time is over."""
+        left = _WAIT_SLICE if self._ends is None else self._ends - self._reader.clock.monotonic()
+        if left <= 0:
+            raise TimeoutError(
+                f"Not all of {self._count} results came within {self._timeout} s; task {ids[0]} is among the missing."
+                " See that workers serve its queue (celeriac queues)."
+            )
+        if is_busy:
+            self._reader.clock.sleep(min(_REST, left))
+        else:
+            self._reader.backend.wait(ids, timeout=min(left, _WAIT_SLICE))
