@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
 
+from celeriac.app.gathering import Carry, Gathering
 from celeriac.clock import Clock
 from celeriac.exceptions import BrokerError, SendIncomplete
 from celeriac.forks import after_fork_in_child
@@ -18,6 +20,9 @@ from celeriac.types import Seconds
 
 _CELERY_ONLY: Final = frozenset({"callback", "errback", "retry_errors", "timeout"})
 """Names of Celery's retry policies that have no meaning here: accepted, and without effect."""
+
+_SMALL: Final = 65_536
+"""Bytes of a body up to which a message shares its round trip: others must not wait for a large one, or fail by it."""
 
 _Pause: TypeAlias = Annotated[Seconds, Meta(ge=0, le=86400)]
 
@@ -50,6 +55,30 @@ class _Sender:
         return Nonce(self._name, self._number)
 
 
+class _Trip:
+    """One send on its way: what the broker has not yet, its places in the whole, and when it must be done.
+
+    Numbered anew when a part was refused, for what is left is another send to the broker.
+    """
+
+    __slots__ = ("ends", "left", "nonce", "places", "policy", "sender", "total")
+
+    def __init__(self, outgoing: Sequence[Outgoing], policy: PublishPolicy, sender: _Sender, ends: float) -> None:
+        self.left = outgoing
+        self.places: Sequence[int] = range(len(outgoing))
+        self.total = len(outgoing)
+        self.policy = policy
+        self.sender = sender
+        self.nonce = sender.next()
+        self.ends = ends
+
+    def keep(self, unsent: Sequence[int]) -> None:
+        """Go on with the messages at these positions of `left`."""
+        self.places = [self.places[position] for position in unsent]
+        self.left = [self.left[position] for position in unsent]
+        self.nonce = self.sender.next()
+
+
 class Publisher:
     """Sends to the broker, and tries again. Thread-safe. A forked child sends under names of its own."""
 
@@ -58,6 +87,7 @@ class Publisher:
         self._default = policy
         self._clock = clock
         self._idle: deque[_Sender] = deque()
+        self._gathering = Gathering(self._send, self._begin)
         after_fork_in_child(self)
 
     def forget_parent(self) -> None:
@@ -90,28 +120,44 @@ class Publisher:
         Raises `BrokerError` kin after the policy's last try, within its budget: `SendIncomplete` when the broker has
         some of them.
         """
+        if policy is None and len(outgoing) == 1 and len(outgoing[0].message.body) <= _SMALL:
+            self._gathering.send(outgoing[0])
+        else:
+            self._send(outgoing, policy or self._default)
+
+    def _send(self, outgoing: Sequence[Outgoing], policy: PublishPolicy | None = None) -> None:
+        self._carry(self._trip(outgoing, policy or self._default))
+
+    def _begin(self, outgoing: Sequence[Outgoing]) -> Carry:
+        return partial(self._carry, self._trip(outgoing, self._default))
+
+    def _trip(self, outgoing: Sequence[Outgoing], policy: PublishPolicy) -> _Trip:
         # Not one for each thread: a send may be broken off by another in the same thread, as by a signal's handler.
         try:
             sender = self._idle.pop()
         except IndexError:
             sender = _Sender()
-        try:
-            self._send(outgoing, policy or self._default, sender)
-        finally:
-            self._idle.append(sender)
+        return _Trip(outgoing, policy, sender, self._clock.monotonic() + policy.budget)
 
-    def _send(self, outgoing: Sequence[Outgoing], policy: PublishPolicy, sender: _Sender) -> None:
-        nonce = sender.next()
-        ends = self._clock.monotonic() + policy.budget
-        left: Sequence[int] = range(len(outgoing))
+    def _carry(self, trip: _Trip) -> None:
+        """Make the send; again after it was broken off, if somebody wants to, so its sender is not free then."""
+        try:
+            self._try(trip)
+        except BrokerError:
+            self._idle.append(trip.sender)
+            raise
+        self._idle.append(trip.sender)
+
+    def _try(self, trip: _Trip) -> None:
+        policy = trip.policy
         attempt = 0
         while True:
             failure: BrokerError
             try:
-                self._broker().send([outgoing[position] for position in left] if attempt else outgoing, nonce=nonce)
+                self._broker().send(trip.left, nonce=trip.nonce)
             except SendIncomplete as error:
-                left, failure = [left[position] for position in error.unsent], error
-                nonce = sender.next()  # what is left was refused: another send
+                trip.keep(error.unsent)
+                failure = error
             except BrokerError as error:
                 failure = error
             else:
@@ -119,16 +165,16 @@ class Publisher:
             pause = policy.pause(attempt)
             attempt += 1
             exhausted = policy.max_retries is not None and attempt > policy.max_retries
-            if exhausted or self._clock.monotonic() + pause >= ends:
-                raise self._failure(failure, left, len(outgoing), attempt)
+            if exhausted or self._clock.monotonic() + pause >= trip.ends:
+                raise self._failure(failure, trip, attempt)
             self._clock.sleep(pause)
 
-    def _failure(self, error: BrokerError, left: Sequence[int], total: int, attempts: int) -> BrokerError:
+    def _failure(self, error: BrokerError, trip: _Trip, attempts: int) -> BrokerError:
         tries = "1 try" if attempts == 1 else f"{attempts} tries"
         told = f"Not sent to {self._broker().location} after {tries}: {error}"
         failure = (
-            SendIncomplete(told, unsent=left)
-            if len(left) < total or isinstance(error, SendIncomplete)
+            SendIncomplete(told, unsent=trip.places)
+            if len(trip.left) < trip.total or isinstance(error, SendIncomplete)
             else type(error)(told)
         )
         failure.__cause__ = error
