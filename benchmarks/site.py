@@ -162,6 +162,7 @@ class Site:
             "BENCHMARK_LEDGER": self.ledger,
             "PYTHONPATH": os.pathsep.join(path),
             "PYTHONWARNINGS": "ignore",
+            "PYTHONDONTWRITEBYTECODE": "",  # installed packages are compiled, and so is this one then
         }
         process = subprocess.Popen([python, *arguments], env=environment, **options)
         if self._watch is not None:

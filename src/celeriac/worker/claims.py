@@ -7,6 +7,8 @@ from typing import Final
 from celeriac.types import Seconds
 
 _WORK_AHEAD: Final[Seconds] = 0.05
+_SOON: Final[Seconds] = 0.005
+"""Longer than a claim takes."""
 _MOST: Final = 200
 _WEIGHT: Final = 0.2
 _NEW_WEIGHT: Final = 0.5
@@ -34,6 +36,13 @@ class ClaimSize:
     def expected(self) -> Seconds:
         """Return how long the next task is expected to run; infinite while nothing is known."""
         return float("inf") if self._mean is None else self._mean
+
+    def reserve(self, *, slots: int) -> int:
+        """Return how many slots will be free before another claim is answered; at most all, 0 while nothing is known."""
+        if self._mean is None:
+            return 0
+        work = _SOON * slots
+        return slots if self._mean * slots <= work else int(work / self._mean)
 
     def size(self, *, slots: int) -> int:
         """Return how many to take for `slots` slots; at least 1."""

@@ -65,6 +65,8 @@ class Consumer:
             self._ledger.held([delivery.lease for delivery in deliveries])
             if len(self._queues) > 1:
                 self._queues.append(self._queues.pop(0))
+        else:
+            self._ledger.flush()
         return deliveries
 
     def wake(self) -> None:

@@ -39,6 +39,10 @@ _IDLE_WAIT: Final[Seconds] = 5.0
 """Seconds of one wait for work; `stop` interrupts it."""
 _LONG: Final[Seconds] = 0.005
 """A task expected to run longer than this does not keep finished ones waiting."""
+_FLUSH: Final[Seconds] = 0.005
+"""Completions of tasks that ended longer ago than this go out before the next task begins."""
+_HANDS_OFF: Final[Seconds] = 0.02
+"""What waits longer, because a task takes unexpectedly long, goes out beside it."""
 _STUCK: Final[Seconds] = 0.05
 """When the slots have been taken for this long, what was claimed beyond them is given back."""
 _SIDE: Final = 10
@@ -90,7 +94,11 @@ class Engine:
             if plan.inline
             else ThreadExecutor(self._run_job, slots=plan.slots, freed=self._slot_freed)
         )
-        self._coroutines = CoroutineExecutor[Job](self._run_coroutine, slots=plan.async_slots, freed=self._slot_freed)
+        self._coroutines = CoroutineExecutor[Job](
+            self._run_coroutine, slots=plan.async_slots, freed=self._slot_freed, following=self._next_coroutine
+        )
+        self._async_claims = ClaimSize()
+        self._async_started = 0.0  # when a coroutine last began, by `time.monotonic`
         self._side_consumer = Consumer(self._broker, ledger, queues=plan.queues, lease=plan.lease, owner=owner)
         self._side_claims = SideClaims(wanted=self._has_only_coroutine_slots, claim=self._claim_for_coroutines)
         self._has_coroutines = any(runner.is_async for runner in runners.values())
@@ -137,6 +145,9 @@ class Engine:
 
     def lost(self, tags: Sequence[str]) -> None:
         """Take note that others have these deliveries now: what comes of them here is not stored."""
+        tags = self._ledger.unsettled(tags)
+        if not tags:
+            return
         logger.warning("%s leases were lost: other workers run these tasks now", len(tags))
         self._completer.drop(tags)
 
@@ -155,14 +166,37 @@ class Engine:
 
     def _limit(self) -> int:
         """Return how many to claim; 0 while there is no slot for another."""
-        if self._backlog or self._async_backlog:
+        if self._backlog:
             return 0
         if self._last_was_async:
-            return self._coroutines.free
+            return self._coroutine_limit()
+        if self._async_backlog:
+            return 0
         free = self._sync.free
         if free == 0:
             return 0
         return min(self._wear.tasks_left, max(free, self._claims.size(slots=self._sync.slots)))
+
+    def _coroutine_limit(self) -> int:
+        """Return how many to claim for the event loop: for its free slots and those that will be free soon."""
+        free, reserve = self._coroutines.free, self._async_claims.reserve(slots=self._coroutines.slots)
+        wanted = free + reserve - len(self._async_backlog)
+        return wanted if free or wanted > reserve // 2 else 0
+
+    def _next_coroutine(self) -> Job | None:
+        """Return a job for a slot that a coroutine has just left, if one can start without a trip to a store."""
+        if self._stopping.is_set():
+            return None
+        try:
+            job = self._async_backlog.popleft()
+        except IndexError:
+            return None
+        if job.delivery.redelivered or not job.runner.acks_late or job.runner.tells_start(job.call):
+            self._async_backlog.appendleft(job)  # for the main thread
+            return None
+        if len(self._async_backlog) == self._async_claims.reserve(slots=self._coroutines.slots) // 2:
+            self._freed.set()
+        return job
 
     def _admit(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
@@ -176,19 +210,23 @@ class Engine:
         if deliveries:
             self._last_was_async = bool(self._async_backlog) and not self._backlog
             if len(deliveries) > 1:  # one alone holds up no other, and this thread completes it when it has run
-                self._attendant.watch()
+                self._attendant.watch(_HANDS_OFF)
 
     def _feed(self) -> None:
         """Start what was claimed, coroutines first: they do not block this thread."""
-        while self._async_backlog and self._coroutines.free:
-            self._start(self._async_backlog.popleft(), self._coroutines)
+        while self._coroutines.free:
+            try:
+                coroutine = self._async_backlog.popleft()
+            except IndexError:  # empty, or a slot that was left has just taken the last
+                break
+            self._start(coroutine, self._coroutines)
         while self._sync.free and not self._stopping.is_set() and not self._wear.reason:
             try:
                 job = self._backlog.popleft()
             except IndexError:  # empty, or the attendant has just given the rest back
                 return
             risky = job.delivery.redelivered or self._claims.expected > _LONG
-            if self._inline and self._completer.waiting and risky:
+            if self._inline and self._completer.waiting and (risky or self._completer.age > _FLUSH):
                 self._completer.flush()
             if self._has_coroutines:
                 self._side_claims.watch()
@@ -279,19 +317,28 @@ class Engine:
         self._completer.add(completion)
         self._wear.note()
         if not self._inline:
-            self._attendant.hurry()
+            self._complete_soon(self._sync.busy)
 
     async def _run_coroutine(self, job: Job) -> None:
-        row = self._write_down(job, time.monotonic(), margin=_UNWILLING) if self._board is not None else 0
+        self._async_started = started = time.monotonic()
+        row = self._write_down(job, started, margin=_UNWILLING) if self._board is not None else 0
         try:
             completion = await job.runner.run_async(job)
         except BaseException as error:  # noqa: BLE001  whatever it is, it is recorded, and the loop goes on
             completion = job.runner.broken(job, error)
         if self._board is not None:
             self._board.end(row)
+        self._async_claims.note(time.monotonic() - started)
         self._completer.add(completion)
         self._wear.note()
-        self._attendant.hurry()
+        self._complete_soon(self._coroutines.busy)
+
+    def _complete_soon(self, busy: int) -> None:
+        """Have completed what ended beside the main thread: at once, or when others run that may end any moment."""
+        if busy > 1:
+            self._attendant.watch()
+        else:
+            self._attendant.hurry()
 
     def _write_down(self, job: Job, now: float, *, margin: Seconds) -> int:
         """Tell the supervisor, by the board, what runs and when it must have ended. Threads cannot be ended."""
@@ -322,7 +369,9 @@ class Engine:
         """Give back what was claimed when the slots do not get free soon. True while there is something to watch."""
         if self._backlog and self._sync.free == 0 and self._sync.longest > _STUCK:
             self._give_back(self._backlog)
-        return bool(self._backlog)
+        if self._async_backlog and self._coroutines.free == 0 and time.monotonic() - self._async_started > _STUCK:
+            self._give_back(self._async_backlog)
+        return bool(self._backlog or self._async_backlog)
 
     def _give_back(self, backlog: deque[Job]) -> None:
         while backlog:

@@ -45,6 +45,7 @@ def serve(  # noqa: PLR0913  the parts of a process
         return 1
     signals.worker_process_shutdown.send(sender=None, pid=None, exitcode=0)
     app.close()
+    ledger.flush()
     ledger.send(Finished(worn=worn))
     return 0
 

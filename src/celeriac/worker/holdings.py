@@ -26,6 +26,14 @@ class Holdings:
             for tag in tags:
                 self._leases.pop(tag, None)
 
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def unsettled(self, tags: Iterable[str]) -> list[str]:
+        """Return those that are held."""
+        with self._guard_leases:
+            return [tag for tag in tags if tag in self._leases]
+
     def all(self) -> list[Lease]:
         """Return what is held now."""
         with self._guard_leases:

@@ -18,9 +18,10 @@ class Ready(Struct, frozen=True, tag="ready"):
 
 
 class Held(Struct, frozen=True, tag="held"):
-    """Engine: I hold these deliveries; renew their leases."""
+    """Engine: I hold these deliveries; renew their leases. Those in `settled` are done with."""
 
     leases: list[Lease]
+    settled: list[str] = []
 
 
 class Settled(Struct, frozen=True, tag="settled"):
@@ -66,21 +67,50 @@ class Ledger(Protocol):
         """Note deliveries that were just received."""
 
     def settled(self, tags: Sequence[str]) -> None:
-        """Note deliveries that are done with."""
+        """Note deliveries that are done with. It may be told with the next that are held, or by `flush`."""
+
+    def flush(self) -> None:
+        """Tell what was noted."""
+
+    def unsettled(self, tags: Sequence[str]) -> list[str]:
+        """Return those that were not noted to be done with since `flush`."""
 
 
 class PipeLedger:
-    """The engine's end of the pipe. A supervisor that is gone is no error here: the reading side notices it."""
+    """The engine's end of the pipe. A supervisor that is gone is no error here: the reading side notices it.
+
+    What is settled is told together with what is held next, or when there is nothing to do: each note wakes the
+    supervisor, which costs as much as ten small tasks. It believes meanwhile that the engine holds what it does not,
+    which the store puts right: a delivery that was settled can be neither extended nor given back.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._guard_sending = threading.Lock()
+        self._guard_settled = threading.Lock()
+        self._settled: list[str] = []
 
     def held(self, leases: Sequence[Lease]) -> None:
-        self.send(Held(list(leases)))
+        self.send(Held(list(leases), self._take_settled()))
 
     def settled(self, tags: Sequence[str]) -> None:
-        self.send(Settled(list(tags)))
+        with self._guard_settled:
+            self._settled += tags
+
+    def flush(self) -> None:
+        settled = self._take_settled()
+        if settled:
+            self.send(Settled(settled))
+
+    def unsettled(self, tags: Sequence[str]) -> list[str]:
+        with self._guard_settled:
+            settled = frozenset(self._settled)
+        return [tag for tag in tags if tag not in settled]
+
+    def _take_settled(self) -> list[str]:
+        with self._guard_settled:
+            settled, self._settled = self._settled, []
+            return settled
 
     def send(self, note: EngineNote) -> None:
         """Write one note; quietly nothing when the supervisor is gone."""

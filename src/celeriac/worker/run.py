@@ -151,9 +151,13 @@ class TaskRunner:
         """Return after how many seconds the task is ended; None for never."""
         return self._hard_limit if call.time_limit is None else call.time_limit
 
+    def tells_start(self, call: TaskCall) -> bool:
+        """Tell whether the state STARTED is stored."""
+        return self._track_started and not self._ignores(call) and self._writer.keeps_results
+
     def started_record(self, call: TaskCall) -> ResultRecord | None:
         """Return the state STARTED to store, None where that is not wanted."""
-        if not self._track_started or self._ignores(call) or not self._writer.keeps_results:
+        if not self.tells_start(call):
             return None
         meta = {"pid": os.getpid(), "hostname": self._hostname}
         return self._writer.record(TaskResult(task_id=call.id, state=states.STARTED, result=meta))

@@ -145,6 +145,7 @@ class Supervisor:
     def _note(self, engine: _Engine, frame: bytes) -> None:
         note = read_engine_note(frame)
         if isinstance(note, Held):
+            engine.holdings.settled(note.settled)
             engine.holdings.held(note.leases)
         elif isinstance(note, Settled):
             engine.holdings.settled(note.tags)

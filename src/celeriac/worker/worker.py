@@ -173,8 +173,8 @@ class Worker:
 
         def lost(leases: Sequence[Lease]) -> None:
             tags = [lease.tag for lease in leases]
-            holdings.settled(tags)
             engine.lost(tags)
+            holdings.settled(tags)
 
         last_resort = LastResort(app.broker, holdings, exit_code=lambda: int(health.gave_up))
 

@@ -48,7 +48,7 @@ def test_notes_of_several_threads_do_not_mix():
     ours, theirs = Pipe()
     ledger = PipeLedger(theirs)
     threads = [
-        threading.Thread(target=lambda tag=str(number): [ledger.settled([tag * 200]) for _ in range(50)])
+        threading.Thread(target=lambda tag=str(number): [ledger.held([Lease("q", tag * 200)]) for _ in range(50)])
         for number in range(4)
     ]
     for thread in threads:
@@ -56,8 +56,8 @@ def test_notes_of_several_threads_do_not_mix():
     read = [read_engine_note(ours.recv_bytes()) for _ in range(200)]
     for thread in threads:
         thread.join()
-    assert sorted(note.tags[0][0] for note in read) == sorted("0123" * 50)
-    assert all(len(set(note.tags[0])) == 1 and len(note.tags[0]) == 200 for note in read)
+    assert sorted(note.leases[0].tag[0] for note in read) == sorted("0123" * 50)
+    assert all(len(set(note.leases[0].tag)) == 1 and len(note.leases[0].tag) == 200 for note in read)
     ours.close()
     theirs.close()
 
@@ -68,6 +68,25 @@ def test_an_engine_whose_supervisor_is_gone_is_not_disturbed_by_its_notes():
     ledger = PipeLedger(theirs)
     ledger.held([Lease("q", "1")])
     ledger.settled(["1"])
+    ledger.flush()
+    theirs.close()
+
+
+def test_what_is_settled_is_told_with_what_is_held_next_or_when_there_is_nothing():
+    ours, theirs = Pipe()
+    ledger = PipeLedger(theirs)
+    ledger.settled(["1", "2"])
+    ledger.settled(["3"])
+    assert not ours.poll()
+    assert ledger.unsettled(["3", "4"]) == ["4"]
+    ledger.held([Lease("q", "4")])
+    assert read_engine_note(ours.recv_bytes()) == Held([Lease("q", "4")], ["1", "2", "3"])
+    ledger.settled(["4"])
+    ledger.flush()
+    ledger.flush()
+    assert read_engine_note(ours.recv_bytes()) == Settled(["4"])
+    assert not ours.poll()
+    ours.close()
     theirs.close()
 
 
@@ -80,6 +99,7 @@ def test_holdings_are_what_was_held_and_not_settled():
     holdings.held([one, two])
     holdings.held([three])
     holdings.settled(["1", "unknown"])
+    assert holdings.unsettled(["1", "2", "unknown"]) == ["2"]
     assert holdings.all() == [two, three]
     assert len(holdings) == 2
     assert holdings.take_all() == [two, three]

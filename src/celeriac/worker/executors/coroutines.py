@@ -25,13 +25,22 @@ _CANCEL_WAIT: Seconds = 5.0
 class CoroutineExecutor(Generic[J]):
     """Slots for coroutines. The loop starts with the first job: engines without ``async def`` tasks pay nothing.
 
-    `run` must not raise; `freed` is called, from the loop's thread, after each job.
+    `run` must not raise. After each job `following` is asked, in the loop's thread, for one to take its slot, which then
+    starts without another thread being woken; when it has none, `freed` is called.
     """
 
-    def __init__(self, run: Callable[[J], Coroutine[Any, Any, None]], *, slots: int, freed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        run: Callable[[J], Coroutine[Any, Any, None]],
+        *,
+        slots: int,
+        freed: Callable[[], None],
+        following: Callable[[], J | None] = lambda: None,
+    ) -> None:
         self._run = run
         self._slots = slots
         self._freed = freed
+        self._following = following
         self._guard_running = threading.Condition()
         self._running: dict[asyncio.Task[None], float] = {}
         self._taken = 0
@@ -115,17 +124,25 @@ class CoroutineExecutor(Generic[J]):
     def _begin(self) -> None:
         loop = asyncio.get_running_loop()
         while self._submitted:
-            task = loop.create_task(self._run(self._submitted.popleft()))
-            with self._guard_running:
-                self._running[task] = time.monotonic()
-            task.add_done_callback(self._end)
+            self._begin_one(loop, self._submitted.popleft())
+
+    def _begin_one(self, loop: asyncio.AbstractEventLoop, job: J) -> None:
+        task = loop.create_task(self._run(job))
+        with self._guard_running:
+            self._running[task] = time.monotonic()
+        task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
+        job = self._following()
         with self._guard_running:
             del self._running[task]
-            self._taken -= 1
-            self._guard_running.notify_all()
-        self._freed()
+            if job is None:
+                self._taken -= 1
+                self._guard_running.notify_all()
+        if job is None:
+            self._freed()
+        else:
+            self._begin_one(task.get_loop(), job)
 
     def _cancel(self) -> None:
         with self._guard_running:
