@@ -92,7 +92,7 @@ class Dispatcher:
     def send(self, call: Call) -> AsyncResult[Any]:
         """Send one call; return its result's handle when the broker has it. Raises `BrokerError` kin in time."""
         outgoing = self.prepare(call)
-        self._publisher.send([outgoing], policy=self._policy(call.options))
+        self._publisher.send((outgoing,), policy=self._policy(call.options) if call.options else None)
         return self._sent(call, outgoing)
 
     def send_many(self, calls: Sequence[Call]) -> list[AsyncResult[Any]]:
@@ -148,7 +148,8 @@ class Dispatcher:
         message = plan.headers and wire.encode_plain(plan.headers, new_id(), call.args, call.kwargs)
         if not message:
             return None
-        self._check_size(call.name, message)
+        if plan.max_bytes is not None:
+            self._check_size(call.name, message)
         return Outgoing(plan.route, message, plan.priority)
 
     def _plan(self, call: Call, holds: Said) -> Plan:
@@ -164,7 +165,7 @@ class Dispatcher:
         )
         request = running.get()
         headers = wire.plain_headers(self._wire_call(call, options, request)) if is_alike else None
-        plan = Plan(holds, route, self._priority(options, request), headers)
+        plan = Plan(holds, route, self._priority(options, request), headers, self._conf.task_message_max_bytes)
         if len(self._plans) >= _MOST_PLANS:
             self._plans.clear()
         self._plans[call.name] = plan
@@ -347,9 +348,10 @@ class Dispatcher:
             headers["id"], self._reader(), ignored=bool(headers.get("ignore_result"))
         )
         request = running.get()
-        wanted = call.options.get("add_to_parent", True) and (call.task is None or call.task.trail)
-        if not request.called_directly and wanted:
-            request.children.append(result)
+        if not request.called_directly:
+            wanted = call.options.get("add_to_parent", True) and (call.task is None or call.task.trail)
+            if wanted:
+                request.children.append(result)
         if signals.after_task_publish.receivers:
             _tell(signals.after_task_publish, call, outgoing)
         return result

@@ -93,6 +93,11 @@ class _Turn:
 
     def pass_on(self) -> None:
         """Let the first of those who wait send for all of them; called by who holds `trip`."""
+        if not self.waiting and not self.drawn:
+            self.leader = 0
+            self.trip.release()
+            if not self.waiting or not self.trip.acquire(blocking=False):
+                return
         holds = [True]
         try:
             self._pass_on(holds)

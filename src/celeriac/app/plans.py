@@ -28,10 +28,11 @@ CONSTANT_OPTIONS: Final = frozenset(OPTIONS_OF_TASKS) - {"expires"} | {"ignore_r
 """Options, of a task or of its route, that mean the same for each of its calls."""
 
 _of_task = attrgetter(*OPTIONS_OF_TASKS, "ignore_result")
-_of_settings = attrgetter(
+_SETTINGS: Final = (
     "task_serializer",
     "task_compression",
     "task_message_full",
+    "task_message_max_bytes",
     "task_ignore_result",
     "task_default_priority",
     "task_priority_order",
@@ -45,18 +46,21 @@ class Plan(Struct, frozen=True):
     """Where plain calls of one task go and what their headers are, as long as `said` is what is said.
 
     `headers` are None when such a call must be written in full: each has other headers, or a body that is not JSON.
+    `max_bytes` is the most that a body may have.
     """
 
     said: Said
     route: Route
     priority: int | None
     headers: Mapping[str, Any] | None
+    max_bytes: int | None
 
 
 def said(conf: Settings, task: Any) -> Said:
     """Return what holds now.
 
     Tasks and settings are plain attributes that may be changed at any time, also on a class, so a plan is compared
-    with them at each call, which takes 1 µs, instead of being told.
+    with them at each call, which takes 1 µs, instead of being told. Of a setting it says what was set, its name where
+    nothing was: the default need not be asked for, which takes 0.3 µs.
     """
-    return task, _of_task(task) if task is not None else (), _of_settings(conf)
+    return task, _of_task(task) if task is not None else (), tuple(map(vars(conf).get, _SETTINGS, _SETTINGS))

@@ -55,25 +55,19 @@ class _Sender:
         return Nonce(self._name, self._number)
 
 
-class _Trip:
-    """One send on its way: what the broker has not yet, its places in the whole, and when it must be done.
+class _Trip(Struct):
+    """One send on its way: what the broker has not yet, its places in the whole, and when it must be done."""
 
-    Numbered anew when a part was refused, for what is left is another send to the broker.
-    """
-
-    __slots__ = ("ends", "left", "nonce", "places", "policy", "sender", "total")
-
-    def __init__(self, outgoing: Sequence[Outgoing], policy: PublishPolicy, sender: _Sender, ends: float) -> None:
-        self.left = outgoing
-        self.places: Sequence[int] = range(len(outgoing))
-        self.total = len(outgoing)
-        self.policy = policy
-        self.sender = sender
-        self.nonce = sender.next()
-        self.ends = ends
+    left: Sequence[Outgoing]
+    places: Sequence[int]
+    total: int
+    policy: PublishPolicy
+    sender: _Sender
+    nonce: Nonce
+    ends: float
 
     def keep(self, unsent: Sequence[int]) -> None:
-        """Go on with the messages at these positions of `left`."""
+        """Go on with the messages at these positions of `left`: another send, for these were refused."""
         self.places = [self.places[position] for position in unsent]
         self.left = [self.left[position] for position in unsent]
         self.nonce = self.sender.next()
@@ -137,18 +131,11 @@ class Publisher:
             sender = self._idle.pop()
         except IndexError:
             sender = _Sender()
-        return _Trip(outgoing, policy, sender, self._clock.monotonic() + policy.budget)
+        places, ends = range(len(outgoing)), self._clock.monotonic() + policy.budget
+        return _Trip(outgoing, places, len(outgoing), policy, sender, sender.next(), ends)
 
     def _carry(self, trip: _Trip) -> None:
         """Make the send; again after it was broken off, if somebody wants to, so its sender is not free then."""
-        try:
-            self._try(trip)
-        except BrokerError:
-            self._idle.append(trip.sender)
-            raise
-        self._idle.append(trip.sender)
-
-    def _try(self, trip: _Trip) -> None:
         policy = trip.policy
         attempt = 0
         while True:
@@ -161,11 +148,13 @@ class Publisher:
             except BrokerError as error:
                 failure = error
             else:
+                self._idle.append(trip.sender)
                 return
             pause = policy.pause(attempt)
             attempt += 1
             exhausted = policy.max_retries is not None and attempt > policy.max_retries
             if exhausted or self._clock.monotonic() + pause >= trip.ends:
+                self._idle.append(trip.sender)
                 raise self._failure(failure, trip, attempt)
             self._clock.sleep(pause)
 

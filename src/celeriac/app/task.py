@@ -176,9 +176,10 @@ class Task(Generic[P, R]):
     ) -> AsyncResult[R]:
         """Send the task with options; see `SendOptions` for these and `delay` for what is guaranteed and raised."""
         call = self._call(args or (), kwargs or {}, options)
-        if self.app.conf.task_always_eager:
+        app = self.app
+        if app.conf.task_always_eager:
             return self._run_instead(call)
-        return cast("AsyncResult[R]", self.app.dispatcher.send(call))
+        return cast("AsyncResult[R]", app.dispatcher.send(call))
 
     def apply(  # noqa: PLR0913  Celery's signature
         self,

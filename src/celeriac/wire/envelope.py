@@ -9,6 +9,7 @@ first unescaped ``"priority":`` of one that was written with a priority.
 from __future__ import annotations
 
 from binascii import a2b_base64, b2a_base64
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import msgspec
@@ -25,6 +26,7 @@ _COMPRESSION = "compression"
 _REDELIVERED = "redelivered"
 _UNTYPED = "application/data"  # what kombu takes a missing content type for
 _TAG = b'"__type__"'
+_SCALARS = frozenset({str, int, bool, type(None)})
 
 
 class Envelope(Struct, frozen=True):
@@ -52,14 +54,6 @@ class _Properties(Struct, omit_defaults=True):
     body_encoding: str | None = None
     correlation_id: str | None = None
     reply_to: str | None = None
-
-
-class _Document(Struct):
-    properties: _Properties
-    content_type: str = field(name="content-type")
-    content_encoding: str = field(name="content-encoding")
-    body: str
-    headers: dict[str, Any] | Raw
 
 
 class _ReadAddress(Struct):
@@ -96,27 +90,25 @@ def encode(message: Message, *, exchange: str, routing_key: str, priority: int |
     A body of UTF-8 text stays text; any other, and a compressed one, is written as base64. Raises EncodeError when the
     headers hold what JSON cannot.
     """
-    headers = message.headers
     body, body_encoding = _body_text(message)
-    properties = _Properties(
-        _Address(exchange, routing_key),
-        delivery_tag,
-        priority,
-        body_encoding,
-        message.correlation_id,
-        message.reply_to,
-    )
-    plain = headers if json.is_simple(headers.values()) else _raw_headers(headers)
-    document = _Document(properties, message.content_type, message.content_encoding, body, plain)
+    correlation_id, reply_to = message.correlation_id, message.reply_to
+    # Ids differ from message to message, so a frame that has some is not kept.
+    frame = _frame if correlation_id is None and reply_to is None else _frame.__wrapped__
     try:
-        return _write(document)
-    except UnicodeEncodeError:  # lone surrogates, which only escapes can carry
-        try:
-            return _write(
-                _Document(properties, message.content_type, message.content_encoding, body, _raw_headers(headers))
-            )
-        except UnicodeEncodeError as error:
-            raise EncodeError(f"a property of the message is no valid text: {error}") from error
+        before, between = frame(
+            exchange,
+            routing_key,
+            priority,
+            body_encoding,
+            correlation_id,
+            reply_to,
+            message.content_type,
+            message.content_encoding,
+        )
+        tag = _write(delivery_tag)
+    except UnicodeEncodeError as error:
+        raise EncodeError(f"a property of the message is no valid text: {error}") from error
+    return b"".join((before, tag, between, _write(body), b',"headers":', _headers(message.headers), b"}"))
 
 
 def decode(raw: bytes) -> Envelope:
@@ -160,9 +152,34 @@ def _body_text(message: Message) -> tuple[str, str | None]:
     return b2a_base64(message.body, newline=False).decode("ascii"), _BASE64
 
 
-def _raw_headers(headers: dict[str, Any]) -> Raw:
+@lru_cache(maxsize=1000)
+def _frame(  # noqa: PLR0913  what a document says beside tag, body and headers
+    exchange: str,
+    routing_key: str,
+    priority: int | None,
+    body_encoding: str | None,
+    correlation_id: str | None,
+    reply_to: str | None,
+    content_type: str,
+    content_encoding: str,
+) -> tuple[bytes, bytes]:
+    """Return what stands before the tag, and between it and the body: the same for all messages of a kind."""
+    address = _Address(exchange, routing_key)
+    before = b'{"delivery_info":' + _write(address) + b',"delivery_tag":'
+    properties = _write(_Properties(address, "", priority, body_encoding, correlation_id, reply_to))
+    after = properties.removeprefix(before + b'""')
+    kind, encoding = _write(content_type), _write(content_encoding)
+    return b'{"properties":' + before, after + b',"content-type":%b,"content-encoding":%b,"body":' % (kind, encoding)
+
+
+def _headers(headers: dict[str, Any]) -> bytes:
     try:
-        return Raw(json.dumps(headers))
+        if _SCALARS.issuperset(map(type, headers.values())):
+            return _write(headers)
+    except UnicodeEncodeError:
+        pass  # lone surrogates, which only escapes can carry
+    try:
+        return json.dumps(headers)
     except Exception as error:
         raise EncodeError(f"cannot write the headers as JSON: {error}") from error
 
