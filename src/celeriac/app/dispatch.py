@@ -92,7 +92,8 @@ class Dispatcher:
     def send(self, call: Call) -> AsyncResult[Any]:
         """Send one call; return its result's handle when the broker has it. Raises `BrokerError` kin in time."""
         outgoing = self.prepare(call)
-        self._publisher.send((outgoing,), policy=self._policy(call.options) if call.options else None)
+        policy = self._policy(call.options) if call.options else None
+        self._publisher.send((outgoing,), policy=policy, in_task=not running.get().called_directly)
         return self._sent(call, outgoing)
 
     def send_many(self, calls: Sequence[Call]) -> list[AsyncResult[Any]]:

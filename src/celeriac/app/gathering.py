@@ -11,14 +11,13 @@ from typing import Final, TypeAlias
 from celeriac.exceptions import BrokerError, EncodeError, ImproperlyConfigured, SendIncomplete
 from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.broker import Outgoing
+from celeriac.types import Seconds
 
 _MOST: Final = 100
 """Messages in one round trip."""
 _PATIENCE: Final = 0.05
 """Seconds that a thread waits for the send of another; then the broker is slow, and each goes its own way."""
 
-_LONGEST: Final = 3600.0
-"""Seconds after which a send that another has taken along counts as lost; it ends within its budget long before."""
 _LEAVING: Final = 1.0
 """Seconds that a thread which was broken off stays to hear whether it was to send for others."""
 
@@ -29,7 +28,7 @@ Carry: TypeAlias = Callable[[], None]
 class _Waiting:
     """A thread that waits with a message. Whoever has the `claim` decides what becomes of it; `told` ends the wait."""
 
-    __slots__ = ("_claimed", "alone", "batch", "error", "outgoing", "told")
+    __slots__ = ("_claimed", "alone", "batch", "error", "is_over", "outgoing", "told")
 
     def __init__(self, outgoing: Outgoing) -> None:
         self.outgoing = outgoing
@@ -38,6 +37,8 @@ class _Waiting:
         self.told.acquire()
         self.batch: _Batch | None = None
         """To be sent by this thread."""
+        self.is_over = False
+        """What becomes of the message is known; `alone` or `error` say more."""
         self.alone = False
         self.error: BrokerError | None = None
 
@@ -47,13 +48,14 @@ class _Waiting:
 
 
 class _Batch:
-    """Messages that go out together. `carry` is None until they have set out."""
+    """Messages that go out together. `carry` is None until they have set out, `is_done` is True when they are there."""
 
-    __slots__ = ("carry", "members")
+    __slots__ = ("carry", "is_done", "members")
 
     def __init__(self, members: list[_Waiting]) -> None:
         self.members = members
         self.carry: Carry | None = None
+        self.is_done = False
 
     def tell(self, me: _Waiting) -> None:
         """End the waits of all but `me`."""
@@ -62,6 +64,7 @@ class _Batch:
             each = members[-1]
             del members[-1]
             if each is not me:
+                each.is_over = True
                 each.told.release()
 
 
@@ -132,14 +135,20 @@ class Gathering:
 
     Each caller returns when the broker has its message, or has an error of its own. Thread-safe. What waits when a
     process forks stays the parent's. The main thread waits for nobody, and sends for nobody else: it is where signals'
-    handlers run, which may send too, and would wait for the very thread that they hold up.
+    handlers run, which may send too, and would wait for the very thread that they hold up. A send that another thread
+    has taken along counts as lost after `longest` seconds.
     """
 
     def __init__(
-        self, send: Callable[[Sequence[Outgoing]], None], begin: Callable[[Sequence[Outgoing]], Carry]
+        self,
+        send: Callable[[Sequence[Outgoing]], None],
+        begin: Callable[[Sequence[Outgoing]], Carry],
+        *,
+        longest: Seconds,
     ) -> None:
         self._send = send
         self._begin = begin
+        self._longest = longest
         self._turn = _Turn()
         after_fork_in_child(self)
 
@@ -165,71 +174,71 @@ class Gathering:
             turn.waiting.append(me)
             if turn.trip.acquire(blocking=False):  # the send under way has ended, perhaps without seeing this one
                 turn.pass_on()
-            is_told = _wait(me)
+            is_told = self._is_told(me)
+            if me.batch is not None:
+                self._lead(turn, me, me.batch)
         except BaseException:
-            _leave(turn, me)
+            try:
+                _leave(turn, me)
+            except BaseException:
+                _leave(turn, me)
+                raise
             raise
-        if not is_told:
-            if not turn.leader and self._turn is turn:
-                self._turn = _Turn()  # whoever had the trip was broken off before it could begin
-            me.alone = True
-        elif me.batch is not None:
-            self._lead(turn, me, me.batch)
-        if me.alone:
+        if not is_told and not turn.leader and self._turn is turn:
+            self._turn = _Turn()  # whoever had the trip was broken off before it could begin
+        if me.alone or not is_told:
             self._send((me.outgoing,))
         elif me.error is not None:
             raise me.error
 
+    def _is_told(self, me: _Waiting) -> bool:
+        """Return True when told how it went or what to do, False when nobody has taken the message."""
+        if me.told.acquire(timeout=_PATIENCE):
+            return True
+        if me.claim(me):
+            return False
+        if me.told.acquire(timeout=self._longest):
+            return True
+        raise BrokerError("The thread that took this message along has not come back; it may have been stored.")
+
     def _lead(self, turn: _Turn, me: _Waiting, batch: _Batch) -> None:
         """Send the batch and tell everyone but oneself what became of it."""
-        try:
-            turn.leader = get_ident()
-            if batch.carry is None:
-                turn.add_to(batch)
-                batch.carry = self._begin([each.outgoing for each in batch.members])
-            _carry(batch)
-        except BaseException:
-            # Broken off, for instance by a soft time limit: the next in the batch makes the same send again.
-            _hand_over(turn, me, batch)
-            raise
-        try:
-            batch.tell(me)
-        except BaseException:
-            batch.tell(me)
-            raise
-        finally:
-            turn.pass_on()
+        turn.leader = get_ident()
+        if batch.carry is None:
+            turn.add_to(batch)
+            batch.carry = self._begin([each.outgoing for each in batch.members])
+        _carry(batch)
+        batch.is_done = True
+        _conclude(turn, me, batch)
 
 
-def _wait(me: _Waiting) -> bool:
-    """Return True when told how it went or what to do, False when nobody has taken the message."""
-    if me.told.acquire(timeout=_PATIENCE):
-        return True
-    if me.claim(me):
-        return False
-    if me.told.acquire(timeout=_LONGEST):
-        return True
-    raise BrokerError("The thread that took this message along has not come back; it may have been stored.")
+def _conclude(turn: _Turn, me: _Waiting, batch: _Batch) -> None:
+    batch.tell(me)
+    turn.leader, me.batch = 0, None
+    turn.pass_on()
 
 
 def _leave(turn: _Turn, me: _Waiting) -> None:
-    """Wait no longer; what this thread was told to send, another must."""
-    if not me.claim(me) and me.told.acquire(timeout=_LEAVING) and me.batch is not None:
-        _hand_over(turn, me, me.batch)
-
-
-def _hand_over(turn: _Turn, me: _Waiting, batch: _Batch) -> None:
-    """Let another member send the batch: what has set out once, and may be stored, goes out again as it was."""
+    """Wait no longer. What this thread has to send for others, another must: the same send, if it has set out."""
+    if me.batch is None and not me.is_over and not me.claim(me):
+        me.told.acquire(timeout=_LEAVING)
+    batch = me.batch
+    if batch is None:
+        return
+    if batch.is_done:
+        _conclude(turn, me, batch)
+        return
     if batch.carry is None:
-        batch.members.remove(me)
-        heirs = batch.members
+        heirs = batch.members = [each for each in batch.members if each is not me]
     else:
         heirs = batch.members[batch.members.index(me) + 1 :]
+    turn.leader = 0
     if heirs:
-        turn.leader = 0
-        heirs[0].batch = batch
-        heirs[0].told.release()
+        heir = heirs[0]
+        me.batch, heir.batch = None, batch
+        heir.told.release()
     else:
+        me.batch = None
         turn.pass_on()
 
 

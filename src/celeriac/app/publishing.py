@@ -24,6 +24,9 @@ _CELERY_ONLY: Final = frozenset({"callback", "errback", "retry_errors", "timeout
 _SMALL: Final = 65_536
 """Bytes of a body up to which a message shares its round trip: others must not wait for a large one, or fail by it."""
 
+_GRACE: Final = 30.0
+"""Seconds by which the last try of a send may outlast its budget: the timeouts of a store's own."""
+
 _Pause: TypeAlias = Annotated[Seconds, Meta(ge=0, le=86400)]
 
 
@@ -81,7 +84,7 @@ class Publisher:
         self._default = policy
         self._clock = clock
         self._idle: deque[_Sender] = deque()
-        self._gathering = Gathering(self._send, self._begin)
+        self._gathering = Gathering(self._send, self._begin, longest=policy.budget + _GRACE)
         after_fork_in_child(self)
 
     def forget_parent(self) -> None:
@@ -108,13 +111,15 @@ class Publisher:
         except msgspec.ValidationError as error:
             raise ValueError(f"retry_policy={changes!r} cannot be used: {error}") from error
 
-    def send(self, outgoing: Sequence[Outgoing], *, policy: PublishPolicy | None = None) -> None:
-        """Return when the broker has all of them.
+    def send(self, outgoing: Sequence[Outgoing], *, policy: PublishPolicy | None = None, in_task: bool = False) -> None:
+        """Return when the broker has all of them. Threads that send one message each share a round trip.
+
+        With `in_task`, where a soft time limit may break in at any moment, it goes alone.
 
         Raises `BrokerError` kin after the policy's last try, within its budget: `SendIncomplete` when the broker has
         some of them.
         """
-        if policy is None and len(outgoing) == 1 and len(outgoing[0].message.body) <= _SMALL:
+        if policy is None and not in_task and len(outgoing) == 1 and len(outgoing[0].message.body) <= _SMALL:
             self._gathering.send(outgoing[0])
         else:
             self._send(outgoing, policy or self._default)

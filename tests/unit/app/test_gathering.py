@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import itertools
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -225,6 +229,74 @@ def test_a_large_message_keeps_nobody_waiting(threads_on):
     message = type(large.message)(headers=large.message.headers, body=b" " * 100_000)
     threads.send(Outgoing(route=large.route, message=message)).result(DEADLINE)
     assert not first.done()
+
+
+def test_a_send_in_a_task_keeps_nobody_waiting_and_waits_for_nobody(threads_on):
+    threads = threads_on()
+    first = held_up(threads)
+    threads._pool.submit(threads.publisher.send, [outgoing("in task")], in_task=True).result(DEADLINE)
+    assert not first.done()
+
+
+class Numbered(BrokerBefore):
+    """Stores a send once, by its nonce, and takes a moment on either side."""
+
+    def __init__(self, inner) -> None:
+        super().__init__(inner)
+        self.stored: list[object] = []
+        self._storing = threading.Lock()
+        self._last: dict[str, int] = {}
+        self._never = threading.Event()
+
+    def send(self, outgoing: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:
+        assert nonce is not None
+        self._never.wait(0.0002)
+        with self._storing:
+            if self._last.get(nonce.sender, 0) < nonce.number:
+                self._last[nonce.sender] = nonce.number
+                self.stored += [each.message.headers["n"] for each in outgoing]
+        self._never.wait(0.0002)
+
+
+def test_exceptions_thrown_into_threads_at_any_moment_harm_no_other_send(spine):
+    """Half of the threads are struck again and again; every send that returned is stored, and none twice."""
+    broker = Numbered(spine.app.broker)
+    publisher = Publisher(lambda: broker, policy=PublishPolicy(), clock=SYSTEM_CLOCK)
+    over = threading.Event()
+    sent: list[tuple[int, int]] = []
+
+    def some(thread: int, numbers: Iterator[int]) -> None:
+        while not over.is_set():
+            number = next(numbers)
+            publisher.send([outgoing((thread, number))])
+            sent.append((thread, number))
+
+    def work(thread: int) -> None:
+        numbers = itertools.count()
+        while not over.is_set():
+            with suppress(BrokenOffError):
+                some(thread, numbers)
+
+    def safely(thread: int) -> None:
+        while not over.is_set():
+            with suppress(BrokenOffError):  # between two of the other, too
+                work(thread)
+
+    working = [threading.Thread(target=safely, args=(number,), daemon=True) for number in range(8)]
+    for thread in working:
+        thread.start()
+    pause = threading.Event()
+    for strike in range(300):
+        struck = ctypes.c_ulong(working[strike % 4].ident or 0)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(struck, ctypes.py_object(BrokenOffError))
+        pause.wait(0.001)
+    over.set()
+    for thread in working:
+        thread.join(DEADLINE)
+    assert not any(thread.is_alive() for thread in working)
+    stored = Counter(broker.stored)
+    assert [each for each in sent if stored[each] != 1] == []
+    assert stored.most_common(1)[0][1] == 1
 
 
 @can_fork
