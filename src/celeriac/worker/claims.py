@@ -38,7 +38,7 @@ class ClaimSize:
         return float("inf") if self._mean is None else self._mean
 
     def reserve(self, *, slots: int) -> int:
-        """Return how many slots will be free before another claim is answered; at most all, 0 while nothing is known."""
+        """Return how many slots get free until a claim is answered; at most all, 0 while nothing is known."""
         if self._mean is None:
             return 0
         work = _SOON * slots

@@ -19,6 +19,7 @@ from celeriac.worker.board import EngineBoard
 from celeriac.worker.claims import ClaimSize
 from celeriac.worker.completion import Completer
 from celeriac.worker.consumer import Consumer
+from celeriac.worker.coroutine_backlog import CoroutineBacklog
 from celeriac.worker.crashes import CrashCounter
 from celeriac.worker.executors.coroutines import CoroutineExecutor
 from celeriac.worker.executors.inline import InlineExecutor
@@ -94,17 +95,19 @@ class Engine:
             if plan.inline
             else ThreadExecutor(self._run_job, slots=plan.slots, freed=self._slot_freed)
         )
-        self._coroutines = CoroutineExecutor[Job](
-            self._run_coroutine, slots=plan.async_slots, freed=self._slot_freed, following=self._next_coroutine
+        self._async_backlog = CoroutineBacklog(
+            slots=plan.async_slots,
+            is_open=lambda: not self._stopping.is_set() and not self._wear.reason,
+            wake=self._slot_freed,
         )
-        self._async_claims = ClaimSize()
-        self._async_started = 0.0  # when a coroutine last began, by `time.monotonic`
+        self._coroutines = CoroutineExecutor[Job](
+            self._run_coroutine, slots=plan.async_slots, freed=self._slot_freed, following=self._async_backlog.following
+        )
         self._side_consumer = Consumer(self._broker, ledger, queues=plan.queues, lease=plan.lease, owner=owner)
         self._side_claims = SideClaims(wanted=self._has_only_coroutine_slots, claim=self._claim_for_coroutines)
         self._has_coroutines = any(runner.is_async for runner in runners.values())
         self._attendant = Attendant(self._completer, give_back=self._give_back_stuck)
         self._backlog: deque[Job] = deque()
-        self._async_backlog: deque[Job] = deque()
         self._last_was_async = False
         self._freed = threading.Event()
         self._stopping = threading.Event()
@@ -169,7 +172,7 @@ class Engine:
         if self._backlog:
             return 0
         if self._last_was_async:
-            return self._coroutine_limit()
+            return self._async_backlog.limit(self._coroutines.free)
         if self._async_backlog:
             return 0
         free = self._sync.free
@@ -177,34 +180,13 @@ class Engine:
             return 0
         return min(self._wear.tasks_left, max(free, self._claims.size(slots=self._sync.slots)))
 
-    def _coroutine_limit(self) -> int:
-        """Return how many to claim for the event loop: for its free slots and those that will be free soon."""
-        free, reserve = self._coroutines.free, self._async_claims.reserve(slots=self._coroutines.slots)
-        wanted = free + reserve - len(self._async_backlog)
-        return wanted if free or wanted > reserve // 2 else 0
-
-    def _next_coroutine(self) -> Job | None:
-        """Return a job for a slot that a coroutine has just left, if one can start without a trip to a store."""
-        if self._stopping.is_set():
-            return None
-        try:
-            job = self._async_backlog.popleft()
-        except IndexError:
-            return None
-        if job.delivery.redelivered or not job.runner.acks_late or job.runner.tells_start(job.call):
-            self._async_backlog.appendleft(job)  # for the main thread
-            return None
-        if len(self._async_backlog) == self._async_claims.reserve(slots=self._coroutines.slots) // 2:
-            self._freed.set()
-        return job
-
     def _admit(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             admitted = self._admission.admit(delivery)
             if isinstance(admitted, Job):
                 if self._log.tells_received:
                     self._log.received(admitted.call.name, admitted.call.id)
-                (self._async_backlog if admitted.runner.is_async else self._backlog).append(admitted)
+                (self._async_backlog.jobs if admitted.runner.is_async else self._backlog).append(admitted)
             else:
                 self._turn_away(admitted)
         if deliveries:
@@ -214,11 +196,7 @@ class Engine:
 
     def _feed(self) -> None:
         """Start what was claimed, coroutines first: they do not block this thread."""
-        while self._coroutines.free:
-            try:
-                coroutine = self._async_backlog.popleft()
-            except IndexError:  # empty, or a slot that was left has just taken the last
-                break
+        while self._coroutines.free and (coroutine := self._async_backlog.next()) is not None:
             self._start(coroutine, self._coroutines)
         while self._sync.free and not self._stopping.is_set() and not self._wear.reason:
             try:
@@ -320,7 +298,8 @@ class Engine:
             self._complete_soon(self._sync.busy)
 
     async def _run_coroutine(self, job: Job) -> None:
-        self._async_started = started = time.monotonic()
+        started = time.monotonic()
+        self._async_backlog.began(started)
         row = self._write_down(job, started, margin=_UNWILLING) if self._board is not None else 0
         try:
             completion = await job.runner.run_async(job)
@@ -328,7 +307,7 @@ class Engine:
             completion = job.runner.broken(job, error)
         if self._board is not None:
             self._board.end(row)
-        self._async_claims.note(time.monotonic() - started)
+        self._async_backlog.ended(time.monotonic() - started)
         self._completer.add(completion)
         self._wear.note()
         self._complete_soon(self._coroutines.busy)
@@ -369,8 +348,8 @@ class Engine:
         """Give back what was claimed when the slots do not get free soon. True while there is something to watch."""
         if self._backlog and self._sync.free == 0 and self._sync.longest > _STUCK:
             self._give_back(self._backlog)
-        if self._async_backlog and self._coroutines.free == 0 and time.monotonic() - self._async_started > _STUCK:
-            self._give_back(self._async_backlog)
+        if self._async_backlog.is_stuck(self._coroutines.free):
+            self._give_back(self._async_backlog.jobs)
         return bool(self._backlog or self._async_backlog)
 
     def _give_back(self, backlog: deque[Job]) -> None:
@@ -390,7 +369,7 @@ class Engine:
 
     def _shut_down(self) -> None:
         self._give_back(self._backlog)
-        self._give_back(self._async_backlog)
+        self._give_back(self._async_backlog.jobs)
         if self._has_coroutines:
             self._side_consumer.wake()
             self._side_claims.stop()

@@ -25,7 +25,7 @@ _CANCEL_WAIT: Seconds = 5.0
 class CoroutineExecutor(Generic[J]):
     """Slots for coroutines. The loop starts with the first job: engines without ``async def`` tasks pay nothing.
 
-    `run` must not raise. After each job `following` is asked, in the loop's thread, for one to take its slot, which then
+    `run` must not raise. After each job `following` is asked, in the loop's thread, for another to take its slot, which
     starts without another thread being woken; when it has none, `freed` is called.
     """
 
