@@ -61,6 +61,8 @@ class Completer:
         self._guard_waiting = threading.Condition()
         self._waiting: list[Completion] = []
         self._since = 0.0
+        self.is_awaited = False
+        """Whether somebody may wait for what has not been carried out: a result, or the next task."""
         self._under_way = 0
         self._pause = 0.0
         self._not_before = 0.0
@@ -78,6 +80,8 @@ class Completer:
             if not self._waiting:
                 self._since = self._clock.monotonic()
             self._waiting.append(completion)
+            if completion.record is not None or completion.follow_ups or completion.settle is not Settle.ACK:
+                self.is_awaited = True
             return len(self._waiting)
 
     def drop(self, tags: Sequence[str]) -> None:
@@ -107,6 +111,7 @@ class Completer:
                 if not self._waiting or self._clock.monotonic() < self._not_before:
                     return not self._waiting
                 batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                self.is_awaited = bool(self._waiting)
                 self._under_way += 1
             self._pulse.storing()
             struck = [completion for completion in batch if id(completion) in self._strikes] if self._strikes else ()
@@ -200,6 +205,7 @@ class Completer:
             else:
                 self._most = max(1, len(batch) // 2)
                 self._waiting[:0] = self._without_lost(batch)
+            self.is_awaited = True
         level = logging.ERROR if first else logging.WARNING
         surprise = None if isinstance(error, OperationalError) else error
         text = "%s completions are kept and tried again in %.1f s: %s"
