@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 from typing import Final
 
@@ -28,13 +29,17 @@ _LINGER: Final = 1.0  # seconds that a channel stays subscribed after its last w
 class _Waiter:
     """A thread that waits for some channels. Its fields, but for `event`, are guarded by the ear's lock."""
 
-    __slots__ = ("channels", "error", "event", "heard", "must_look", "unconfirmed")
+    __slots__ = ("channels", "error", "event", "heard", "is_looked_for", "must_look", "unconfirmed", "was_there")
 
     def __init__(self, channels: Iterable[str]) -> None:
         self.channels = frozenset(channels)
         self.unconfirmed: set[str] = set()
         self.must_look = False
         """Every channel is confirmed, and what came before that moment was not heard."""
+        self.is_looked_for = False
+        """What came before is looked for by the leader, right behind the subscription."""
+        self.was_there = False
+        """What was heard was found by that look."""
         self.heard: dict[str, bytes] = {}
         self.error: BaseException | None = None
         self.event = threading.Event()
@@ -48,7 +53,14 @@ class Ear:
         self._is_wanted = is_wanted
         self._begin()
 
+    @property
+    def looks_itself(self) -> bool:
+        """Whether a wait takes no look before: it comes with the subscription, which needs RESP3."""
+        return self._speaks_resp3
+
     def _begin(self) -> None:
+        self._speaks_resp3 = True  # until the server or a proxy refuses it
+        self._looks: deque[list[str]] = deque()  # the leader's: channels whose contents were asked for
         self._wake = Wake()
         self._wire: Wire | None = None  # the leader's alone, as the next three
         self._heard_at = 0.0
@@ -60,10 +72,13 @@ class Ear:
         self._confirmed: set[str] = set()
         self._idle_since: dict[str, float] = {}  # the one left longest ago first
 
-    def wait(self, channels: Iterable[str], *, until: float, look: Callable[[], dict[str, bytes]]) -> dict[str, bytes]:
-        """Return what was heard, or what `look` finds once all channels are subscribed; empty at `until`.
+    def wait(
+        self, channels: Iterable[str], *, until: float, look: Callable[[], dict[str, bytes]]
+    ) -> tuple[dict[str, bytes], bool]:
+        """Return what was heard, or what was there once all channels were subscribed; empty at `until`.
 
-        `until` is a moment of `time.monotonic`.
+        `until` is a moment of `time.monotonic`. `look` reads what is there, where the ear does not. Tell also whether
+        it was there from the beginning.
         """
         waiter = _Waiter(channels)
         self._join(waiter)
@@ -73,7 +88,7 @@ class Ear:
                 if must_look:
                     heard = look()
                 if heard or time.monotonic() >= until:
-                    return heard
+                    return heard, must_look or waiter.was_there
                 if self._take_lead(waiter):
                     self._lead(waiter, until)
                 else:
@@ -106,6 +121,7 @@ class Ear:
                 self._waiters.setdefault(channel, set()).add(waiter)
                 self._idle_since.pop(channel, None)
             waiter.unconfirmed = set(waiter.channels - self._confirmed)
+            waiter.is_looked_for = self._speaks_resp3 and len(waiter.unconfirmed) == len(waiter.channels)
             waiter.must_look = not waiter.unconfirmed
             is_led = self._leader is not None
         if is_led:
@@ -187,11 +203,31 @@ class Ear:
             self._pass_on(wire.read())
 
     def _connect(self) -> Wire:
-        wire = self._wire = self._pool.open()
+        wire = self._wire = self._open()
         self._heard_at, self._asked_at = time.monotonic(), None
         return wire
 
+    def _open(self) -> Wire:
+        if self._speaks_resp3:
+            try:
+                wire = self._pool.open(resp3=True)
+            except WireError:
+                plain = self._pool.open()  # when the server is away, it is this that fails
+                self._end_resp3()
+                return plain
+            wire.reads_pushes = True
+            return wire
+        return self._pool.open()
+
+    def _end_resp3(self) -> None:
+        self._speaks_resp3 = False
+        with self._state_lock:
+            for waiters in self._waiters.values():
+                for waiter in waiters:
+                    waiter.is_looked_for = False
+
     def _drop(self) -> None:
+        self._looks.clear()
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()
@@ -203,6 +239,7 @@ class Ear:
                 for waiter in waiters:
                     waiter.unconfirmed.add(channel)
                     waiter.must_look = False
+                    waiter.is_looked_for = self._speaks_resp3
 
     def _subscribe(self, wire: Wire) -> None:
         late = time.monotonic() - _LINGER
@@ -218,6 +255,9 @@ class Ear:
             commands.append(("UNSUBSCRIBE", *idle))
         if wanted:
             commands.append(("SUBSCRIBE", *wanted))
+            if self._speaks_resp3:
+                commands.append(("MGET", *wanted))
+                self._looks.append(list(wanted))
         self._asked_for.difference_update(idle)
         self._asked_for.update(wanted)
         if commands:
@@ -238,6 +278,9 @@ class Ear:
     def _pass_on(self, push: Reply) -> None:
         if isinstance(push, Refusal):
             raise push
+        if self._speaks_resp3 and type(push) is list:
+            self._found(self._looks.popleft(), push)
+            return
         if not isinstance(push, list):
             return  # the answer to a PING while nothing is subscribed
         kind, channel = push[0], push[1].decode()
@@ -251,6 +294,17 @@ class Ear:
                 self._confirmed.add(channel)
                 for waiter in self._waiters.get(channel, ()):
                     waiter.unconfirmed.discard(channel)
-                    if not waiter.unconfirmed:
+                    if not waiter.unconfirmed and not waiter.is_looked_for:
                         waiter.must_look = True
                         waiter.event.set()
+
+    def _found(self, channels: Sequence[str], payloads: Sequence[bytes | None]) -> None:
+        """Pass on what was there when the channels had been subscribed."""
+        with self._state_lock:
+            for channel, payload in zip(channels, payloads, strict=True):
+                if payload is None or not self._is_wanted(payload):
+                    continue
+                for waiter in self._waiters.get(channel, ()):
+                    waiter.heard[channel] = payload
+                    waiter.was_there = True
+                    waiter.event.set()

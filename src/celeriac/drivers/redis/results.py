@@ -37,6 +37,8 @@ class RedisResults:
             prefix += "_"
         self._prefix = f"{prefix}{_KEY}"
         self._ear = Ear(client.pool, _is_end)
+        self._was_there = False
+        """The last result that was waited for alone was there already, so the next one may be."""
         after_fork_in_child(self)
 
     @property
@@ -76,10 +78,11 @@ class RedisResults:
         def look() -> dict[str, bytes]:
             return {self._prefix + task_id: raw for task_id, raw in self.fetch(ids).items() if _is_end(raw)}
 
-        if len(ids) == 1 and (ended := look()):
+        looks_first = self._was_there or not self._ear.looks_itself
+        if looks_first and len(ids) == 1 and (ended := look()):
             return {by_channel[channel]: raw for channel, raw in ended.items()}
         try:
-            heard = self._ear.wait(by_channel, until=time.monotonic() + timeout, look=look)
+            heard, self._was_there = self._ear.wait(by_channel, until=time.monotonic() + timeout, look=look)
         except WireError as error:
             raise self._client.error(error, doing=f"waiting for the results of {_ids(ids)}") from error
         return {by_channel[channel]: raw for channel, raw in heard.items()}

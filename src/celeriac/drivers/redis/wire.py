@@ -16,13 +16,16 @@ import hiredis
 
 from celeriac.drivers.redis.errors import ConnectionLost, NoAnswer, Refusal
 
-__all__ = ["Command", "Reply", "Wire", "pack", "pack_all"]
+__all__ = ["Command", "Push", "Reply", "Wire", "pack", "pack_all"]
 
 Command: TypeAlias = tuple[Any, ...]
 """A command and its arguments: text, bytes and numbers."""
 
 Reply: TypeAlias = Any
 """What the server answers to a command: bytes, int, None, lists of these, or a `Refusal`."""
+
+Push: Final[type[list[Any]]] = hiredis.PushNotification
+"""What the server sends unasked over RESP3: a list."""
 
 _CHUNK: Final = 65536  # bytes that are read at once
 _NOT_YET: Final = object()
@@ -54,6 +57,8 @@ class Wire:
         """For waiting until it is readable, and nothing else."""
         self.is_pushed_to = False
         """The server has pushed something (which needs RESP3) since this was last set to False."""
+        self.reads_pushes = False
+        """Whether `read` returns what the server pushed, too: each a `Push`, in its place among the answers."""
         self._owner = os.getpid()
         self._reader = hiredis.Reader(protocolError=ConnectionLost, replyError=Refusal, notEnoughData=_NOT_YET)
         self._next: Reply = _NOT_YET
@@ -118,7 +123,7 @@ class Wire:
         reply, self._next = self._next, _NOT_YET
         if reply is _NOT_YET:
             reply = self._reader.gets()
-            while type(reply) is hiredis.PushNotification:
+            while type(reply) is Push and not self.reads_pushes:
                 self.is_pushed_to = True
                 reply = self._reader.gets()
         return reply
