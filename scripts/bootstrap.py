@@ -5,7 +5,7 @@
     package   .venv with celeriac itself from this checkout, and what it needs for Redis
     develop   .venv with all extras, the test tools, the checkers and the profiler
     interop   .venv-interop with stock Celery, the other side of the interoperability tests
-    bench     .venv-bench-NAME for each other task queue that the benchmarks measure, besides stock Celery
+    bench     .venv-bench-NAME for each task queue that the benchmarks measure, besides stock Celery
     redis     a redis-server that tests can start; through the system's package manager where that is allowed
 
 Needs Python 3.11 and its standard library. What the environments hold is read from pyproject.toml, so that an
@@ -57,7 +57,8 @@ def interop() -> None:
 
 
 def bench() -> None:
-    """Put the other task queues that are measured into an environment each."""
+    """Put the task queues that are measured into an environment each, celeriac too: as users have it, with no tools."""
+    ensure_environment(ROOT / ".venv-bench-celeriac", ["-e", f"{ROOT}[redis]"])
     for name in PEERS:
         ensure_environment(ROOT / f".venv-bench-{name}", group(f"bench-{name}"))
 

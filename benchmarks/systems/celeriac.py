@@ -1,11 +1,17 @@
-"""celeriac itself, from this checkout, run by the interpreter of the benchmark."""
+"""celeriac itself, from this checkout, in an environment that holds what it needs and nothing else."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import replace
 
-from benchmarks.systems.system import RedisKeys, Shape, SqliteRows, System
+from benchmarks.systems.system import ROOT, RedisKeys, Shape, SqliteRows, System
+
+
+def _python() -> str:
+    """Return the Python of the environment that scripts/bootstrap.py makes; without it, the benchmark's own."""
+    path = ROOT / ".venv-bench-celeriac" / "bin" / "python"
+    return str(path) if path.exists() else sys.executable
 
 
 def _worker(shape: Shape) -> tuple[str, ...]:
@@ -21,7 +27,7 @@ def _worker(shape: Shape) -> tuple[str, ...]:
 _ON_REDIS = System(
     name="celeriac",
     title="celeriac",
-    python=lambda: sys.executable,
+    python=_python,
     side="celeriac_side",
     worker=_worker,
     tasks_in=RedisKeys(queues=("celery",), unfinished=("celery", "unacked")),

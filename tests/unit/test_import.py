@@ -8,9 +8,9 @@ import sys
 import pytest
 
 HEAVY = {
-    "asyncio", "click", "concurrent.futures.process", "concurrent.futures.thread", "email", "hiredis", "http",
-    "msgpack", "multiprocessing", "redis", "rich", "socket", "sqlite3", "ssl", "subprocess", "tomllib", "yaml",
-    "zoneinfo",
+    "asyncio", "click", "concurrent.futures.process", "concurrent.futures.thread", "dataclasses", "difflib", "email",
+    "hashlib", "hiredis", "hmac", "http", "json", "msgpack", "multiprocessing", "pickle", "random", "redis", "rich",
+    "secrets", "socket", "sqlite3", "ssl", "subprocess", "tomllib", "yaml", "zoneinfo",
 }  # fmt: skip
 """Modules of the standard library and of others that cost milliseconds, and that a caller needs later or never."""
 

@@ -6,16 +6,11 @@ call; the plain checks here cost a tenth of that, and `bind` is asked only for t
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from math import inf
 from typing import Any
 
 from celeriac.types import Args, Kwargs
-
-_ONLY_POSITIONAL = inspect.Parameter.POSITIONAL_ONLY
-_POSITIONAL = (_ONLY_POSITIONAL, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class ArgumentCheck:
@@ -34,19 +29,22 @@ class ArgumentCheck:
     )
 
     def __init__(self, function: Callable[..., Any], *, skip_first: bool) -> None:
+        import inspect  # noqa: PLC0415  ADR 0012
+
         signature = inspect.signature(function)
         parameters = list(signature.parameters.values())
         if skip_first:
             parameters = parameters[1:]
             signature = signature.replace(parameters=parameters)
-        positional = [p for p in parameters if p.kind in _POSITIONAL]
+        positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
         self._signature = signature
         # None stands for a parameter without a name to callers: no keyword can fill it, or be in its way.
-        self._order = tuple(None if p.kind is _ONLY_POSITIONAL else p.name for p in positional)
+        self._order = tuple(None if p.kind is p.POSITIONAL_ONLY else p.name for p in positional)
         self._most = len(positional)
-        self._least = sum(p.kind is _ONLY_POSITIONAL and p.default is p.empty for p in positional)
-        self._required = frozenset(p.name for p in parameters if p.default is p.empty and p.kind in _NAMED)
-        self._named = frozenset(p.name for p in parameters if p.kind in _NAMED)
+        self._least = sum(p.kind is p.POSITIONAL_ONLY and p.default is p.empty for p in positional)
+        named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        self._required = frozenset(p.name for p in named if p.default is p.empty)
+        self._named = frozenset(p.name for p in named)
         self._enough = self._fewest_without_names()
         self._any_positional = any(p.kind is p.VAR_POSITIONAL for p in parameters)
         self._any_named = any(p.kind is p.VAR_KEYWORD for p in parameters)

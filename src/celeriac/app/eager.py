@@ -6,12 +6,12 @@ with these is left out, and errors of handlers are the caller's.
 
 from __future__ import annotations
 
-import inspect
 import platform
 import time
 from collections.abc import Callable
 from contextvars import copy_context
 from datetime import UTC, datetime
+from types import CoroutineType
 from typing import Any, Final, Protocol
 
 from celeriac import signals, states
@@ -238,7 +238,7 @@ def _told(error: BaseException) -> str:
 
 def _finished(value: Any) -> Any:
     """Return the value, or what a coroutine returns; where a loop runs in this thread, it runs in another one."""
-    if not inspect.iscoroutine(value):
+    if not isinstance(value, CoroutineType):
         return value
     # asyncio costs 40 of the 60 ms that `import celeriac` may take (ADR 0004); a coroutine is here.
     import asyncio  # noqa: PLC0415

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -50,7 +50,7 @@ class _Sender:
     __slots__ = ("_name", "_number")
 
     def __init__(self) -> None:
-        self._name = secrets.token_hex(8)
+        self._name = os.urandom(8).hex()
         self._number = 0
 
     def next(self) -> Nonce:

@@ -168,7 +168,7 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
     for candidate in candidates:
         if _singular(candidate) == singular:
             return candidate
-    import difflib  # noqa: PLC0415  for a mistake alone
+    import difflib  # noqa: PLC0415  ADR 0012
 
     found = difflib.get_close_matches(name, candidates, n=1, cutoff=0.9)
     return found[0] if found else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -101,7 +100,7 @@ def _readings(text: str, kinds: Sequence[Any]) -> Iterator[Any]:
             yield float(word)
     if word[:1] in ("{", "["):
         with suppress(ValueError):
-            yield json.loads(word)
+            yield msgspec.json.decode(word)
     if str not in kinds and any(get_origin(kind) is tuple for kind in kinds):
         yield [part.strip() for part in word.split(",") if part.strip()]
     yield text

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import pickle
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from msgspec import Struct
 
 from celeriac.exceptions import ContentDisallowed, DecodeError, EncodeError, ImproperlyConfigured
-from celeriac.wire import foreign, json
+from celeriac.wire import json
 from celeriac.wire.libraries import library
 from celeriac.wire.message import BINARY, JSON, UTF8
 
@@ -18,8 +16,6 @@ PICKLE = "application/x-python-serialize"
 YAML = "application/x-yaml"
 MSGPACK = "application/x-msgpack"
 RAW = "application/data"
-
-_PICKLE_PROTOCOL = 4  # what kombu writes, and every Python that Celery runs on reads
 
 
 class Content(Struct, frozen=True):
@@ -198,18 +194,15 @@ def _reason(error: Exception) -> str:
 
 
 def _dump_pickle(value: Any) -> bytes:
-    return pickle.dumps(value, protocol=_PICKLE_PROTOCOL)
+    from celeriac.wire import pickled  # noqa: PLC0415  ADR 0012
 
-
-class _Unpickler(pickle.Unpickler):
-    """Finds our class for an exception of Celery's: stock workers pickle theirs by name."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        return foreign.OURS.get((module, name)) or super().find_class(module, name)
+    return pickled.dumps(value)
 
 
 def _load_pickle(body: bytes) -> Any:
-    return _Unpickler(io.BytesIO(body)).load()
+    from celeriac.wire import pickled  # noqa: PLC0415  ADR 0012
+
+    return pickled.loads(body)
 
 
 def _dump_yaml(value: Any) -> str:

@@ -15,7 +15,6 @@ float, bool, None, list, tuple or a dict with str keys goes through the standard
 from __future__ import annotations
 
 import base64
-import json
 import sys
 import uuid
 from collections.abc import Callable, Iterable
@@ -92,6 +91,8 @@ def loads(body: bytes | str) -> Any:
             return _fast_decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             pass  # NaN, Infinity, lone surrogates, 1e400: the standard library reads them; broken text fails there too
+    import json  # noqa: PLC0415  ADR 0012
+
     return json.loads(raw.decode("utf-8") if isinstance(body, bytes) else body, object_hook=_untag)
 
 
@@ -177,7 +178,11 @@ def _untag(value: dict[str, Any]) -> Any:
     return decode(value[_VALUE])
 
 
-_slow_encode = json.JSONEncoder(default=_tag, separators=(",", ":")).encode
+def _slow_encode(value: Any) -> str:
+    import json  # noqa: PLC0415  ADR 0012
+
+    return json.dumps(value, default=_tag, separators=(",", ":"))
+
 
 _decoders["bytes"] = lambda text: text.encode("utf-8")
 _decoders["base64"] = lambda text: base64.b64decode(text.encode("utf-8"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -198,17 +197,11 @@ def _exception(exc: BaseException, serializer: str) -> Any:
     """Return what stands for the exception: with pickle itself, where a stock reader can load it."""
     if serializer != "pickle":
         return errors.dump(exc, serializer=serializer)
-    if type(exc).__module__.startswith(_OWN) or not _survives_pickle(exc):
+    from celeriac.wire import pickled  # noqa: PLC0415  ADR 0012
+
+    if type(exc).__module__.startswith(_OWN) or not pickled.survives(exc):
         return errors.dump(exc, serializer=serializer)
     return exc
-
-
-def _survives_pickle(exc: BaseException) -> bool:
-    try:
-        pickle.loads(pickle.dumps(exc))
-    except Exception:  # noqa: BLE001  an exception of the user's may fail in any way here; its description never does
-        return False
-    return True
 
 
 def _load(payload: bytes, serializer: str, accept: frozenset[str]) -> Any:

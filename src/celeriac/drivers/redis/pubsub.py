@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import secrets
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -37,7 +37,7 @@ class RedisPubSub:
         after_fork_in_child(self)
 
     def _begin(self) -> None:
-        self._salt = secrets.token_hex(6)
+        self._salt = os.urandom(6).hex()
         self._numbers = itertools.count()
         self._subscriptions_lock = threading.Lock()
 

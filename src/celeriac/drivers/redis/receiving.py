@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import secrets
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ class Receiver:
         self._keys = keys
         self._visibility_timeout = visibility_timeout
         self._claims = itertools.count()
-        self._salt = secrets.token_hex(3)
+        self._salt = os.urandom(3).hex()
         self._watched: dict[tuple[str, ...], Watched] = {}
         self._bells = Bells(client.pool)
         self._waiting: tuple[Wake, ...] = ()
@@ -103,7 +103,7 @@ class Receiver:
 
     def forget_parent(self) -> None:
         """Begin anew after a fork; tags of two processes must differ, and so must their wake-ups."""
-        self._salt = secrets.token_hex(3)
+        self._salt = os.urandom(3).hex()
         self._bells.forget_parent()
         self._waiting_lock = threading.Lock()
         self._waiting = ()

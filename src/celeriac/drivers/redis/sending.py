@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import secrets
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -30,7 +30,7 @@ class Sender:
         self._client = client
         self._keys = keys
         self._numbers = itertools.count()
-        self._salt = secrets.token_hex(6)
+        self._salt = os.urandom(6).hex()
         self._noted: set[str] = set()
 
     def send(self, outgoing: Sequence[Outgoing], nonce: Nonce | None) -> None:
@@ -97,7 +97,7 @@ class Sender:
 
     def forget_parent(self) -> None:
         """Begin anew after a fork: two processes must not give the same text."""
-        self._salt = secrets.token_hex(6)
+        self._salt = os.urandom(6).hex()
 
     def _note(self, outgoing: Sequence[Outgoing]) -> None:
         """Note the names of queues that this process has not sent to before, for `Broker.queues`."""
