@@ -7,8 +7,8 @@ from typing import Final
 from celeriac.types import Seconds
 
 _WORK_AHEAD: Final[Seconds] = 0.05
-_SOON: Final[Seconds] = 0.005
-"""Longer than a claim takes."""
+_SOON: Final[Seconds] = 0.01
+"""Some times what a claim takes."""
 _MOST: Final = 200
 _WEIGHT: Final = 0.2
 _NEW_WEIGHT: Final = 0.5
