@@ -166,9 +166,10 @@ class Broker(Protocol):
         Safe to call from a signal handler.
         """
 
-    def watch(self, queues: Sequence[str], *, wait: float) -> None:
+    def watch(self, queues: Sequence[str], *, wait: float) -> bool:
         """For up to `wait` seconds, notice messages of producers that wake nobody, and wake a receiver for each.
 
+        Return True, at once, when messages are delayed and none were before: `upkeep` has something to do again.
         One thread of a node calls it again and again where `capabilities.needs_watch`; elsewhere it does nothing.
         """
 

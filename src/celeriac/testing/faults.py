@@ -114,8 +114,8 @@ class BrokerBefore:
     def interrupt(self) -> None:
         self._inner.interrupt()
 
-    def watch(self, queues: Sequence[str], *, wait: float) -> None:
-        self._call(lambda: self._inner.watch(queues, wait=wait))
+    def watch(self, queues: Sequence[str], *, wait: float) -> bool:
+        return self._call(lambda: self._inner.watch(queues, wait=wait))
 
     def rely_on_watch(self) -> None:
         self._inner.rely_on_watch()

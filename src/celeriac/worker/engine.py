@@ -36,8 +36,8 @@ from celeriac.worker.wear import Wear
 
 logger = logging.getLogger(__name__)
 
-_IDLE_WAIT: Final[Seconds] = 5.0
-"""Seconds of one wait for work; `stop` interrupts it."""
+_IDLE_WAIT: Final[Seconds] = 7.4
+"""Seconds of one wait for work: two rounds of the Redis driver. `stop` interrupts it."""
 _LONG: Final[Seconds] = 0.005
 """A task expected to run longer than this does not keep finished ones waiting."""
 _TELL: Final[Seconds] = 0.005

@@ -15,13 +15,18 @@ from celeriac.types import Seconds
 logger = logging.getLogger(__name__)
 
 _INTERVAL: Seconds = 0.5
+_QUIET: Seconds = 6.0
+"""Between rounds while nothing is delayed or held, where the node's `WatchLoop` notices that something is."""
 _SHORTEST: Seconds = 0.005
 _SWEEP: Seconds = 60.0
 _LIMIT = 1000
 
 
 class UpkeepLoop:
-    """A thread that does the store's upkeep each half second, and at the moment when the next thing is due."""
+    """A thread that does the store's upkeep each half second, and at the moment when the next thing is due.
+
+    On a store that is watched it looks less often while there is nothing to do, until `hurry` is called.
+    """
 
     def __init__(self, broker: Broker, results: ResultBackend | None, *, clock: Clock) -> None:
         self._broker = broker
@@ -30,6 +35,8 @@ class UpkeepLoop:
         self.last_done: Seconds = 0.0
         """When a round last succeeded, by `time.monotonic`; 0 before the first."""
         self._stopped = threading.Event()
+        self._wanted = threading.Event()
+        self._interval = _QUIET if broker.capabilities.needs_watch else _INTERVAL
         self._next_sweep = clock.monotonic() + _SWEEP
         self._thread = threading.Thread(target=self._run, name="celeriac-upkeep", daemon=True)
 
@@ -38,8 +45,13 @@ class UpkeepLoop:
 
     def stop(self) -> None:
         self._stopped.set()
+        self._wanted.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5.0)
+
+    def hurry(self) -> None:
+        """Do a round now. Thread-safe."""
+        self._wanted.set()
 
     def round(self) -> Seconds:
         """Do one round; return the seconds until the next. Raises `OperationalError` kin."""
@@ -52,13 +64,15 @@ class UpkeepLoop:
         if max(done.promoted, done.reclaimed) >= _LIMIT:
             return _SHORTEST
         if done.next_due is None:
-            return _INTERVAL
+            return self._interval
         return min(_INTERVAL, max(_SHORTEST, done.next_due - self._clock.now()))
 
     def _run(self) -> None:
         pause = 0.0
         failing = False
-        while not self._stopped.wait(pause):
+        while not self._stopped.is_set():
+            self._wanted.wait(pause)
+            self._wanted.clear()
             try:
                 pause = self.round()
                 self.last_done = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from celeriac.exceptions import OperationalError
 from celeriac.interfaces.broker import Broker
@@ -17,11 +17,15 @@ _PAUSE: Seconds = 1.0
 
 
 class WatchLoop:
-    """One thread per node that watches for all its engines. It does not start where the store needs none."""
+    """One thread per node that watches for all its engines. It does not start where the store needs none.
 
-    def __init__(self, broker: Broker, *, queues: Sequence[str]) -> None:
+    `on_delayed` is called when messages are delayed and none were before.
+    """
+
+    def __init__(self, broker: Broker, *, queues: Sequence[str], on_delayed: Callable[[], None]) -> None:
         self._broker = broker
         self._queues = queues
+        self._on_delayed = on_delayed
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="celeriac-watch", daemon=True)
 
@@ -36,7 +40,8 @@ class WatchLoop:
     def _run(self) -> None:
         while not self._stopped.is_set():
             try:
-                self._broker.watch(self._queues, wait=_SLICE)
+                if self._broker.watch(self._queues, wait=_SLICE):
+                    self._on_delayed()
             except OperationalError as error:
                 logger.debug("Watching failed; trying again: %s", error)
                 self._stopped.wait(_PAUSE)

@@ -62,6 +62,32 @@ def test_one_who_watches_wakes_engines_that_rely_on_it(
         watching.result(DEADLINE)
 
 
+def test_one_who_watches_is_told_when_messages_are_delayed_and_none_were_before(
+    store: Store, connect: Open, redis_server: RedisServer, prefix: str
+) -> None:
+    watcher = broker_of(connect(redis_server.url, transport_options={"global_keyprefix": prefix}))
+    broker_of(store).upkeep(limit=1)  # without a node of ours nothing is delayed
+    assert not watcher.watch(["q"], wait=0.1)
+    with ThreadPoolExecutor(1) as threads:
+        told = threads.submit(lambda: watcher.watch(["q"], wait=LONG))
+        broker_of(store).send([outgoing(1, after=time.time() + 60)])
+        assert told.result(DEADLINE) is True
+    assert not watcher.watch(["q"], wait=0.1)
+
+
+def test_an_idle_claim_and_an_idle_upkeep_are_one_command_each(store: Store, outside: Redis) -> None:
+    broker_of(store).upkeep(limit=1)
+    receive(broker_of(store), wait=0)
+    outside.config_resetstat()
+    broker_of(store).upkeep(limit=1)
+    receive(broker_of(store), wait=0)
+    stats = outside.info("commandstats")
+    assert (stats["cmdstat_exists"]["calls"], stats["cmdstat_evalsha"]["calls"]) == (2, 1)
+    assert {name for name in stats if not name.startswith(("cmdstat_config", "cmdstat_info"))} == {
+        "cmdstat_exists", "cmdstat_evalsha",
+    }  # fmt: skip
+
+
 def test_an_engine_that_relies_on_another_finds_a_strange_message_all_the_same(
     store: Store, outside: Redis, prefix: str
 ) -> None:

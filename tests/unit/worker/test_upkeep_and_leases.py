@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 
+import msgspec
 import pytest
 
 from celeriac.exceptions import BrokerUnavailable
@@ -41,6 +43,13 @@ class Noting(BrokerBefore):
 @pytest.fixture
 def broker(spine) -> Noting:
     return Noting(spine.app.broker)
+
+
+def until(condition) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def held(broker, count: int) -> list[Lease]:
@@ -170,6 +179,28 @@ def test_a_round_lets_due_messages_become_ready_and_comes_back_when_the_next_is_
     spine.clock.advance(0.001)
     loop.round()
     assert len(receive(broker)) == 1
+
+
+def test_where_a_watch_tells_of_delayed_messages_an_idle_store_is_looked_at_less_often(spine, broker, monkeypatch):
+    watched = msgspec.structs.replace(broker.capabilities, needs_watch=True)
+    monkeypatch.setattr(type(broker), "capabilities", property(lambda _self: watched))
+    loop = UpkeepLoop(broker, None, clock=spine.clock)
+    assert loop.round() == 6.0
+    broker.send([outgoing(1, not_before=spine.clock.now() + 60)])
+    assert loop.round() == 0.5
+
+
+def test_a_round_is_done_at_once_when_something_was_delayed(spine, broker, monkeypatch):
+    loop = UpkeepLoop(broker, None, clock=spine.clock)
+    rounds: list[float] = []
+    monkeypatch.setattr(loop, "round", lambda: rounds.append(1.0) or 3600.0)
+    try:
+        loop.start()
+        until(lambda: len(rounds) == 1)
+        loop.hurry()
+        until(lambda: len(rounds) == 2)
+    finally:
+        loop.stop()
 
 
 def test_a_round_takes_back_what_dead_holders_left(spine, broker, caplog):

@@ -214,8 +214,9 @@ class MemoryBroker:
             self._interrupted = True
             self._shelves.changed.notify_all()
 
-    def watch(self, queues: Sequence[str], *, wait: float) -> None:
+    def watch(self, queues: Sequence[str], *, wait: float) -> bool:  # noqa: ARG002  the contract's
         """Do nothing: every producer wakes receivers here."""
+        return False
 
     def rely_on_watch(self) -> None:
         """Do nothing: there is nothing to watch for."""

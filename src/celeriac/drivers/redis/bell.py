@@ -20,8 +20,8 @@ __all__ = ["Bell", "Bells", "Watched"]
 
 log = logging.getLogger(__name__)
 
-_ROUND: Final = 5.0  # seconds; the server answers a waiting engine at least this often, and then it has looked
-_LATE: Final = 4.0  # seconds beyond that until the connection counts as dead
+_ROUND: Final = 3.7  # seconds; the server answers a waiting engine at least this often, and then it has looked
+_LATE: Final = 1.2  # seconds beyond that until the connection counts as dead: it is left within 5 s
 _LEAST: Final = 0.001  # seconds; a BLPOP of 0 would wait for ever
 
 
@@ -41,9 +41,9 @@ class Watched(Struct, frozen=True):
         return [key for queue in self.queues for key in (*queue.lists, queue.bell, queue.mark)]
 
 
-def watcher_of(pool: Pool, watched: Watched) -> Watcher:
-    """Return a watcher for these queues."""
-    return Watcher(pool, watched.keys, len(watched.queues[0].lists) if watched.queues else 0)
+def watcher_of(pool: Pool, watched: Watched, delayed_names: str) -> Watcher:
+    """Return a watcher for these queues, and for messages that are delayed (see `Keys.delayed_names`)."""
+    return Watcher(pool, (delayed_names, *watched.keys), len(watched.queues[0].lists) if watched.queues else 0)
 
 
 class Bell:
@@ -55,7 +55,7 @@ class Bell:
     again.
     """
 
-    def __init__(self, pool: Pool, watched: Watched, *, watches_itself: bool) -> None:
+    def __init__(self, pool: Pool, watched: Watched, watcher: Watcher | None) -> None:
         self.watched = watched
         self.is_known_empty = False
         """The last claim found nothing and cleared the bells, so another one before the next ring is for nothing."""
@@ -64,7 +64,7 @@ class Bell:
         self._pool = pool
         self._wire: Wire | None = None
         self._client_id: int | None = None
-        self._watcher = watcher_of(pool, watched) if watches_itself else None
+        self._watcher = watcher
 
     def wait(self, claim: Command, until: float) -> tuple[Reply, bool]:
         """Wait for a ring, a call, the end of a round, or `until` (by `time.monotonic`), whichever is first.
@@ -142,8 +142,9 @@ class Bell:
 class Bells:
     """The waiting places of one broker that nobody uses now. Thread-safe; the lock is held for no I/O."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, delayed_names: str) -> None:
         self._pool = pool
+        self._delayed_names = delayed_names
         self._free: list[Bell] = []
         self._free_lock = threading.Lock()
         self.watch_themselves = True
@@ -159,7 +160,10 @@ class Bells:
                 found = bell
             else:
                 bell.drop()
-        return found or Bell(self._pool, watched, watches_itself=self.watch_themselves)
+        if found is not None:
+            return found
+        watcher = watcher_of(self._pool, watched, self._delayed_names) if self.watch_themselves else None
+        return Bell(self._pool, watched, watcher)
 
     def give(self, bell: Bell) -> None:
         with self._free_lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any, Final
@@ -45,6 +46,7 @@ class RedisBroker:
         self._visibility_timeout = _visibility_timeout(options.get("visibility_timeout") or _VISIBILITY_TIMEOUT)
         self._sender = Sender(client, keys)
         self._receiver = Receiver(client, keys, self._visibility_timeout)
+        self._say_alive_at = 0.0  # by `time.monotonic`
         self._capabilities = BrokerCapabilities(priorities=len(keys.steps), most_urgent="lowest", needs_watch=True)
         after_fork_in_child(self)
 
@@ -85,8 +87,8 @@ class RedisBroker:
     def interrupt(self) -> None:
         self._receiver.interrupt()
 
-    def watch(self, queues: Sequence[str], *, wait: float) -> None:
-        self._receiver.watch(queues, wait=wait)
+    def watch(self, queues: Sequence[str], *, wait: float) -> bool:
+        return self._receiver.watch(queues, wait=wait)
 
     def rely_on_watch(self) -> None:
         self._receiver.rely_on_watch()
@@ -141,8 +143,13 @@ class RedisBroker:
         return self._settle(parts, doing="moving messages to the dead letters")
 
     def upkeep(self, *, limit: int) -> Upkeep:
-        """See `Broker.upkeep`. It also tells producers that a node of ours is alive, for the next minute."""
+        """See `Broker.upkeep`. It also tells producers that a node of ours is alive, for the next minute.
+
+        While nothing is delayed and nothing held it is one command.
+        """
         keys, now = self._keys, self._client.now()
+        if not self._has_upkeep():
+            return Upkeep(promoted=0, reclaimed=0, next_due=None)
         promote = call_script(
             PROMOTE, (keys.delayed_names, keys.alive), (now, limit, _ALIVE, keys.prefix, keys.separator)
         )
@@ -152,6 +159,7 @@ class RedisBroker:
             (now - self._visibility_timeout, limit, keys.prefix, keys.separator, now, *keys.steps),
         )
         (promoted, due), (reclaimed, lowest) = self._client.all((promote, reclaim), doing="upkeep")
+        self._say_alive_at = time.monotonic() + _ALIVE / 2
         moments = [float(due)] if due else []
         if lowest:
             moments.append(float(lowest) + self._visibility_timeout)
@@ -191,8 +199,18 @@ class RedisBroker:
 
     def forget_parent(self) -> None:
         """Begin anew after a fork."""
+        self._say_alive_at = 0.0
         self._sender.forget_parent()
         self._receiver.forget_parent()
+
+    def _has_upkeep(self) -> bool:
+        commands: list[Command] = [("EXISTS", self._keys.delayed_names, self._keys.unacked_index)]
+        if time.monotonic() >= self._say_alive_at:
+            commands.append(("SET", self._keys.alive, "1", "EX", _ALIVE))
+        found = self._client.all(commands, doing="upkeep")
+        if len(commands) > 1:
+            self._say_alive_at = time.monotonic() + _ALIVE / 2
+        return bool(found[0])
 
     def _held(self, *more: str) -> tuple[str, ...]:
         return (self._keys.unacked, self._keys.unacked_index, *more)

@@ -42,7 +42,7 @@ class Receiver:
         self._claims = itertools.count()
         self._salt = os.urandom(3).hex()
         self._watched: dict[tuple[str, ...], Watched] = {}
-        self._bells = Bells(client.pool)
+        self._bells = Bells(client.pool, keys.delayed_names)
         self._waiting: tuple[Wake, ...] = ()
         self._waiting_lock = threading.Lock()
         self._is_interrupted = False
@@ -74,15 +74,20 @@ class Receiver:
                 bell.drop()
                 self._client.pool.close()  # ending the wait may have opened a connection after `close`
 
-    def watch(self, queues: Sequence[str], *, wait: float) -> None:
+    def watch(self, queues: Sequence[str], *, wait: float) -> bool:
         """See `Broker.watch`. Used by one thread."""
         names, until = tuple(queues), time.monotonic() + wait
         if self._watcher is None or self._watcher[0] != names:
-            self._watcher = (names, watcher_of(self._client.pool, Watched(names, self._queue_keys(names))))
+            watched = Watched(names, self._queue_keys(names))
+            self._watcher = (names, watcher_of(self._client.pool, watched, self._keys.delayed_names))
         watcher = self._watcher[1]
         while (now := time.monotonic()) < until:
+            saw_delayed = watcher.sees_delayed
             watcher.tend()
+            if watcher.sees_delayed and not saw_delayed:
+                return True
             readable([watcher.socket], min(until, watcher.due) - now)
+        return False
 
     def rely_on_watch(self) -> None:
         """See `Broker.rely_on_watch`."""

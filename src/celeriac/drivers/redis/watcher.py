@@ -23,7 +23,7 @@ _AT_ONCE: Final = 20  # looks that may follow one another without a pause, so th
 _LOOK_AGAIN: Final = (
     1.0  # seconds until the next look at messages that somebody rang for, and between looks without push
 )
-_REASSURE: Final = 30.0  # seconds until a silent connection is used again, which finds out whether it lives
+_REASSURE: Final = 60.0  # seconds until a silent connection is used again, which finds out whether it lives
 _MARK: Final = 1000  # milliseconds that a mark lasts (see ring.lua)
 
 
@@ -32,12 +32,15 @@ class Watcher:
 
     It asks the server to tell of the next change of the queues' lists (CLIENT TRACKING over RESP3) and looks when told;
     where the server or a proxy refuses that, it looks once a second. Of many watchers, one rings for each push.
-    Used by one thread at a time: wait until `socket` is readable or `due` has come, then call `tend`.
+    `keys` are those of ring.lua. Used by one thread at a time:
+    wait until `socket` is readable or `due` has come, then call `tend`.
     """
 
     def __init__(self, pool: Pool, keys: Sequence[str], lists: int) -> None:
         self._pool = pool
         self._look = call_script(RING, keys, (lists, _MARK))
+        self.sees_delayed = False
+        """Some messages were delayed when it last looked."""
         self._wire: Wire | None = None
         self._refused = False
         self._paid_until = 0.0  # the moment for which the looks so far would do, one to a pause
@@ -80,7 +83,8 @@ class Watcher:
         now = time.monotonic()
         self._paid_until = max(now, self._paid_until) + _PAUSE
         wire.is_pushed_to = False
-        waiting = run_script(wire, self._look)
+        waiting, delayed = run_script(wire, self._look)
+        self.sees_delayed = bool(delayed)
         wire.has_answer()  # a push that came right behind the answer has been read with it: no socket tells of it
         if wire.is_pushed_to:
             self.due = self._soon()

@@ -100,8 +100,9 @@ class SQLiteBroker:
         self._interrupted = True
         self._database.watch.ring()
 
-    def watch(self, queues: Sequence[str], *, wait: float) -> None:
+    def watch(self, queues: Sequence[str], *, wait: float) -> bool:  # noqa: ARG002  the contract's
         """Do nothing: every producer wakes receivers here."""
+        return False
 
     def rely_on_watch(self) -> None:
         """Do nothing: there is nothing to watch for."""

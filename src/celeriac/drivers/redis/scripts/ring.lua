@@ -1,13 +1,15 @@
 -- Ring for queues that have messages which nobody rang for: those of stock producers.
 --
--- KEYS  for each queue: its lists; its bell; its mark
+-- KEYS  1 names of queues with a delayed set   then for each queue: its lists; its bell; its mark
 -- ARGV  1 number of lists per queue   2 milliseconds that a mark lasts
--- Result: 1 when some queue has messages, else 0.
--- Atomic. Run on a connection with CLIENT TRACKING, its reads ask the server to tell of the next change of these lists.
+-- Result: whether some queue has messages, and whether some are delayed: 1 or 0 each.
+-- Atomic. Run on a connection with CLIENT TRACKING, its reads ask the server to tell of the next change of these lists
+-- and names.
 -- The mark holds the lengths for which somebody rang, so that of many watchers one rings for each push; whoever takes
 -- messages clears it.
 local lists, waiting = tonumber(ARGV[1]), 0
-for base = 0, #KEYS - 1, lists + 2 do
+local delayed = redis.call('EXISTS', KEYS[1])
+for base = 1, #KEYS - 1, lists + 2 do
   local total, lengths = 0, {}
   for l = 1, lists do
     lengths[l] = redis.call('LLEN', KEYS[base + l])
@@ -22,4 +24,4 @@ for base = 0, #KEYS - 1, lists + 2 do
     end
   end
 end
-return waiting
+return { waiting, delayed }
