@@ -15,8 +15,6 @@ from tests.servers.redis import RedisServer
 WAIT = 30.0
 RESUMED = 5.0
 """Seconds after the broker's return in which tasks run again, and a call of the client is over."""
-HALF_OPEN = 15.0
-"""The same for connections that lead nowhere without a word."""
 LEASE = 6.0
 """Seconds: longer than the short outages. What a claim took whose answer was lost comes back after so long."""
 
@@ -26,7 +24,7 @@ def place(make_place, server: RedisServer) -> FaultPlace:
     return make_place(server.url, visibility_timeout=LEASE)
 
 
-def trouble_amid_work(place: FaultPlace, cause, *, within: float = RESUMED, figures, kills: int = 1) -> None:
+def trouble_amid_work(place: FaultPlace, cause, *, figures, kills: int = 1) -> None:
     """Produce and consume; `cause` makes trouble and returns when it is over. Then all that was sent is done."""
     worker = place.node()
     producer = Producer(place)
@@ -34,9 +32,9 @@ def trouble_amid_work(place: FaultPlace, cause, *, within: float = RESUMED, figu
     began = time.monotonic()
     cause()
     over = time.monotonic()
-    until(lambda: resumed(place, over) is not None, "a task after the trouble", deadline=within)
+    until(lambda: resumed(place, over) is not None, "a task after the trouble", deadline=RESUMED)
     seen = place.ledger.count("end")
-    place.until_noted("end", seen + 50, deadline=within + WAIT)
+    place.until_noted("end", seen + 50, deadline=RESUMED + WAIT)
     wanted = producer.stop()
     place.until_ended(wanted, deadline=WAIT)
     figures(
@@ -48,7 +46,7 @@ def trouble_amid_work(place: FaultPlace, cause, *, within: float = RESUMED, figu
         refused=producer.refused,
         longest_send_s=producer.longest,
     )
-    assert strays(place.ledger, {}, [Cut(began, over + within)]) == {}
+    assert strays(place.ledger, {}, [Cut(began, over + RESUMED)]) == {}
     assert place.stats().dead == 0
     assert worker.terminate() == 0, worker.log
 
@@ -108,7 +106,7 @@ class TestThroughAProxy:
         trouble_amid_work(place, drops, figures=figures, kills=3)
 
     def test_half_open_connections_are_left(self, place: FaultPlace, proxy: Proxy, scale, figures) -> None:
-        trouble_amid_work(place, proxy.half_open, within=HALF_OPEN, figures=figures)
+        trouble_amid_work(place, proxy.half_open, figures=figures)
 
     def test_a_black_hole_is_survived(self, place: FaultPlace, proxy: Proxy, scale: Scale, figures) -> None:
         def swallow() -> None:
@@ -116,7 +114,7 @@ class TestThroughAProxy:
             time.sleep(scale.of(3, 10))
             proxy.is_black_hole = False
 
-        trouble_amid_work(place, swallow, within=HALF_OPEN, figures=figures)
+        trouble_amid_work(place, swallow, figures=figures)
 
     def test_a_slow_line_loses_nothing(self, place: FaultPlace, proxy: Proxy, scale: Scale, figures) -> None:
         def crawl() -> None:

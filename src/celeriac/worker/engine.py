@@ -36,7 +36,7 @@ from celeriac.worker.wear import Wear
 
 logger = logging.getLogger(__name__)
 
-_IDLE_WAIT: Final[Seconds] = 7.4
+_IDLE_WAIT: Final[Seconds] = 7.0
 """Seconds of one wait for work: two rounds of the Redis driver. `stop` interrupts it."""
 _LONG: Final[Seconds] = 0.005
 """A task expected to run longer than this does not keep finished ones waiting."""

@@ -20,8 +20,8 @@ __all__ = ["Bell", "Bells", "Watched"]
 
 log = logging.getLogger(__name__)
 
-_ROUND: Final = 3.7  # seconds; the server answers a waiting engine at least this often, and then it has looked
-_LATE: Final = 1.2  # seconds beyond that until the connection counts as dead: it is left within 5 s
+_ROUND: Final = 3.5  # seconds; the server answers a waiting engine at least this often, and then it has looked
+_LATE: Final = 1.0  # seconds beyond that until the connection counts as dead: it is left within 5 s
 _LEAST: Final = 0.001  # seconds; a BLPOP of 0 would wait for ever
 
 
@@ -64,6 +64,7 @@ class Bell:
         self._pool = pool
         self._wire: Wire | None = None
         self._client_id: int | None = None
+        self._generation = pool.generation
         self._watcher = watcher
 
     def wait(self, claim: Command, until: float) -> tuple[Reply, bool]:
@@ -72,6 +73,8 @@ class Bell:
         Return the claim's answer (None when there was none in the end) and whether somebody called. The answer may be
         an error.
         """
+        if self._generation != self._pool.generation:
+            self.drop()
         try:
             wire = self._wire or self._open()
             span = max(_LEAST, min(_ROUND, until - time.monotonic()))
@@ -85,6 +88,10 @@ class Bell:
             if isinstance(rung, Refusal):
                 raise rung
             return claimed, is_called
+        except NoAnswer:
+            self.drop()
+            self._pool.doubt()
+            raise
         except BaseException:
             self.drop()
             raise
@@ -99,6 +106,7 @@ class Bell:
             self._watcher.close()
 
     def _open(self) -> Wire:
+        self._generation = self._pool.generation
         wire = self._wire = self._pool.open()
         try:
             self._client_id = wire.call(("CLIENT", "ID"))

@@ -85,6 +85,10 @@ class Client:
         try:
             wire = self._send(wire, commands)
             replies = _answers(wire, commands)
+        except NoAnswer:
+            wire.close()
+            self.pool.doubt()
+            raise
         except BaseException:
             wire.close()
             raise

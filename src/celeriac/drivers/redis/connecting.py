@@ -17,6 +17,10 @@ __all__ = ["Connector"]
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """By these TCP finds the dead peer of an idle connection, after 30 + 3 x 5 seconds."""
 
+_GREETING: Final = 2.0
+"""Seconds that a server may take to let us in, which is nothing to do for it. A worker that comes back rests up to 2 s
+between tries, and shall work again within 5 s even if its server came back just after it had begun to try."""
+
 
 class Connector:
     """Makes connections to one store, as its address and the transport options have it. Thread-safe.
@@ -41,8 +45,9 @@ class Connector:
         for turn in range(len(nodes)):
             place = (first + turn) % len(nodes)
             try:
-                wire = self._connect(nodes[place], self._address.tls, self._timeout)
+                wire = self._connect(nodes[place], self._address.tls)
                 self._greet(wire, nodes[place], db=self._address.db, resp3=resp3)
+                wire.limit(self._timeout)
             except WireError as error:
                 if isinstance(error, Refusal) and error.code not in AWAY:
                     raise
@@ -52,7 +57,8 @@ class Connector:
             return wire
         raise failure
 
-    def _connect(self, node: Node, tls: Mapping[str, Any] | None, timeout: float) -> Wire:
+    def _connect(self, node: Node, tls: Mapping[str, Any] | None) -> Wire:
+        timeout = min(self._timeout, _GREETING)
         try:
             connected = self._socket(node)
             if tls is None:
@@ -112,7 +118,7 @@ class Connector:
         for node in self._address.nodes:
             sentinel = Node(node.host, node.port, None, user, password)
             try:
-                wire = self._connect(sentinel, self._address.sentinel_tls, self._connect_timeout)
+                wire = self._connect(sentinel, self._address.sentinel_tls)
                 self._greet(wire, sentinel, db=0)
                 with closing(wire):
                     found = wire.call(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._address.sentinel_name))

@@ -28,11 +28,13 @@ class Pool:
     """Connections that wait for their next use, the most recently used first. Thread-safe; the lock is held for no I/O.
 
     `clock_offset` is what to add to the local clock to read the server's: 0 while they agree within a second.
+    `generation` counts how often a connection was found dead: one that was opened before the last time is not trusted.
     """
 
     def __init__(self, address: Address, options: StoreOptions) -> None:
         self.address = address
         self.clock_offset = 0.0
+        self.generation = 0
         self._connector = Connector(address, options)
         self._kept = int(options.transport_options.get("max_connections") or _KEPT)
         self._calibrated = options.clock is not SYSTEM_CLOCK
@@ -80,6 +82,15 @@ class Pool:
             idle, self._idle = self._idle, []
         for wire, _ in idle:
             wire.close()
+
+    def doubt(self) -> None:
+        """Take note that a connection gave no answer in time: the others died with it, as far as anybody knows.
+
+        What broke one without a word (a router that lost its state, a frozen proxy) broke all, and each would cost its
+        next user the whole wait for an answer.
+        """
+        self.generation += 1
+        self.close()
 
     def forget_parent(self) -> None:
         """Begin anew after a fork: inherited sockets are closed, and go on for the parent."""

@@ -21,8 +21,8 @@ from celeriac.wire.message import Message, Unreadable
 
 __all__ = ["RedisSubscription"]
 
-_ROUND: Final = 3.7  # seconds between signs of life, asked for where there are none
-_LATE: Final = 1.2  # seconds beyond that until a connection counts as dead: it is left within 5 s
+_ROUND: Final = 3.5  # seconds between signs of life, asked for where there are none
+_LATE: Final = 1.0  # seconds beyond that until a connection counts as dead: it is left within 5 s
 
 
 class RedisSubscription:

@@ -28,7 +28,7 @@ class TlsWire(Wire):
         finally:
             self.socket.settimeout(timeout)
 
-    def _limit(self, timeout: float | None) -> None:
+    def limit(self, timeout: float | None) -> None:
         self.socket.settimeout(timeout)
 
 

@@ -62,7 +62,7 @@ class Wire:
         self._owner = os.getpid()
         self._reader = hiredis.Reader(protocolError=ConnectionLost, replyError=Refusal, notEnoughData=_NOT_YET)
         self._next: Reply = _NOT_YET
-        self._limit(timeout)
+        self.limit(timeout)
 
     def send(self, packed: bytes) -> None:
         """Hand commands to the kernel."""
@@ -106,6 +106,14 @@ class Wire:
         self._next = reply
         return True
 
+    def limit(self, timeout: float | None) -> None:
+        """Change the timeout. The kernel keeps it: with `settimeout` Python asks poll(2) before every other call."""
+        self.socket.settimeout(None)
+        seconds, rest = divmod(timeout or 0.0, 1)
+        span = struct.pack("@ll", int(seconds), max(int(rest * 1e6), 0 if seconds or timeout is None else 1))
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, span)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, span)
+
     def close(self) -> None:
         """Close it. A child of a fork closes what it inherited without ending it for the parent."""
         if self._owner == os.getpid():
@@ -139,16 +147,6 @@ class Wire:
             return self.socket.recv(_CHUNK, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return None
-
-    def _limit(self, timeout: float | None) -> None:
-        """Have the kernel bound each wait. With `settimeout` Python asks poll(2) before every other call."""
-        self.socket.settimeout(None)
-        if timeout is None:
-            return
-        seconds, rest = divmod(timeout, 1)
-        span = struct.pack("@ll", int(seconds), max(int(rest * 1e6), 0 if seconds else 1))
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, span)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, span)
 
 
 def _said(error: OSError) -> str:
