@@ -21,6 +21,7 @@ class Link:
     def __init__(self, near: socket.socket, far: socket.socket, proxy: Proxy) -> None:
         self.near, self.far = near, far
         self.is_deaf = False
+        self._loses_answer = False
         self._proxy = proxy
         for one, other in ((near, far), (far, near)):
             one.settimeout(TICK)
@@ -38,6 +39,11 @@ class Link:
         self.is_deaf = True
         self._shut(self.far)
 
+    def desert(self) -> None:
+        """Let the client see an end and the server nothing: it goes on with what it was asked, for nobody."""
+        self.is_deaf = True
+        self._shut(self.near)
+
     def _pump(self, source: socket.socket, target: socket.socket) -> None:
         while not self._proxy.is_closed:
             try:
@@ -50,6 +56,11 @@ class Link:
                 break
             if self.is_deaf or self._proxy.is_black_hole:
                 continue
+            if source is self.far and self._loses_answer:
+                self.reset()
+                break
+            wanted = self._proxy.loses_answer_to
+            self._loses_answer = self._loses_answer or (wanted is not None and source is self.near and wanted in data)
             time.sleep(self._proxy.delay)
             try:
                 target.sendall(data)
@@ -67,11 +78,15 @@ class Link:
 
 
 class Proxy:
-    """Listens on a free port of its own and forwards to `port`. `delay` is in seconds for each piece that passes."""
+    """Listens on a free port of its own and forwards to `port`. `delay` is in seconds for each piece that passes.
+
+    What contains `loses_answer_to` reaches the server; its connection is reset when the answer comes.
+    """
 
     def __init__(self, port: int) -> None:
         self.delay = 0.0
         self.is_black_hole = False
+        self.loses_answer_to: bytes | None = None
         self.is_closed = False
         self._target = port
         self._links: list[Link] = []
@@ -103,6 +118,11 @@ class Proxy:
         """Cut every connection towards the server and tell the client nothing; new ones are welcome."""
         for link in self._links:
             link.half_open()
+
+    def desert(self) -> None:
+        """Cut every connection towards the client and tell the server nothing; new ones are welcome."""
+        for link in self._take():
+            link.desert()
 
     def _take(self) -> list[Link]:
         links, self._links = self._links, []

@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from celeriac.drivers.redis.connections import Pool
-from celeriac.drivers.redis.errors import NoAnswer, Refusal
+from celeriac.drivers.redis.errors import ConnectionLost, NoAnswer, Refusal
 from celeriac.drivers.redis.keys import QueueKeys
 from celeriac.drivers.redis.waits import Wake, readable
 from celeriac.drivers.redis.watcher import Watcher
@@ -63,7 +63,6 @@ class Bell:
         """Ends the wait when it is called."""
         self._pool = pool
         self._wire: Wire | None = None
-        self._client_id: int | None = None
         self._generation = pool.generation
         self._watcher = watcher
 
@@ -75,12 +74,12 @@ class Bell:
         """
         if self._generation != self._pool.generation:
             self.drop()
+        wire = self._wire or self._open()
         try:
-            wire = self._wire or self._open()
             span = max(_LEAST, min(_ROUND, until - time.monotonic()))
             wire.send(pack_all([("BLPOP", *self.watched.bells, f"{span:.3f}"), claim]))
             is_called = not self._is_answered(wire, time.monotonic() + span + _LATE)
-            if is_called and not self._take_back():
+            if is_called and not self._take_back(wire):
                 self.drop()
                 return None, True
             rung = wire.read()
@@ -88,9 +87,11 @@ class Bell:
             if isinstance(rung, Refusal):
                 raise rung
             return claimed, is_called
-        except NoAnswer:
+        except ConnectionLost as error:
             self.drop()
-            self._pool.doubt()
+            error.asker = wire.asker
+            if isinstance(error, NoAnswer):
+                self._pool.doubt()
             raise
         except BaseException:
             self.drop()
@@ -107,12 +108,8 @@ class Bell:
 
     def _open(self) -> Wire:
         self._generation = self._pool.generation
-        wire = self._wire = self._pool.open()
-        try:
-            self._client_id = wire.call(("CLIENT", "ID"))
-        except Refusal:  # an ACL without it
-            self._client_id = None
-        return wire
+        self._wire = self._pool.open()
+        return self._wire
 
     def _is_answered(self, wire: Wire, late: float) -> bool:
         """Wait for the answer, and see to the watcher meanwhile. False when somebody called."""
@@ -130,21 +127,22 @@ class Bell:
                 return False
         return True
 
-    def _take_back(self) -> bool:
+    def _take_back(self, wire: Wire) -> bool:
         """End the BLPOP, so that the claim behind it is answered. False when the server does not let us."""
-        if self._client_id is None:
+        if not wire.asker.number:
             return False
         other = self._pool.take()
         try:
-            other.call(("CLIENT", "UNBLOCK", self._client_id))
+            other.call(("CLIENT", "UNBLOCK", wire.asker.number))
+            is_unblocked = True
         except Refusal as error:
             log.debug("Redis at %s does not unblock clients: %s", self._pool.address.location, error)
-            self._client_id = None
+            is_unblocked = False
         except BaseException:
             other.close()
             raise
         self._pool.give(other)
-        return self._client_id is not None
+        return is_unblocked
 
 
 class Bells:

@@ -85,9 +85,11 @@ class Client:
         try:
             wire = self._send(wire, commands)
             replies = _answers(wire, commands)
-        except NoAnswer:
+        except ConnectionLost as error:
             wire.close()
-            self.pool.doubt()
+            error.asker = wire.asker
+            if isinstance(error, NoAnswer):
+                self.pool.doubt()
             raise
         except BaseException:
             wire.close()

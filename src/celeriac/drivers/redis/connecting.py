@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping
 from contextlib import closing
 from typing import Any, Final
 
 from celeriac.drivers.redis.address import Address, Node
-from celeriac.drivers.redis.errors import AWAY, ConnectionLost, Refusal, WireError
-from celeriac.drivers.redis.wire import Command, Wire, pack_all
+from celeriac.drivers.redis.errors import AWAY, Asker, ConnectionLost, Refusal, WireError
+from celeriac.drivers.redis.wire import Command, Reply, Wire, pack_all
 from celeriac.interfaces.store import StoreOptions
 
 __all__ = ["Connector"]
 
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 """By these TCP finds the dead peer of an idle connection, after 30 + 3 x 5 seconds."""
+
+_ASKER: Final = re.compile(rb"id=(\d+) addr=(\S+)")
 
 _GREETING: Final = 2.0
 """Seconds that a server may take to let us in, which is nothing to do for it. A worker that comes back rests up to 2 s
@@ -91,7 +94,7 @@ class Connector:
 
     def _greet(self, wire: Wire, node: Node, *, db: int, resp3: bool = False) -> None:
         """Log in, choose the database, and say who we are, in one trip."""
-        commands: list[Command] = [("CLIENT", "SETNAME", self._name)]
+        commands: list[Command] = [("CLIENT", "SETNAME", self._name), ("CLIENT", "INFO")]
         if db:
             commands.insert(0, ("SELECT", db))
         user = () if node.username is None else (node.username,)
@@ -102,13 +105,14 @@ class Connector:
             commands.insert(0, ("AUTH", *user, node.password))
         try:
             wire.send(pack_all(commands))
-            *needed, _ = [wire.read() for _ in commands]  # a name is a courtesy, which an ACL or a proxy may refuse
+            *needed, _, told = [wire.read() for _ in commands]  # the last two an ACL or a proxy may refuse
             for reply in needed:
                 if isinstance(reply, Refusal):
                     raise reply
         except BaseException:
             wire.close()
             raise
+        wire.asker = _asker(told)
 
     def _primary(self) -> tuple[Node, ...]:
         """Ask the Sentinels, one after the other, who the primary is; its user and password are those of the URL."""
@@ -130,6 +134,15 @@ class Connector:
                 return (Node(found[0].decode(), int(found[1]), None, first.username, first.password),)
             said.append(f"{node.host}:{node.port} knows no primary {self._address.sentinel_name!r}")
         raise ConnectionLost(f"no Sentinel named the primary ({'; '.join(said)})")
+
+
+def _asker(told: Reply) -> Asker:
+    """Read the answer to CLIENT INFO. Clients of a unix socket all have its path for an address: no address then."""
+    found = _ASKER.match(told) if isinstance(told, bytes) else None
+    if found is None:
+        return Asker()
+    address = found.group(2).decode()
+    return Asker(int(found.group(1)), "" if address.startswith("/") else address)
 
 
 def _keepalive(given: Mapping[str, Any]) -> Mapping[int, int] | None:

@@ -20,6 +20,7 @@ __all__ = [
     "BACKEND",
     "BROKER",
     "COORDINATOR",
+    "Asker",
     "ConnectionLost",
     "Kind",
     "NoAnswer",
@@ -33,8 +34,18 @@ class WireError(Exception):
     """Something went wrong between us and the server. Does not leave the driver: see `translate`."""
 
 
+class Asker(Struct, frozen=True):
+    """How the server knows a connection of ours: by a number and an address, 0 and "" where it does not tell."""
+
+    number: int = 0
+    address: str = ""
+
+
 class ConnectionLost(WireError):
     """The connection could not be made, or is of no use any more."""
+
+    asker: Asker | None = None
+    """Who had asked for something, so that it may have been carried out, or may yet be; None when nobody had."""
 
 
 class NoAnswer(ConnectionLost):

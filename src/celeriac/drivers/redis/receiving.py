@@ -12,16 +12,16 @@ from typing import Final
 
 from celeriac.drivers.redis.bell import Bell, Bells, Watched, watcher_of
 from celeriac.drivers.redis.client import Client, call_script
-from celeriac.drivers.redis.errors import Refusal, WireError
+from celeriac.drivers.redis.deliveries import delivery_of
+from celeriac.drivers.redis.errors import ConnectionLost, Refusal, WireError
 from celeriac.drivers.redis.keys import Keys, QueueKeys
+from celeriac.drivers.redis.lost_claims import LostClaim, LostClaims
 from celeriac.drivers.redis.scripts import CLAIM
 from celeriac.drivers.redis.waits import Wake, readable
 from celeriac.drivers.redis.watcher import Watcher
 from celeriac.drivers.redis.wire import Command, Reply
-from celeriac.exceptions import DecodeError
+from celeriac.exceptions import OperationalError
 from celeriac.interfaces.broker import Delivery, Lease
-from celeriac.wire import envelope
-from celeriac.wire.message import Unreadable
 
 __all__ = ["Receiver"]
 
@@ -41,6 +41,7 @@ class Receiver:
         self._visibility_timeout = visibility_timeout
         self._claims = itertools.count()
         self._salt = os.urandom(3).hex()
+        self._lost_claims = LostClaims(client, keys)
         self._watched: dict[tuple[str, ...], Watched] = {}
         self._bells = Bells(client.pool, keys.delayed_names)
         self._waiting: tuple[Wake, ...] = ()
@@ -52,6 +53,8 @@ class Receiver:
     def receive(self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str) -> list[Delivery]:
         """See `Broker.receive`."""
         watched = self._watch(tuple(queues))
+        if self._lost_claims and (found := self._recover(watched, limit, lease)):
+            return found
         if wait <= 0:
             return self._claim(watched, limit, lease, owner)
         until = time.monotonic() + wait
@@ -113,6 +116,7 @@ class Receiver:
         self._waiting_lock = threading.Lock()
         self._waiting = ()
         self._watcher = None
+        self._lost_claims.forget()
 
     def _watch(self, names: tuple[str, ...]) -> Watched:
         known = self._watched.get(names)
@@ -137,6 +141,7 @@ class Receiver:
                     return [], bool(readable([bell.wake.receiver], until - time.monotonic()))
                 reply, is_called = bell.wait(self._command(watched, limit, lease, prefix), until)
         except WireError as error:
+            self._note_lost(error, watched, prefix)
             raise self._client.error(error, doing=_doing(watched)) from error
         if is_called:
             self._is_interrupted = False
@@ -161,7 +166,20 @@ class Receiver:
     def _claim(self, watched: Watched, limit: int, lease: float, owner: str) -> list[Delivery]:
         prefix = self._prefix(owner)
         command = self._command(watched, limit, lease, prefix)
-        return _deliveries(self._client.one(command, doing=_doing(watched)), watched, prefix)
+        try:
+            reply = self._client.one(command, doing=_doing(watched))
+        except OperationalError as error:
+            self._note_lost(error.__cause__, watched, prefix)
+            raise
+        return _deliveries(reply, watched, prefix)
+
+    def _note_lost(self, error: BaseException | None, watched: Watched, prefix: str) -> None:
+        if isinstance(error, ConnectionLost) and error.asker is not None:
+            self._lost_claims.note(LostClaim(prefix, watched.names, error.asker))
+
+    def _recover(self, watched: Watched, limit: int, lease: float) -> list[Delivery]:
+        now, held = self._lease(lease)
+        return self._lost_claims.recover(watched.names, limit=min(limit, _PER_CLAIM), now=now, lease=held)
 
     def _prefix(self, owner: str) -> str:
         number = f"{self._salt}{next(self._claims):x}".rjust(_TAG_LENGTH - len(owner), "0")
@@ -170,11 +188,14 @@ class Receiver:
     def _command(self, watched: Watched, limit: int, lease: float, prefix: str) -> Command:
         """Return the claim. The server may run it seconds later, so it takes the time itself where it can."""
         steps = self._keys.steps
-        now = "" if self._client.has_system_clock else self._client.now()
-        held = (min(limit, _PER_CLAIM), now, lease - self._visibility_timeout, prefix)
+        held = (min(limit, _PER_CLAIM), *self._lease(lease), prefix)
         tails = (queue.tail for queue in watched.queues)
         keys = (self._keys.unacked, self._keys.unacked_index, *watched.keys)
         return call_script(CLAIM, keys, (*held, len(steps), *steps, *tails))
+
+    def _lease(self, lease: float) -> tuple[str | float, float]:
+        """Return the moment at which a lease begins ("" for that of the server), and its end as scores have it."""
+        return "" if self._client.has_system_clock else self._client.now(), lease - self._visibility_timeout
 
 
 def _deliveries(reply: Reply, watched: Watched, prefix: str) -> list[Delivery]:
@@ -184,16 +205,8 @@ def _deliveries(reply: Reply, watched: Watched, prefix: str) -> list[Delivery]:
         queue, suffix = watched.names[place - 1], f":{step.decode()}"
         for raw in envelopes:
             number += 1
-            found.append(_delivery(Lease(queue, f"{prefix}{number}{suffix}"), raw))
+            found.append(delivery_of(Lease(queue, f"{prefix}{number}{suffix}"), raw))
     return found
-
-
-def _delivery(lease: Lease, raw: bytes) -> Delivery:
-    try:
-        read = envelope.decode(raw)
-    except DecodeError as error:
-        return Delivery(lease, Unreadable(raw, str(error)))
-    return Delivery(lease, read.message, read.priority, read.redelivered)
 
 
 def _doing(watched: Watched) -> str:

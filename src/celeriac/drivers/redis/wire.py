@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 import hiredis
 
-from celeriac.drivers.redis.errors import ConnectionLost, NoAnswer, Refusal
+from celeriac.drivers.redis.errors import Asker, ConnectionLost, NoAnswer, Refusal
 
 __all__ = ["Command", "Push", "Reply", "Wire", "pack", "pack_all"]
 
@@ -59,6 +59,8 @@ class Wire:
         """The server has pushed something (which needs RESP3) since this was last set to False."""
         self.reads_pushes = False
         """Whether `read` returns what the server pushed, too: each a `Push`, in its place among the answers."""
+        self.asker = Asker()
+        """How the server knows this connection, where it told."""
         self._owner = os.getpid()
         self._reader = hiredis.Reader(protocolError=ConnectionLost, replyError=Refusal, notEnoughData=_NOT_YET)
         self._next: Reply = _NOT_YET
