@@ -5,12 +5,13 @@
 --       5 number of lists per queue   then their steps   then for each queue the end of its entries: ,"","<queue>"]
 -- Result: for each list that gave something: queue number, step, envelopes in order. The tag of the n-th envelope of
 --       the whole result is <prefix><n>:<step>.
--- Atomic. What there is on a fleet that idles is told by one EXISTS. A message is noted as held before the next list is touched, and everything that could fail on a key of a
+-- Atomic. A message is noted as held before the next list is touched, and everything that could fail on a key of a
 -- wrong type is asked first, so that nothing is ever popped and not held. Popping comes before writing, because
--- a server that is out of memory refuses a script's first write only if it needs memory: claims go on.
+-- a server that is out of memory refuses a script's first write only if it needs memory: claims go on. Where all is
+-- empty, one EXISTS tells, unless there are more keys than Lua unpacks (8,000).
 -- Wakes: the bell of a queue found empty is cleared in this same step, so that a token laid later is news; a queue that
 -- keeps messages has its bell rung for the next engine. The mark (see ring.lua) is cleared with every take.
-if #KEYS == 2 or redis.call('EXISTS', unpack(KEYS, 3)) == 0 then
+if #KEYS == 2 or (#KEYS < 7000 and redis.call('EXISTS', unpack(KEYS, 3)) == 0) then
   return {} -- no message, no bell, no mark: an idle engine's claim ends here, with one command
 end
 local limit, now, prefix, lists = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[4], tonumber(ARGV[5])

@@ -6,9 +6,18 @@
 -- Atomic. Run on a connection with CLIENT TRACKING, its reads ask the server to tell of the next change of these lists
 -- and names.
 -- The mark holds the lengths for which somebody rang, so that of many watchers one rings for each push; whoever takes
--- messages clears it.
+-- messages clears it. Where all is empty, one EXISTS tells, unless there are
+-- more lists than Lua unpacks (8,000).
 local lists, waiting = tonumber(ARGV[1]), 0
-local delayed = redis.call('EXISTS', KEYS[1])
+local delayed, all = redis.call('EXISTS', KEYS[1]), {}
+for base = 1, #KEYS - 1, lists + 2 do
+  for l = 1, lists do
+    all[#all + 1] = KEYS[base + l]
+  end
+end
+if #all == 0 or (#all < 7000 and redis.call('EXISTS', unpack(all)) == 0) then
+  return { 0, delayed }
+end
 for base = 1, #KEYS - 1, lists + 2 do
   local total, lengths = 0, {}
   for l = 1, lists do
