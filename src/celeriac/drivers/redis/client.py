@@ -11,7 +11,7 @@ from celeriac.drivers.redis.errors import ConnectionLost, Kind, NoAnswer, Refusa
 from celeriac.drivers.redis.scripts import Script, source_of
 from celeriac.drivers.redis.wire import Command, Reply, Wire, pack_all
 
-__all__ = ["Client", "call_script", "run_script"]
+__all__ = ["Client", "call_script", "run_on"]
 
 _EVALSHA: Final = "EVALSHA"
 
@@ -117,13 +117,14 @@ class Client:
         return wire
 
 
-def run_script(wire: Wire, command: Command) -> Reply:
-    """Run the command of a script on a connection of one's own. Raises `WireError`."""
-    wire.send(pack_all((command,)))
-    (reply,) = _answers(wire, (command,))
-    if isinstance(reply, Refusal):
-        raise reply
-    return reply
+def run_on(wire: Wire, commands: Sequence[Command]) -> Reply:
+    """Run commands in one round trip on a connection of one's own; return the last answer. Raises `WireError`."""
+    wire.send(pack_all(commands))
+    replies = _answers(wire, commands)
+    for reply in replies:
+        if isinstance(reply, Refusal):
+            raise reply
+    return replies[-1]
 
 
 def _answers(wire: Wire, commands: Sequence[Command]) -> list[Reply]:

@@ -3,11 +3,8 @@
 -- KEYS  1 names of queues with a delayed set   then for each queue: its lists; its bell; its mark
 -- ARGV  1 number of lists per queue   2 milliseconds that a mark lasts
 -- Result: whether some queue has messages, and whether some are delayed: 1 or 0 each.
--- Atomic. Run on a connection with CLIENT TRACKING, its reads ask the server to tell of the next change of these lists
--- and names.
--- The mark holds the lengths for which somebody rang, so that of many watchers one rings for each push; whoever takes
--- messages clears it. Where all is empty, one EXISTS tells, unless there are
--- more lists than Lua unpacks (8,000).
+-- Atomic. The mark holds the lengths for which somebody rang, so that of many watchers one rings for each push; whoever
+-- takes messages clears it. Where all is empty, one EXISTS tells, unless there are more lists than Lua unpacks (8,000).
 local lists, waiting = tonumber(ARGV[1]), 0
 local delayed, all = redis.call('EXISTS', KEYS[1]), {}
 for base = 1, #KEYS - 1, lists + 2 do
