@@ -145,7 +145,9 @@ class Stores:
         with self._guard_opening:
             if self._result_store is None:
                 options = self._options(self._conf.result_backend_transport_options, self._conf.redis_backend_use_ssl)
-                self._result_store = drivers.load(url, options)
+                # At the same address, opened in the same way, both share connections, and what is known of them.
+                is_shared = url == self._broker_url() and options == self._broker_options()
+                self._result_store = self._broker_side() if is_shared else drivers.load(url, options)
             return self._result_store
 
     def _open_broker(self) -> Store:
@@ -160,7 +162,7 @@ class Stores:
                     " them in the same directory or project, or set broker_url.",
                     path,
                 )
-        return drivers.load(url, self._options(self._conf.broker_transport_options, self._conf.broker_use_ssl))
+        return drivers.load(url, self._broker_options())
 
     def _broker_url(self) -> str | None:
         """Return the one URL, several to be tried in turn joined by semicolons; None when none is configured."""
@@ -173,6 +175,9 @@ class Stores:
                 " set broker_url alone."
             )
         return urls.pop() if urls else None
+
+    def _broker_options(self) -> StoreOptions:
+        return self._options(self._conf.broker_transport_options, self._conf.broker_use_ssl)
 
     def _options(self, transport: Mapping[str, Any], tls: _Tls) -> StoreOptions:
         if self._directory is None:

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from celeriac import Celeriac
 from celeriac.drivers.redis import bell, connecting
-from celeriac.exceptions import BrokerUnavailable
+from celeriac.exceptions import BackendError, BrokerUnavailable
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.store import Store
 from tests.faults.proxy import Proxy
@@ -84,3 +85,21 @@ def test_a_new_connection_that_is_not_greeted_is_given_up_before_a_call_would_be
     broker.send([outgoing(3)])
     proxy.delay = 0.0
     assert ids(receive(broker)) == ["2", "3"]
+
+
+def test_broker_and_results_at_one_address_leave_their_dead_connections_together(proxy: Proxy, prefix: str) -> None:
+    options = {"global_keyprefix": prefix}
+    app = Celeriac(
+        "shop", broker=proxy.url, backend=proxy.url, set_as_current=False, broker_publish_timeout=0.5,
+        broker_transport_options=options, result_backend_transport_options=options,
+    )  # fmt: skip
+    assert app.results is not None
+    try:
+        app.broker.connect()
+        app.results.connect()
+        proxy.half_open()
+        with pytest.raises(BackendError, match="no answer in time"):
+            app.results.connect()
+        app.broker.connect()
+    finally:
+        app.close()
