@@ -134,6 +134,27 @@ def test_it_is_kept_for_those_who_ask_for_its_queues(near: Broker, far: Broker, 
     assert ids(receive(far)) == ["a"]
 
 
+@pytest.mark.parametrize("name", ['say "hi"', "back\\slash", "snow \N{SNOWMAN}", 'a","","b', "q]"])
+def test_it_comes_from_queues_with_odd_names(near: Broker, far: Broker, proxy: Proxy, name: str) -> None:
+    near.send([outgoing("a", queue=name)])
+    lose_a_claim(far, proxy, "other", name)
+    (found,) = receive(far, "other", name)
+    assert found.lease.queue == name
+    assert ids([found]) == ["a"]
+
+
+def test_a_server_that_ran_it_when_it_thawed_has_stranded_nothing(own_redis_server: RedisServer, connect: Open) -> None:
+    broker = broker_of(connect(own_redis_server.url, socket_timeout=0.5))
+    receive(broker)
+    broker.send([outgoing("a")])
+    own_redis_server.pause()
+    with pytest.raises(BrokerUnavailable, match="no answer in time"):
+        receive(broker)
+    own_redis_server.resume()
+    assert ids(receive(broker)) == ["a"]
+    assert broker.stats(["q"])["q"].leased == 1
+
+
 def test_it_comes_even_if_the_answer_is_lost_again(near: Broker, far: Broker, proxy: Proxy) -> None:
     near.send([outgoing("a")])
     lose_a_claim(far, proxy)

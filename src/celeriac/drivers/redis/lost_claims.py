@@ -78,7 +78,10 @@ class LostClaims:
 
     def _look(self, claim: LostClaim, limit: int, now: str | float, lease: float) -> list[Delivery]:
         keys = (self._keys.unacked, self._keys.unacked_index)
-        look = call_script(RECOVER, keys, (claim.prefix, claim.first, limit, now, lease, *self._keys.steps))
+        steps = self._keys.steps
+        tails = (self._keys.queue(name).tail for name in claim.queues)
+        held = (claim.prefix, claim.first, limit, now, lease)
+        look = call_script(RECOVER, keys, (*held, len(steps), *steps, *tails))
         commands: list[Command] = [look]
         if claim.asker.address:
             # First of all it must not be carried out any more. Client numbers begin anew when a server restarts, so
@@ -89,6 +92,6 @@ class LostClaims:
         if isinstance(reply, Refusal):
             raise self._client.error(reply, doing=doing) from reply
         return [
-            delivery_of(Lease(queue.decode(), f"{claim.prefix}{number}:{step.decode()}"), raw)
-            for number, step, queue, raw in reply
+            delivery_of(Lease(claim.queues[place - 1], f"{claim.prefix}{number}:{step.decode()}"), raw)
+            for number, step, place, raw in reply
         ]

@@ -44,7 +44,7 @@ def _read(name: str) -> bytes:
 SEND: Final = Script("send", "_ring", "_once")
 SEND_LATER: Final = Script("send_later", "_ring", "_delay", "_once")
 CLAIM: Final = Script("claim", "_ring")
-RECOVER: Final = Script("recover", "_entry")
+RECOVER: Final = Script("recover")
 EXTEND: Final = Script("extend")
 ACK: Final = Script("ack")
 ACK_AND_SEND: Final = Script("ack_and_send", "_ring", "_delay")
