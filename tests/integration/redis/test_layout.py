@@ -201,3 +201,33 @@ def message_of(raw: bytes) -> object:
     from celeriac.wire import envelope
 
     return envelope.decode(raw).message
+
+
+@pytest.mark.parametrize(
+    "name", ['say "hi"', "back\\slash", 'ends with "', "ends with \\", 'a","","b', "q]", "\N{SNOWMAN}"]
+)
+def test_a_queue_may_have_signs_of_json_in_its_name(store: Store, outside: Redis, prefix: str, name: str) -> None:
+    broker = broker_of(store)
+    broker.send([outgoing(1, queue=name)])
+    assert broker.requeue(leases(receive(broker, name))) == []
+    (held,) = receive(broker, name, lease=0.01)
+    assert ids([held]) == ["1"]
+    while not broker.upkeep(limit=10).reclaimed:
+        time.sleep(0.01)
+    (again,) = receive(broker, name)
+    assert (ids([again]), again.redelivered) == (["1"], True)
+    assert broker.stats([name])[name].leased == 1
+    assert broker.reject([again.lease], reason="no") == []
+    assert broker.stats([name])[name].dead == 1
+    (letter,) = outside.zrange(f"{prefix}celeriac:dead:{name}", 0, -1)
+    assert letter.split(b"\n", 1)[1].startswith(b"{")
+
+
+@pytest.mark.parametrize("names", [b'"","bad \\q"', b'"","bad \\" \\q"', b'"\\"'])
+def test_an_entry_whose_names_are_no_json_becomes_a_dead_letter(
+    store: Store, outside: Redis, prefix: str, names: bytes
+) -> None:
+    outside.hset(f"{prefix}unacked", "tag", b"[{}," + names + b"]")
+    outside.zadd(f"{prefix}unacked_index", {"tag": 1.0})
+    assert broker_of(store).upkeep(limit=10).reclaimed == 1
+    assert outside.zcard(f"{prefix}celeriac:dead:") == 1
