@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from redis import Redis
 
 from celeriac import Celeriac
 from celeriac.drivers.redis import bell, connecting
@@ -13,7 +14,7 @@ from celeriac.exceptions import BackendError, BrokerUnavailable
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.store import Store
 from tests.faults.proxy import Proxy
-from tests.integration.redis.samples import DEADLINE, broker_of, ids, outgoing, receive
+from tests.integration.redis.samples import DEADLINE, broker_of, ids, outgoing, raw_of, receive
 from tests.servers.redis import RedisServer
 
 Open = Callable[..., Store]
@@ -103,3 +104,16 @@ def test_broker_and_results_at_one_address_leave_their_dead_connections_together
         app.broker.connect()
     finally:
         app.close()
+
+
+def test_who_watches_leaves_a_dead_connection_when_another_call_finds_one(
+    far: Broker, proxy: Proxy, outside: Redis, prefix: str
+) -> None:
+    far.watch(["q"], wait=0.05)
+    far.connect()
+    proxy.half_open()
+    with pytest.raises(BrokerUnavailable, match="no answer in time"):
+        far.connect()
+    outside.lpush(f"{prefix}q", raw_of(1))
+    far.watch(["q"], wait=0.05)
+    assert outside.exists(f"{prefix}celeriac:bell:q") == 1

@@ -47,6 +47,7 @@ class Watcher:
         self.sees_delayed = False
         """Some messages were delayed when it last looked."""
         self._wire: Wire | None = None
+        self._generation = pool.generation
         self._refused = False
         self._paid_until = 0.0  # the moment for which the looks so far would do, one to a pause
         self.due = 0.0
@@ -59,6 +60,8 @@ class Watcher:
 
     def tend(self) -> None:
         """Hear what the server told, and look at the queues when it is time. Never raises: a look may be missed."""
+        if self._generation != self._pool.generation:
+            self.close()
         try:
             self._hear()
             if time.monotonic() >= self.due:
@@ -101,6 +104,7 @@ class Watcher:
         return self._paid_until - _AT_ONCE * _PAUSE
 
     def _open(self) -> Wire:
+        self._generation = self._pool.generation
         if not self._refused:
             try:
                 return self._tracking()
