@@ -16,7 +16,7 @@ WAIT = 30.0
 RESUMED = 5.0
 """Seconds after the broker's return in which tasks run again, and a call of the client is over."""
 LEASE = 6.0
-"""Seconds: longer than the short outages. What a claim took whose answer was lost comes back after so long."""
+"""Seconds: longer than the short outages."""
 
 
 @pytest.fixture
