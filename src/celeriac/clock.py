@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Protocol
 
@@ -18,6 +19,12 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Return a reading that never goes back, for measuring spans within one process."""
 
+    def boottime(self) -> float:
+        """Return a reading like `monotonic`, which also counts the time that the machine was suspended.
+
+        All processes of a machine share it. Where the system has no such clock, it stands still in a suspension too.
+        """
+
     def sleep(self, seconds: float) -> None:
         """Return when `seconds` have passed."""
 
@@ -30,6 +37,14 @@ class SystemClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    if sys.platform == "linux":
+
+        def boottime(self) -> float:
+            return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    else:
+        boottime = monotonic
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

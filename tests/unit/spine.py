@@ -19,6 +19,7 @@ from celeriac.worker.completion import Completer
 from celeriac.worker.holdings import Holdings
 from celeriac.worker.limits import ThreadLimits
 from celeriac.worker.outcome import Completion
+from celeriac.worker.renewals import Claim
 from celeriac.worker.run import TaskRunner
 from celeriac.worker.task_log import TaskLog
 
@@ -71,7 +72,7 @@ class Spine:
 
     def admit(self, delivery: Delivery) -> Admitted:
         runners = {name: self.runner(task) for name, task in self.app.tasks.items()}
-        return Admission(runners, self.app.conf, clock=self.clock).admit(delivery)
+        return Admission(runners, self.app.conf, clock=self.clock).admit(delivery, Claim(self.clock.boottime(), 1))
 
     def job(self, *queues: str) -> Job:
         """Receive the one call that is there and admit it."""

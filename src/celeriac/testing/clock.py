@@ -30,6 +30,10 @@ class FakeClock:
         with self._reading:
             return self._elapsed
 
+    def boottime(self) -> float:
+        """Return the same as `monotonic`."""
+        return self.monotonic()
+
     def sleep(self, seconds: float) -> None:
         """Advance by `seconds`, and return at once."""
         self.advance(seconds)

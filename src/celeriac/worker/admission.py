@@ -10,6 +10,7 @@ from typing import Final
 from msgspec import Struct
 
 from celeriac import signals, states
+from celeriac.app.base import Celeriac
 from celeriac.clock import Clock
 from celeriac.exceptions import (
     ContentDisallowed,
@@ -28,7 +29,9 @@ from celeriac.wire.identity import peek_identity
 from celeriac.wire.message import Message
 from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
+from celeriac.worker.renewals import Claim
 from celeriac.worker.run import TaskRunner
+from celeriac.worker.task_log import TaskLog
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,7 @@ class Job(Struct, frozen=True):
     runner: TaskRunner
     call: TaskCall
     delivery: Delivery
+    claim: Claim
 
 
 class Refused(Struct, frozen=True):
@@ -70,6 +74,14 @@ class Expired(Struct, frozen=True):
 Admitted = Job | Refused | Postponed | Expired
 
 
+def runners_of(app: Celeriac, *, log: TaskLog, hostname: str) -> dict[str, TaskRunner]:
+    """Return what runs the tasks of an application, by their names."""
+    return {
+        name: TaskRunner(task, app.conf, writer=app.writer, log=log, hostname=hostname, clock=app.clock)
+        for name, task in app.tasks.items()
+    }
+
+
 class Admission:
     """Decodes deliveries and decides what becomes of each. No sender's code runs here unless pickle is accepted."""
 
@@ -80,8 +92,8 @@ class Admission:
         self._waits_for_unknown = conf.task_unknown_policy == "wait"
         self._clock = clock
 
-    def admit(self, delivery: Delivery) -> Admitted:
-        """Decide about one delivery. Never raises for what a sender can write."""
+    def admit(self, delivery: Delivery, claim: Claim) -> Admitted:
+        """Decide about one delivery of a claim. Never raises for what a sender can write."""
         message = delivery.message
         if not isinstance(message, Message):
             return self._refuse(delivery, f"unreadable: {message.reason}")
@@ -104,7 +116,7 @@ class Admission:
             return self._refuse(
                 delivery, f"{call.name}[{call.id}] is part of a workflow, which this version cannot run"
             )
-        return Job(runner, call, delivery)
+        return Job(runner, call, delivery, claim)
 
     def _by_time(self, delivery: Delivery, call: TaskCall) -> Admitted | None:
         now = self._clock.now()

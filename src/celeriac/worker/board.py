@@ -18,12 +18,14 @@ from msgspec import Struct
 
 from celeriac.types import Seconds
 from celeriac.worker.pulse import Pulse
+from celeriac.worker.renewals import Renewals
 
 _ROW: Final = struct.Struct("<dd144p")
 """Started (0: a free row) and overdue, by `time.monotonic`, which all processes of a machine share; the lease's tag."""
 _IDENTITY: Final = struct.Struct("<255p255p")
 """Task id and name; written only where there is a deadline, for the supervisor to tell whose time was up."""
 _SIZE: Final = _ROW.size + _IDENTITY.size
+_HEAD: Final = Pulse.SIZE + Renewals.SIZE
 _FREE: Final = bytes(8)
 _NEVER: Final = float("inf")
 
@@ -66,7 +68,9 @@ class EngineBoard:
         self._memory = memory
         self.pulse = Pulse(memory, offset)
         """How lately its stores answered it."""
-        self._offsets = [offset + Pulse.SIZE + row * _SIZE for row in range(rows)]
+        self.renewals = Renewals(memory, offset + Pulse.SIZE)
+        """When its leases were renewed; its supervisor writes it."""
+        self._offsets = [offset + _HEAD + row * _SIZE for row in range(rows)]
         self._free = deque(self._offsets)
 
     @classmethod
@@ -100,7 +104,8 @@ class EngineBoard:
         return found
 
     def clear(self) -> None:
-        """Wipe out every run, for the engine's successor."""
+        """Wipe out every run and renewal, for the engine's successor."""
+        self.renewals.clear()
         for offset in self._offsets:
             self._memory[offset : offset + 8] = _FREE
 
@@ -112,7 +117,7 @@ def as_written(tag: str) -> str:
 
 def _size(rows: int) -> int:
     """Return how many bytes the board of one engine takes: a multiple of 8, as pulses want it."""
-    return Pulse.SIZE + (rows * _SIZE + 7) // 8 * 8
+    return _HEAD + (rows * _SIZE + 7) // 8 * 8
 
 
 def _told(overdue: Seconds, task_id: bytes, name: bytes) -> tuple[str, str]:

@@ -7,11 +7,13 @@ import random
 import threading
 from collections.abc import Sequence
 
+from celeriac.clock import Clock
 from celeriac.exceptions import BrokerError
 from celeriac.interfaces.broker import Broker, Delivery
 from celeriac.types import Seconds
 from celeriac.worker.notes import Ledger
 from celeriac.worker.pulse import Pulse
+from celeriac.worker.renewals import Claim
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ class Consumer:
         queues: Sequence[str],
         lease: Seconds,
         owner: str,
+        clock: Clock,
         pulse: Pulse | None = None,
     ) -> None:
         self._broker = broker
@@ -42,7 +45,10 @@ class Consumer:
         self._owner = owner
         self._pulse = pulse or Pulse()
         self._pause = 0.0
+        self._clock = clock
         self._woken = threading.Event()
+        self.claim = Claim(0.0, 0)
+        """The claim of the last `take` that returned something."""
 
     def take(self, *, limit: int, wait: Seconds) -> Sequence[Delivery]:
         """Return up to `limit` deliveries, waiting up to `wait` seconds for the first; empty while the broker is away.
@@ -50,6 +56,7 @@ class Consumer:
         The ledger knows of each before it is returned.
         """
         self._pulse.asking()
+        began = self._clock.boottime()
         try:
             deliveries = self._broker.receive(
                 self._queues, limit=limit, wait=wait, lease=self._lease, owner=self._owner
@@ -62,7 +69,10 @@ class Consumer:
             logger.info("Connected again to %s", self._broker.location)
             self._pause = 0.0
         if deliveries:
-            self._ledger.held([delivery.lease for delivery in deliveries])
+            number = self._ledger.held([delivery.lease for delivery in deliveries])
+            # From when it was asked for, although it may have come only at the end of the wait: who is stopped between
+            # the store's answer and its arrival here cannot know how long ago that was.
+            self.claim = Claim(began, number)
             if len(self._queues) > 1:
                 self._queues.append(self._queues.pop(0))
         else:

@@ -19,13 +19,17 @@ class CoroutineBacklog:
     """Jobs that wait for a slot of the event loop, some claimed ahead so that no slot stays empty during a claim.
 
     Thread-safe: the engine's main thread fills it, the loop's thread takes the next job for a slot that was just left,
-    the attendant gives back what is stuck. `is_open` tells whether more may begin; `wake` has the main thread claim.
+    the attendant gives back what is stuck. `is_open` tells whether more may begin, `is_sure` whether a job's
+    lease lasts; `wake` has the main thread claim.
     """
 
-    def __init__(self, *, slots: int, is_open: Callable[[], bool], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, *, slots: int, is_open: Callable[[], bool], is_sure: Callable[[Job], bool], wake: Callable[[], None]
+    ) -> None:
         self.jobs: deque[Job] = deque()
         self._slots = slots
         self._is_open = is_open
+        self._is_sure = is_sure
         self._wake = wake
         self._claims = ClaimSize()
         self._began = 0.0
@@ -51,7 +55,8 @@ class CoroutineBacklog:
         job = self.next() if self._is_open() else None
         if job is None:
             return None
-        if job.delivery.redelivered or not job.runner.acks_late or job.runner.tells_start(job.call):
+        runner, is_again = job.runner, job.delivery.redelivered
+        if is_again or not runner.acks_late or runner.tells_start(job.call) or not self._is_sure(job):
             self.jobs.appendleft(job)  # for the main thread
             return None
         if len(self.jobs) == self._claims.reserve(slots=self._slots) // 2:

@@ -7,13 +7,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from celeriac.app.base import Celeriac
 from celeriac.exceptions import BrokerError, OperationalError, WorkerLostError
 from celeriac.interfaces.broker import Delivery
 from celeriac.types import Seconds
-from celeriac.worker.admission import Admission, Expired, Job, Postponed, Refused
+from celeriac.worker.admission import Admission, Expired, Job, Postponed, Refused, runners_of
 from celeriac.worker.attendant import Attendant
 from celeriac.worker.board import EngineBoard
 from celeriac.worker.claims import ClaimSize
@@ -29,9 +30,10 @@ from celeriac.worker.notes import Ledger
 from celeriac.worker.options import NodePlan
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.pulse import Pulse
-from celeriac.worker.run import TaskRunner
+from celeriac.worker.renewals import Renewals
 from celeriac.worker.side_claims import SideClaims
 from celeriac.worker.task_log import TaskLog
+from celeriac.worker.tenure import Tenure, without
 from celeriac.worker.wear import Wear
 
 logger = logging.getLogger(__name__)
@@ -72,6 +74,8 @@ class Engine:
     ) -> None:
         self.pulse = Pulse() if board is None else board.pulse
         """How lately the stores answered; the node reads it."""
+        self.renewals = Renewals() if board is None else board.renewals
+        """When its leases were renewed; the node writes it."""
         self._log = TaskLog()
         self._claims = ClaimSize()
         self._ledger = ledger
@@ -79,14 +83,13 @@ class Engine:
         self._broker.rely_on_watch()  # the node's `WatchLoop`
         self._writer = app.writer
         self._completer = Completer(self._broker, app.writer, ledger, clock=app.clock, pulse=self.pulse)
+        self._tenure = Tenure(self._broker, ledger, self._completer, self.renewals, lease=plan.lease, clock=app.clock)
         owner = f"{plan.nodename}/{index}"
-        self._consumer = Consumer(
-            self._broker, ledger, queues=plan.queues, lease=plan.lease, owner=owner, pulse=self.pulse
+        consumer = partial(
+            Consumer, self._broker, ledger, queues=plan.queues, lease=plan.lease, owner=owner, clock=app.clock
         )
-        runners = {
-            name: TaskRunner(task, app.conf, writer=app.writer, log=self._log, hostname=plan.nodename, clock=app.clock)
-            for name, task in app.tasks.items()
-        }
+        self._consumer = consumer(pulse=self.pulse)
+        runners = runners_of(app, log=self._log, hostname=plan.nodename)
         self._admission = Admission(runners, app.conf, clock=app.clock)
         self._crashes = CrashCounter(app.coordinator, most=app.conf.task_max_crashes)
         self._board = board
@@ -101,19 +104,19 @@ class Engine:
         self._async_backlog = CoroutineBacklog(
             slots=plan.async_slots,
             is_open=lambda: not self._stopping.is_set() and not self._wear.reason,
+            is_sure=self._tenure.is_sure,
             wake=self._slot_freed,
         )
         self._coroutines = CoroutineExecutor[Job](
             self._run_coroutine, slots=plan.async_slots, freed=self._slot_freed, following=self._async_backlog.following
         )
-        self._side_consumer = Consumer(self._broker, ledger, queues=plan.queues, lease=plan.lease, owner=owner)
+        self._side_consumer = consumer()
         self._side_claims = SideClaims(wanted=self._has_only_coroutine_slots, claim=self._claim_for_coroutines)
         self._has_coroutines = any(runner.is_async for runner in runners.values())
         self._attendant = Attendant(self._completer, give_back=self._give_back_stuck)
         self._backlog: deque[Job] = deque()
         self._last_was_async = False
-        self._freed = threading.Event()
-        self._stopping = threading.Event()
+        self._freed, self._stopping = threading.Event(), threading.Event()
         self._grace = plan.grace
         self._ends: float | None = None
 
@@ -155,7 +158,7 @@ class Engine:
         if not tags:
             return
         logger.warning("%s leases were lost: other workers run these tasks now", len(tags))
-        self._completer.drop(tags)
+        self._completer.drop(without((self._backlog, self._async_backlog.jobs), tags))
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
@@ -185,7 +188,7 @@ class Engine:
 
     def _admit(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            admitted = self._admission.admit(delivery)
+            admitted = self._admission.admit(delivery, self._consumer.claim)
             if isinstance(admitted, Job):
                 if self._log.tells_received:
                     self._log.received(admitted.call.name, admitted.call.id)
@@ -217,6 +220,8 @@ class Engine:
         return self._completer.age > (_TELL if self._completer.is_awaited else _SETTLE)
 
     def _start(self, job: Job, executor: InlineExecutor[Job] | ThreadExecutor[Job] | CoroutineExecutor[Job]) -> None:
+        if not self._tenure.holds(job, self._async_backlog.jobs if job.runner.is_async else self._backlog):
+            return
         if job.delivery.redelivered and not self._may_run_again(job):
             return
         if not job.runner.acks_late and not self._acked_early(job):
@@ -273,7 +278,7 @@ class Engine:
         """Claim for the event loop. False when there was work for slots, which is given back."""
         found_other = False
         for delivery in self._side_consumer.take(limit=min(self._coroutines.free, _SIDE), wait=_SIDE_WAIT):
-            admitted = self._admission.admit(delivery)
+            admitted = self._admission.admit(delivery, self._side_consumer.claim)
             if not isinstance(admitted, Job):
                 self._turn_away(admitted)
             elif admitted.runner.is_async:
@@ -381,6 +386,8 @@ class Engine:
             self._side_claims.stop()
         for executor in (self._coroutines, self._sync):
             executor.stop(self._time_left)
+        for backlog in (self._backlog, self._async_backlog.jobs):  # again: a thread that looked through it had it
+            self._give_back(backlog)
         self._attendant.stop()
         if not self._completer.drain(_DRAIN):
             logger.error(

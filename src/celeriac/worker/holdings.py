@@ -14,11 +14,15 @@ class Holdings:
     def __init__(self) -> None:
         self._guard_leases = threading.Lock()
         self._leases: dict[str, Lease] = {}
+        self.notes = 0
+        """How often the engine has said that it holds more; all that it said so often is known."""
 
-    def held(self, leases: Sequence[Lease]) -> None:
-        """Note deliveries that were just received."""
+    def held(self, leases: Sequence[Lease]) -> int:
+        """Note deliveries that were just received; return the number of this note."""
         with self._guard_leases:
             self._leases.update((lease.tag, lease) for lease in leases)
+            self.notes += 1
+            return self.notes
 
     def settled(self, tags: Iterable[str]) -> None:
         """Note deliveries that are done with, or lost."""
@@ -40,9 +44,10 @@ class Holdings:
             return list(self._leases.values())
 
     def take_all(self) -> list[Lease]:
-        """Return what is held, and hold nothing any more."""
+        """Return what is held, and hold nothing any more; the next note is the first of another engine."""
         with self._guard_leases:
             leases, self._leases = list(self._leases.values()), {}
+            self.notes = 0
             return leases
 
     def __len__(self) -> int:

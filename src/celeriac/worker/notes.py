@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Protocol
 
@@ -63,8 +64,8 @@ _supervisor_notes = msgspec.msgpack.Decoder(SupervisorNote)
 class Ledger(Protocol):
     """Who is told what an engine holds, so that its leases are renewed. Thread-safe."""
 
-    def held(self, leases: Sequence[Lease]) -> None:
-        """Note deliveries that were just received."""
+    def held(self, leases: Sequence[Lease]) -> int:
+        """Note deliveries that were just received; return the number of this note, from 1."""
 
     def settled(self, tags: Sequence[str]) -> None:
         """Note deliveries that are done with. It may be told with the next that are held, or by `flush`."""
@@ -89,9 +90,14 @@ class PipeLedger:
         self._guard_sending = threading.Lock()
         self._guard_settled = threading.Lock()
         self._settled: list[str] = []
+        self._held_notes = 0
 
-    def held(self, leases: Sequence[Lease]) -> None:
-        self.send(Held(list(leases), self._take_settled()))
+    def held(self, leases: Sequence[Lease]) -> int:
+        frame = _encoder.encode(Held(list(leases), self._take_settled()))
+        with self._guard_sending:
+            self._held_notes += 1  # in the order of the pipe, so that the supervisor counts the same
+            self._write(frame)
+            return self._held_notes
 
     def settled(self, tags: Sequence[str]) -> None:
         with self._guard_settled:
@@ -115,12 +121,13 @@ class PipeLedger:
     def send(self, note: EngineNote) -> None:
         """Write one note; quietly nothing when the supervisor is gone."""
         frame = _encoder.encode(note)
-        # Held over a write: frames of two threads must not mix, and the supervisor always reads.
         with self._guard_sending:
-            try:
-                self._connection.send_bytes(frame)
-            except OSError:
-                return
+            self._write(frame)
+
+    def _write(self, frame: bytes) -> None:
+        """Write with the lock held: frames of two threads must not mix, and the supervisor always reads."""
+        with suppress(OSError):
+            self._connection.send_bytes(frame)
 
 
 def encode(note: SupervisorNote) -> bytes:

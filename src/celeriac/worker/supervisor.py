@@ -16,6 +16,7 @@ from celeriac.types import Seconds
 from celeriac.worker.board import EngineBoard, Running
 from celeriac.worker.holdings import Holdings
 from celeriac.worker.launch import Launcher
+from celeriac.worker.leases import Holder
 from celeriac.worker.notes import Finished, Held, Lost, Ready, Settled, Stop, SupervisorNote, encode, read_engine_note
 from celeriac.worker.recovery import Recovery
 
@@ -81,9 +82,9 @@ class Supervisor:
         self._stopping = True
         os.write(self._waker, b"!")
 
-    def held(self) -> Sequence[Lease]:
-        """Return every lease that an engine of this node holds. Thread-safe."""
-        return [lease for engine in self._engines for lease in engine.holdings.all()]
+    def holders(self) -> Sequence[Holder]:
+        """Return what is known of the leases of each engine; it stays true."""
+        return [Holder(engine.holdings, engine.board.renewals) for engine in self._engines]
 
     def lost(self, leases: Sequence[Lease]) -> None:
         """Tell the engines that these are no longer theirs. Thread-safe."""

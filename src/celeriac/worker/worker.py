@@ -27,7 +27,7 @@ from celeriac.worker.health_file import health_path
 from celeriac.worker.holdings import Holdings
 from celeriac.worker.last_resort import LastResort
 from celeriac.worker.launch import ForkLauncher, Launcher, SpawnLauncher
-from celeriac.worker.leases import LeaseKeeper
+from celeriac.worker.leases import Holder, LeaseKeeper
 from celeriac.worker.logs import LogSetup
 from celeriac.worker.options import NodePlan, WorkerOptions, plan
 from celeriac.worker.pidfile import pidfile
@@ -152,7 +152,9 @@ class Worker:
             on_ready=lambda: self._ready(node),
         )
         self._stop_with(supervisor.stop)
-        leases = LeaseKeeper(app.broker, lease=node.lease, held=supervisor.held, lost=supervisor.lost)
+        leases = LeaseKeeper(
+            app.broker, lease=node.lease, holders=supervisor.holders(), lost=supervisor.lost, clock=app.clock
+        )
         upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock)
         watch = WatchLoop(app.broker, queues=node.queues, on_delayed=upkeep.hurry)
         leases.start()
@@ -186,7 +188,9 @@ class Worker:
                 last_resort.end_after(node.grace + _MARGIN)
 
         self._stop_with(stop)
-        leases = LeaseKeeper(app.broker, lease=node.lease, held=holdings.all, lost=lost)
+        leases = LeaseKeeper(
+            app.broker, lease=node.lease, holders=[Holder(holdings, engine.renewals)], lost=lost, clock=app.clock
+        )
         upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock)
         watch = WatchLoop(app.broker, queues=node.queues, on_delayed=upkeep.hurry)
         leases.start()

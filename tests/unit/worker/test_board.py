@@ -7,6 +7,7 @@ import os
 import pytest
 
 from celeriac.worker.board import Board, EngineBoard, as_written
+from celeriac.worker.renewals import Claim
 
 
 @pytest.fixture
@@ -70,3 +71,18 @@ def test_a_child_writes_where_its_parent_reads(board):
 def test_a_tag_of_any_length_is_found_again(board, tag):
     board.of(1).begin(tag, 1.0)
     assert [run.tag for run in board.of(1).running()] == [as_written(tag)]
+
+
+def test_renewals_stand_beside_the_runs_until_the_engine_is_replaced(board):
+    claim = Claim(moment=1.0, number=1)
+    mine = board.of(1)
+    for number in range(3):
+        mine.begin(f"tag-{number}", 5.0)
+    mine.renewals.renewed(7.0, through=1)
+    mine.pulse.asking()
+    opened = EngineBoard.open(board.path, index=1, rows=3)
+    assert opened.renewals.sure_at(claim) == 7.0
+    assert [run.tag for run in opened.running()] == ["tag-0", "tag-1", "tag-2"]
+    assert board.of(2).renewals.sure_at(claim) == 1.0
+    mine.clear()
+    assert opened.renewals.sure_at(claim) == 1.0

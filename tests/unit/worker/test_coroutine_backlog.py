@@ -23,9 +23,12 @@ def a_job(spine: Spine, *, redelivered: bool = False, **options: Any) -> Job:
     return job
 
 
-def backlog(*, is_open: bool = True, slots: int = 100) -> tuple[CoroutineBacklog, list[str]]:
+def backlog(*, is_open: bool = True, is_sure: bool = True, slots: int = 100) -> tuple[CoroutineBacklog, list[str]]:
     woken: list[str] = []
-    return CoroutineBacklog(slots=slots, is_open=lambda: is_open, wake=lambda: woken.append("main")), woken
+    waiting = CoroutineBacklog(
+        slots=slots, is_open=lambda: is_open, is_sure=lambda _: is_sure, wake=lambda: woken.append("main")
+    )
+    return waiting, woken
 
 
 def test_nothing_is_claimed_ahead_while_nothing_is_known_of_run_times():
@@ -93,3 +96,11 @@ def test_it_is_stuck_when_no_coroutine_begins(spine):
     waiting.began(time.monotonic() - 1)
     assert waiting.is_stuck(0)
     assert not waiting.is_stuck(1)
+
+
+def test_a_job_whose_lease_may_have_ended_is_left_to_the_main_thread(spine):
+    waiting, _ = backlog(is_sure=False)
+    job = a_job(spine)
+    waiting.jobs.append(job)
+    assert waiting.following() is None
+    assert waiting.next() is job

@@ -258,7 +258,9 @@ class Away(BrokerBefore):
 def test_a_consumer_tells_what_it_asks_and_when_it_is_answered(spine):
     spine.clock.advance(5)
     broker, pulse = Away(spine.app.broker), Pulse(clock=spine.clock)
-    consumer = Consumer(broker, Holdings(), queues=["celery"], lease=30.0, owner="node/1", pulse=pulse)
+    consumer = Consumer(
+        broker, Holdings(), queues=["celery"], lease=30.0, owner="node/1", clock=spine.clock, pulse=pulse
+    )
     broker.is_away = True
     consumer.wake()  # so that it does not rest
     consumer.take(limit=1, wait=0)

@@ -90,6 +90,23 @@ def test_what_is_settled_is_told_with_what_is_held_next_or_when_there_is_nothing
     theirs.close()
 
 
+def test_the_engine_and_its_supervisor_count_the_notes_of_what_is_held_alike():
+    ours, theirs = Pipe()
+    ledger, holdings = PipeLedger(theirs), Holdings()
+    numbers = [ledger.held([Lease("q", tag)]) for tag in "12"]
+    ledger.send(Ready())
+    ledger.settled(["1"])
+    ledger.flush()
+    numbers.append(ledger.held([Lease("q", "3")]))
+    read = [read_engine_note(ours.recv_bytes()) for _ in range(5)]
+    assert numbers == [holdings.held(note.leases) for note in read if isinstance(note, Held)] == [1, 2, 3]
+    assert holdings.notes == 3
+    holdings.take_all()
+    assert holdings.notes == 0, "the next engine's are counted anew"
+    ours.close()
+    theirs.close()
+
+
 # -- holdings ----------------------------------------------------------------------------------------------------------
 
 

@@ -93,6 +93,9 @@ class Node:
         self.code = self._pool.submit(self.supervisor.run)
         eventually(lambda: len(self.pipes.launched) == engines)
 
+    def held(self) -> list[Lease]:
+        return [lease for holder in self.supervisor.holders() for lease in holder.holdings.all()]
+
     def close(self) -> None:
         self.supervisor.stop()
         for index in list(self.pipes.ends):
@@ -138,39 +141,39 @@ def test_what_the_engines_hold_is_known(node, leases):
     running = node(2)
     running.pipes.say(1, Held(leases[:2]))
     running.pipes.say(2, Held(leases[2:]))
-    eventually(lambda: running.supervisor.held() == leases)
+    eventually(lambda: running.held() == leases)
     running.pipes.say(1, Settled([leases[0].tag]))
-    eventually(lambda: running.supervisor.held() == leases[1:])
+    eventually(lambda: running.held() == leases[1:])
 
 
 def test_a_lost_lease_is_told_to_the_engine_that_held_it(node, leases):
     running = node(2)
     running.pipes.say(1, Held(leases[:2]))
     running.pipes.say(2, Held(leases[2:]))
-    eventually(lambda: len(running.supervisor.held()) == 4)
+    eventually(lambda: len(running.held()) == 4)
     running.supervisor.lost([leases[2]])
     assert running.pipes.hear(2) == Lost([leases[2].tag])
     assert not running.pipes.ends[1].poll(0.01)
-    assert len(running.supervisor.held()) == 3
+    assert len(running.held()) == 3
 
 
 def test_an_engine_that_ends_by_itself_is_started_again_at_once_and_told_of(node, leases, caplog):
     running = node(2)
     running.pipes.say(1, Held(leases))
     running.pipes.say(1, Finished("ValueError: mine"))
-    eventually(running.supervisor.held)
+    eventually(running.held)
     running.pipes.end(1, status=-9)
     eventually(lambda: running.pipes.launched == [1, 2, 1])
     assert "Engine 1 ended by itself" in caplog.text
     assert "(signal 9: ValueError: mine); 4 tasks that it held are given back" in caplog.text
-    assert running.supervisor.held() == []
+    assert running.held() == []
 
 
 def test_what_a_dead_engine_held_is_ready_at_once_and_only_what_it_ran_is_marked(node, spine, leases):
     running = node(1)
     running.pipes.say(1, Held(leases))
     running.board.of(1).begin(leases[2].tag, 1.0)
-    eventually(running.supervisor.held)
+    eventually(running.held)
     running.pipes.end(1, status=-11)
     eventually(lambda: running.pipes.launched == [1, 1])
     again = receive(spine.app.broker)
@@ -183,7 +186,7 @@ def test_a_task_that_was_ended_for_its_time_limit_has_failed(node, spine, leases
     running = node(1)
     running.pipes.processes[1] = 2**22 + 1  # no process has this number
     running.pipes.say(1, Held(leases))
-    eventually(running.supervisor.held)
+    eventually(running.held)
     run = running.board.of(1)
     run.begin(leases[1].tag, 1.0, 3.5, task_id="late", name=name)
     engine = running.supervisor._engines[0]

@@ -10,11 +10,13 @@ import pytest
 
 from celeriac.exceptions import BrokerUnavailable
 from celeriac.interfaces.broker import BrokerCapabilities, Lease
+from celeriac.testing.clock import FakeClock
 from celeriac.testing.conformance.samples import outgoing, receive, send
 from celeriac.testing.faults import BrokerBefore, ResultsBefore
 from celeriac.worker.consumer import Consumer
 from celeriac.worker.holdings import Holdings
-from celeriac.worker.leases import LeaseKeeper
+from celeriac.worker.leases import Holder, LeaseKeeper
+from celeriac.worker.renewals import Renewals
 from celeriac.worker.upkeep import UpkeepLoop
 
 DEADLINE = 10.0
@@ -64,7 +66,9 @@ def keeper(broker, holdings: Holdings, lost: list[str], *, note_delay: float = 0
     def tell(leases):
         lost.extend(lease.tag for lease in leases)
 
-    return LeaseKeeper(broker, lease=30.0, held=holdings.all, lost=tell, note_delay=note_delay)
+    return LeaseKeeper(
+        broker, lease=30.0, holders=[Holder(holdings, Renewals())], lost=tell, clock=FakeClock(), note_delay=note_delay
+    )
 
 
 def test_a_renewed_lease_lives_on(spine, broker):
@@ -237,7 +241,7 @@ def test_results_are_swept_each_minute(spine, broker):
 
 def consumer(broker, *queues: str) -> tuple[Consumer, Holdings]:
     holdings = Holdings()
-    return Consumer(broker, holdings, queues=queues, lease=30.0, owner="node/1"), holdings
+    return Consumer(broker, holdings, queues=queues, lease=30.0, owner="node/1", clock=FakeClock()), holdings
 
 
 def test_the_ledger_knows_of_what_was_taken(broker):
