@@ -200,7 +200,8 @@ class Dispatcher:
     ) -> Outgoing:
         """Return the message that replaces the running one: same id, one retry more, to the queue it came from.
 
-        What `options` leave out stays as it was, serializer and compression included.
+        What `options` leave out stays as it was, serializer and compression included. Raises what `send` raises for
+        options, arguments and queues that cannot be sent to.
         """
         delivery, old = request.delivery, request.call
         changed = self.next_try(request, args=args, kwargs=kwargs, options=options)
@@ -217,6 +218,7 @@ class Dispatcher:
         if delivery is None or not options.keys().isdisjoint(("queue", "exchange", "routing_key")):
             again = Call(name=old.name, args=changed.args, kwargs=changed.kwargs, options=options, task=task)
             route = self._route(again)[0]
+            self._publisher.check_queue(route.queue)  # it is sent when the run has ended, too late to say so
         else:
             route = Route(queue=delivery.lease.queue, routing_key=delivery.lease.queue)
         priority = options.get("priority")

@@ -95,6 +95,10 @@ class Publisher:
         """Which end of the priorities the broker serves first."""
         return self._broker().capabilities.most_urgent
 
+    def check_queue(self, name: str) -> None:
+        """Raise `ImproperlyConfigured` when the broker can have no queue of this name. Nothing is sent."""
+        self._broker().check_queue(name)
+
     def policy(self, *, retry: bool | None, changes: Mapping[str, Any] | None) -> PublishPolicy:
         """Return the default policy with the caller's changes. Raises ValueError for one that cannot be."""
         if retry is False:

@@ -141,6 +141,9 @@ class Broker(Protocol):
     def declare(self, queues: Sequence[QueueSpec]) -> None:
         """Make the queues known to the store and to stock clients. Idempotent."""
 
+    def check_queue(self, name: str) -> None:
+        """Raise `ImproperlyConfigured` when no queue here can have this name. The store is not asked."""
+
     def send(self, outgoing: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:
         """Return when the store has all of them, in order.
 

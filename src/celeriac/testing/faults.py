@@ -103,6 +103,9 @@ class BrokerBefore:
     def declare(self, queues: Sequence[QueueSpec]) -> None:
         self._call(lambda: self._inner.declare(queues))
 
+    def check_queue(self, name: str) -> None:
+        self._inner.check_queue(name)
+
     def send(self, outgoing: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:
         self._call(lambda: self._inner.send(outgoing, nonce=nonce))
 

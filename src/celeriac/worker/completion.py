@@ -12,7 +12,15 @@ import msgspec
 
 from celeriac import states
 from celeriac.clock import Clock
-from celeriac.exceptions import BackendStoreError, OperationalError
+from celeriac.exceptions import (
+    BackendStoreError,
+    BrokerError,
+    BrokerUnavailable,
+    CeleriacError,
+    ImproperlyConfigured,
+    OperationalError,
+    TaskError,
+)
 from celeriac.interfaces.broker import Broker
 from celeriac.result.writer import ResultWriter
 from celeriac.types import Seconds
@@ -46,8 +54,9 @@ class Completer:
 
     A crash between two of the three steps repeats the later ones, and each is idempotent. What a failing store has not
     done is kept and tried again: nothing is lost while it is away, and the leases go on being renewed meanwhile. A
-    batch that failed is tried again in halves, so that a result which the store refuses for good holds up no other;
-    when others were stored and it alone was refused ten times, the task's result becomes the reason of that.
+    batch that failed is tried again in halves, so that what a store refuses for good holds up no other. When others
+    were stored and one alone was refused ten times, its task has failed, and the result says why; where its follow-ups
+    were refused its message is a dead letter too. A queue that cannot be is refused once.
     """
 
     def __init__(
@@ -110,7 +119,8 @@ class Completer:
             with self._guard_waiting:
                 if not self._waiting or self._clock.monotonic() < self._not_before:
                     return not self._waiting
-                batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                most = self._most_together()
+                batch, self._waiting = self._waiting[:most], self._waiting[most:]
                 self.is_awaited = bool(self._waiting)
                 self._under_way += 1
             self._pulse.storing()
@@ -118,7 +128,8 @@ class Completer:
             try:
                 self._carry_out(batch)
             except Exception as error:  # noqa: BLE001  whatever a store raises, completions are not lost by it
-                self._keep(batch, error)
+                if self._keep(batch, error):
+                    continue
                 return False
             finally:
                 with self._guard_waiting:
@@ -144,6 +155,14 @@ class Completer:
                 if left <= 0:
                     return False
                 self._guard_waiting.wait(min(left, 0.05))
+
+    def _most_together(self) -> int:
+        """Return how many go out in one batch: alone what failed alone since others succeeded, or they fail with it."""
+        alone = {key for key, strikes in self._strikes.items() if self._successes > strikes.successes}
+        if not alone:
+            return self._most
+        struck = (place for place, each in enumerate(self._waiting) if id(each) in alone)
+        return min(self._most, max(1, next(struck, self._most)))
 
     def _carry_out(self, left: list[Completion]) -> None:
         """Do the three steps in their order for the whole batch; what is done to the end is taken out of `left`."""
@@ -195,34 +214,67 @@ class Completer:
             self._lost.difference_update(c.lease.tag for c in completions if c.lease is not None)
         return ours
 
-    def _keep(self, batch: Sequence[Completion], error: Exception) -> None:
+    def _keep(self, batch: Sequence[Completion], error: Exception) -> bool:
+        """Keep what failed. True when it can go on at once: a message was refused, so no store is away."""
+        refused = isinstance(error, ImproperlyConfigured) and any(completion.follow_ups for completion in batch)
         with self._guard_waiting:
+            if refused:
+                self._put_back(batch, error)
+                return True
             first = self._pause == 0.0
             self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
             self._not_before = self._clock.monotonic() + self._pause
-            if len(batch) == 1:
-                self._waiting.extend(self._without_lost([self._struck(batch[0], error)]))
-            else:
-                self._most = max(1, len(batch) // 2)
-                self._waiting[:0] = self._without_lost(batch)
-            self.is_awaited = True
+            self._put_back(batch, error)
         level = logging.ERROR if first else logging.WARNING
         surprise = None if isinstance(error, OperationalError) else error
         text = "%s completions are kept and tried again in %.1f s: %s"
         logger.log(level, text, len(batch), self._pause, error, exc_info=surprise)
+        return False
+
+    def _put_back(self, batch: Sequence[Completion], error: Exception) -> None:
+        if len(batch) == 1:
+            self._waiting.extend(self._without_lost([self._struck(batch[0], error)]))
+        else:
+            self._most = max(1, len(batch) // 2)
+            self._waiting[:0] = self._without_lost(batch)
+        self.is_awaited = True
 
     def _struck(self, completion: Completion, error: Exception) -> Completion:
         """Return the completion that failed alone, or, if it does so for good, one that says why. Lock held."""
         strikes = self._strikes.pop(id(completion), None) or _Strikes(completion, self._successes)
         strikes.count += 1
-        record = completion.record
-        if record is None or strikes.count < _MOST_STRIKES or self._successes == strikes.successes:
-            self._strikes[id(completion)] = strikes
+        is_for_good = strikes.count >= _MOST_STRIKES and self._successes > strikes.successes
+        if completion.follow_ups and (isinstance(error, ImproperlyConfigured) or (is_for_good and _is_refusal(error))):
+            return self._without_follow_ups(completion, error)
+        if is_for_good and completion.record is not None and not isinstance(error, BrokerError):
+            logger.error("The result of task %s is given up, it cannot be stored: %s", completion.record.task_id, error)
+            return self._failure(completion, BackendStoreError(f"The result could not be stored: {_shortly(error)}"))
+        self._strikes[id(completion)] = strikes
+        return completion
+
+    def _without_follow_ups(self, completion: Completion, error: Exception) -> Completion:
+        """Return the end of a task whose next try cannot be sent: it has failed, and its message is a dead letter."""
+        reason = f"what follows it could not be sent: {_shortly(error)}"
+        task = "A task" if completion.record is None else f"Task {completion.record.task_id}"
+        logger.error("%s has failed, %s", task, reason)
+        failed = self._failure(completion, TaskError(reason))
+        settle = completion.settle if completion.lease is None else Settle.REJECT
+        return msgspec.structs.replace(failed, settle=settle, follow_ups=(), reason=reason)
+
+    def _failure(self, completion: Completion, reason: CeleriacError) -> Completion:
+        if completion.record is None:
             return completion
-        logger.error("The result of task %s is given up, it cannot be stored: %s", record.task_id, error)
-        reason = BackendStoreError(f"The result could not be stored: {str(error)[:_MOST_SAID]}")
-        failure = TaskResult(task_id=record.task_id, state=states.FAILURE, result=reason)
+        failure = TaskResult(task_id=completion.record.task_id, state=states.FAILURE, result=reason)
         return msgspec.structs.replace(completion, record=self._writer.record_of_error(failure))
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Tell whether a broker was there and did not want it."""
+    return isinstance(error, BrokerError) and not isinstance(error, BrokerUnavailable)
+
+
+def _shortly(error: Exception) -> str:
+    return str(error)[:_MOST_SAID]
 
 
 def _writable(reason: str) -> str:

@@ -8,9 +8,10 @@ import time
 import pytest
 from redis import Redis
 
-from celeriac.exceptions import ImproperlyConfigured
+from celeriac.exceptions import BrokerError, ImproperlyConfigured
 from celeriac.interfaces.broker import QueueSpec
 from celeriac.interfaces.store import Store
+from celeriac.testing.conformance.samples import eventually
 from tests.integration.redis.conftest import Open
 from tests.integration.redis.samples import (
     broker_of,
@@ -42,6 +43,7 @@ def test_a_queue_that_would_be_another_key_is_refused_before_anything_is_written
 ) -> None:
     broker, before = broker_of(store), set(outside.keys(f"{prefix}*"))
     for call in (
+        lambda: broker.check_queue("unacked"),
         lambda: broker.declare([QueueSpec("unacked")]),
         lambda: broker.send([outgoing(1, queue="unacked")]),
         lambda: broker.send([outgoing(1), outgoing(2, queue="celeriac:queues")]),
@@ -231,3 +233,34 @@ def test_an_entry_whose_names_are_no_json_becomes_a_dead_letter(
     outside.zadd(f"{prefix}unacked_index", {"tag": 1.0})
     assert broker_of(store).upkeep(limit=10).reclaimed == 1
     assert outside.zcard(f"{prefix}celeriac:dead:") == 1
+
+
+def test_a_follow_up_to_a_key_of_another_kind_leaves_the_held_message_as_it_was(
+    store: Store, outside: Redis, prefix: str
+) -> None:
+    broker = broker_of(store)
+    outside.hset(f"{prefix}theirs", "a", "b")
+    broker.send([outgoing(1), outgoing(2)])
+    first, second = receive(broker)
+    for later in ({}, {"after": time.time() + 60}):
+        follow_ups = {first.lease.tag: [outgoing(3)], second.lease.tag: [outgoing(4, queue="theirs", **later)]}
+        with pytest.raises(BrokerError, match="another program uses a key of this name"):
+            broker.ack([first.lease, second.lease], follow_ups=follow_ups)
+    assert broker.stats(["q"])["q"].ready == 0
+    assert broker.ack([first.lease, second.lease]) == []
+
+
+def test_what_is_delayed_for_a_key_of_another_kind_is_refused_and_if_that_came_later_it_waits_and_holds_up_no_other(
+    store: Store, outside: Redis, prefix: str
+) -> None:
+    broker, soon = broker_of(store), time.time() + 0.2
+    broker.send([outgoing(1, queue="theirs", after=soon), outgoing(2, after=soon)])
+    outside.hset(f"{prefix}theirs", "a", "b")
+    with pytest.raises(BrokerError, match="another program uses a key of this name"):
+        broker.send([outgoing(3, queue="theirs", after=soon)])
+    eventually(lambda: broker.upkeep(limit=10).promoted == 1)
+    assert broker.upkeep(limit=10).next_due is None
+    assert ids(receive(broker)) == ["2"]
+    outside.delete(f"{prefix}theirs")
+    assert broker.upkeep(limit=10).promoted == 1
+    assert ids(receive(broker, "theirs")) == ["1"]

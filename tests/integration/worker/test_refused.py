@@ -121,3 +121,18 @@ def test_rows_that_are_no_message_are_dead_letters(sqlite_place: Place) -> None:
             )
     sqlite_place.worker("-c", "2")
     lives(sqlite_place, dead=len(RAW))
+
+
+@pytest.mark.parametrize("queue", ["unacked", "_kombu.binding.celery", "occupied"])
+def test_a_retry_in_a_queue_that_cannot_be_is_a_failure_and_holds_up_no_other(make_place, queue: str) -> None:
+    """The first two are refused when they are asked for; that the third is another program's only the server knows."""
+    place = make_place("redis")
+    place.redis().hset(place.transport["global_keyprefix"] + "occupied", "somebody's", "own")
+    worker = place.worker("-c", "1")
+    result = place.send("retry_in", queue)
+    others = [place.send("add", number, 1) for number in range(20)]
+    assert [other.get(timeout=WAIT) for other in others] == list(range(1, 21))
+    until(lambda: place.send("add", 1, 1).get(timeout=WAIT) == 2 and result.state == "FAILURE", "the failure")
+    assert queue in str(result.result) or "WRONGTYPE" in str(result.result)
+    lives(place, dead=1 if queue == "occupied" else 0)
+    assert worker.terminate() == 0, worker.log

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from celeriac import Task, signals
-from celeriac.exceptions import EncodeError, MaxRetriesExceededError, Retry
+from celeriac.exceptions import EncodeError, ImproperlyConfigured, MaxRetriesExceededError, Retry
 from celeriac.interfaces.broker import Outgoing
+from celeriac.interfaces.store import Store
 from celeriac.testing.clock import EPOCH
+from celeriac.testing.faults import BrokerBefore
 from celeriac.wire import tasks as wire
 from celeriac.wire.content import accepted
 from celeriac.wire.tasks import TaskCall
@@ -267,3 +269,22 @@ def test_the_state_meanwhile_is_retry_with_the_reason(spine):
     spine.run()
     assert result.state == "RETRY"
     assert repr(result.result) == "ValueError('not yet')"
+
+
+def test_a_queue_that_the_broker_cannot_have_is_refused_when_it_is_asked_for_and_the_task_fails(spine):
+    class Strict(BrokerBefore):
+        def check_queue(self, name: str) -> None:
+            raise ImproperlyConfigured(f"no queue is called {name}")
+
+    spine.app.stores._broker_store = Store(broker=Strict(spine.app.broker), results=spine.app.results)
+
+    @spine.app.task(bind=True, name="work")
+    def work(self: Task[..., object], queue: str | None) -> None:
+        raise self.retry(**({"queue": queue} if queue else {}))
+
+    refused = work.delay("unacked")
+    assert spine.run().follow_ups == []
+    with pytest.raises(ImproperlyConfigured, match="no queue is called unacked"):
+        refused.get(timeout=5)
+    work.delay(None)
+    assert len(spine.run().follow_ups) == 1, "where it came from it can go again"

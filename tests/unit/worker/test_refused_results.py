@@ -1,4 +1,4 @@
-"""Results that a store refuses, for good or for a while."""
+"""Results and follow-ups that a store refuses, for good or for a while."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from celeriac.exceptions import BackendError
+from celeriac.exceptions import BackendError, BrokerError, BrokerUnavailable, ImproperlyConfigured
+from celeriac.interfaces.broker import Outgoing
 from celeriac.interfaces.results import ResultRecord
-from celeriac.testing.faults import Fault, FaultSchedule, FaultyResults, ResultsBefore
+from celeriac.testing.conformance.samples import drain, outgoing
+from celeriac.testing.faults import BrokerBefore, Fault, FaultSchedule, FaultyResults, ResultsBefore
 from celeriac.worker.outcome import Completion, Settle
 from tests.unit.spine import Spine
 from tests.unit.worker.test_completion import Bench, record
@@ -58,3 +60,84 @@ def test_a_store_that_is_away_costs_no_result_however_long(bench):
         bench.spine.clock.advance(6.0)
     assert completer.waiting == 0
     assert bench.spine.app.results.fetch(["0", "1", "2", "3"]) == dict.fromkeys("0123", b"{}")
+
+
+# -- what follows ------------------------------------------------------------------------------------------------------
+
+
+class Strict(BrokerBefore):
+    """A broker that sends nothing to the queue ``refused``."""
+
+    def __init__(self, inner: Any, error: Exception) -> None:
+        super().__init__(inner)
+        self._error = error
+        self.tries = 0
+
+    def _look(self, follow_ups: Sequence[Outgoing]) -> None:
+        if any(each.route.queue == "refused" for each in follow_ups):
+            self.tries += 1
+            raise self._error
+
+    def send(self, outgoing, *, nonce=None):
+        self._look(outgoing)
+        self._inner.send(outgoing, nonce=nonce)
+
+    def ack(self, leases, *, follow_ups=None):
+        self._look([each for many in (follow_ups or {}).values() for each in many])
+        return self._inner.ack(leases, follow_ups=follow_ups)
+
+
+def end(lease: Any, number: int, queue: str) -> Completion:
+    return Completion(
+        lease, Settle.ACK, ResultRecord(str(number), "RETRY", b"{}", None), [outgoing(number, queue=queue)]
+    )
+
+
+def test_a_next_try_in_a_queue_that_cannot_be_fails_its_task_at_once_and_holds_up_no_other(bench):
+    broker = Strict(bench.broker, ImproperlyConfigured("a queue cannot be called that"))
+    completer = bench.between(broker, bench.spine.app.results)
+    for number, lease in enumerate(bench.held(10)):
+        completer.add(end(lease, number, "refused" if number in {3, 7} else "next"))
+    assert completer.flush(), "without a pause, since no store is away"
+    assert sorted(drain(bench.broker, "next")) == [0, 1, 2, 4, 5, 6, 8, 9]
+    assert bench.stats() == (0, 0, 0, 2)
+    failure = bench.spine.app.AsyncResult("7")
+    assert failure.state == "FAILURE"
+    assert "could not be sent: a queue cannot be called that" in str(failure.result)
+    reasons = {letter.reason for letter in bench.spine.app.dead_letters.list()}
+    assert reasons == {"what follows it could not be sent: a queue cannot be called that"}
+
+
+def test_a_next_try_that_the_store_alone_refuses_fails_its_task_when_it_did_so_ten_times(bench):
+    broker = Strict(bench.broker, BrokerError("that key is something else"))
+    completer = bench.between(broker, bench.spine.app.results)
+    lease, *others = bench.held(40)
+    completer.add(end(lease, 0, "refused"))
+    for number, other in enumerate(others, start=1):
+        completer.add(end(other, number, "next"))
+        completer.flush()
+        bench.spine.clock.advance(6.0)
+    assert completer.flush()
+    assert broker.tries < 20, "what failed alone does not make others fail with it"
+    assert len(drain(bench.broker, "next")) == 39
+    assert bench.spine.app.AsyncResult("0").state == "FAILURE"
+    assert bench.stats() == (0, 0, 0, 1)
+
+
+def test_a_follow_up_of_a_task_that_was_acknowledged_before_is_given_up_with_a_failure(bench):
+    broker = Strict(bench.broker, ImproperlyConfigured("no"))
+    completer = bench.between(broker, bench.spine.app.results)
+    completer.add(end(None, 0, "refused"))
+    assert completer.flush()
+    assert bench.spine.app.AsyncResult("0").state == "FAILURE"
+
+
+def test_a_broker_that_is_away_costs_no_follow_up_however_long(bench):
+    broker = Strict(bench.broker, BrokerUnavailable("away"))
+    completer = bench.between(broker, bench.spine.app.results)
+    completer.add(end(bench.held(1)[0], 0, "refused"))
+    for _ in range(80):
+        completer.flush()
+        bench.spine.clock.advance(6.0)
+    assert completer.waiting == 1
+    assert bench.stats() == (0, 0, 1, 0)

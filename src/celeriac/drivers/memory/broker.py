@@ -183,6 +183,9 @@ class MemoryBroker:
     def close(self) -> None:
         """There is nothing to let go of; the store lives as long as the process."""
 
+    def check_queue(self, name: str) -> None:
+        """Return: every name will do."""
+
     def declare(self, queues: Sequence[QueueSpec]) -> None:
         with self._shelves.changed:
             for spec in queues:

@@ -65,11 +65,14 @@ class RedisBroker:
         self._receiver.close()
         self._client.pool.close()
 
+    def check_queue(self, name: str) -> None:
+        self._keys.queue(name)
+
     def declare(self, queues: Sequence[QueueSpec]) -> None:
         """Write Celery's binding tables, by which stock clients and workers find the way to a queue."""
         commands: list[Command] = []
         for spec in queues:
-            self._keys.queue(spec.name)  # refuses a name that cannot be
+            self.check_queue(spec.name)
             exchange, member = bindings.table_entry(spec, self._keys.separator)
             commands.append(("SADD", self._keys.binding + exchange, member))
             commands.append(("SADD", self._keys.binding_permanent + exchange, member))

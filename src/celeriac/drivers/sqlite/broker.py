@@ -58,6 +58,9 @@ class SQLiteBroker:
     def close(self) -> None:
         self._database.close()
 
+    def check_queue(self, name: str) -> None:
+        """Return: every name will do."""
+
     def declare(self, queues: Sequence[QueueSpec]) -> None:
         names = {spec.name for spec in queues}
         if names <= self._known:

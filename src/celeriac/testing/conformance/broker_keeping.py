@@ -57,6 +57,13 @@ def test_stats_tell_the_age_of_the_oldest_ready_message(broker: Broker, clock: F
     assert broker.stats([QUEUE])[QUEUE].oldest_age is None
 
 
+def test_a_queue_that_messages_can_be_sent_to_passes_the_check(broker: Broker) -> None:
+    for name in (QUEUE, "a queue of mine", "Größe:1"):
+        broker.check_queue(name)
+        send(broker, 1, queue=name)
+        assert drain(broker, name) == [1]
+
+
 def test_stats_of_no_queues_are_empty(broker: Broker) -> None:
     assert dict(broker.stats([])) == {}
 

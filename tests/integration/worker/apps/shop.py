@@ -129,6 +129,11 @@ def third_time(self):
     return self.request.retries
 
 
+@app.task(bind=True)
+def retry_in(self, queue):
+    raise self.retry(queue=queue, countdown=0)
+
+
 @app.task(bind=True, autoretry_for=(OSError,), retry_backoff=0.05, retry_jitter=False, max_retries=2)
 def back_off(self):
     note("try", self.request.retries)

@@ -5,8 +5,12 @@
 -- ARGV  1 number of tags   then the tags   then for each follow-up: number of its tag, queue, step,
 --       due moment ('' for now), nonce, envelope
 -- Result: the positions (from 0) of the tags that were no longer held; their follow-ups were not sent.
--- Atomic. The first write needs no memory, so on a full server it works as ack.lua does.
+-- Atomic: all or, when a list's key holds something else, nothing; that is asked first, since a script that fails keeps
+-- what it has written. The first write needs no memory, so on a full server it works as ack.lua does.
 local count = tonumber(ARGV[1])
+for k = 5, #KEYS, 3 do
+  redis.call('LLEN', KEYS[k])
+end
 local held, lost = {}, {}
 for i = 1, count do
   held[i] = redis.call('HDEL', KEYS[1], ARGV[1 + i]) == 1

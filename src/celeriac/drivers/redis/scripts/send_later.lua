@@ -6,7 +6,9 @@
 --       6 last number of the sender (left out: it is not remembered)
 -- ARGV  1 queue   2 step   3 number of this send ('' without sender)   then triples: due moment, nonce, envelope
 -- Result: how many are stored.
--- Atomic: all of them or, on an error, none.
+-- Atomic: all of them or, on an error, none. That the list's key holds something else is an error now, not when they are
+-- due.
+redis.call('LLEN', KEYS[1])
 once(KEYS[6], ARGV[3], function()
   local alive = redis.call('EXISTS', KEYS[5]) == 1
   for i = 4, #ARGV, 3 do
