@@ -1,8 +1,9 @@
 """Deliveries whose holder died: how often, and when that is enough.
 
 A delivery that is marked as redelivered was held by somebody who died or lost its lease. Each time such a one starts,
-it is counted before it runs, in the store: so a task that ends its process is stopped after ``task_max_crashes``
-runs, whichever nodes they were on. Everything else costs nothing.
+that is counted before it runs, in the store: so a task that ends its process is stopped after ``task_max_crashes``
+runs, whichever nodes they were on. What does not start is not counted, and a run that gives its message back, which
+keeps the mark, is taken back. Everything else costs nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 from typing import Final
 
 from celeriac.app.crashes import counter_name
+from celeriac.exceptions import CoordinatorError
 from celeriac.interfaces.coordinator import Coordinator
 from celeriac.types import Seconds
 from celeriac.wire.tasks import TaskCall
@@ -29,14 +31,29 @@ class CrashCounter:
         self._most = most
 
     def crashes_before(self, call: TaskCall) -> int:
-        """Return how often a holder of this try of the task died, counting this start of it.
+        """Return how often a holder of this try of the task died, the last one included; that one is not counted yet.
 
         Raises `CoordinatorError` when the store cannot tell.
         """
-        if self._coordinator is None:
-            return _UNKNOWN
-        return self._coordinator.increment(counter_name(call.id, call.retries), ttl=_REMEMBERED)
+        return _UNKNOWN if self._coordinator is None else self._add(self._coordinator, call, 0) + 1
+
+    def count(self, call: TaskCall) -> None:
+        """Count the crash after which the task begins again. Raises `CoordinatorError`."""
+        if self._coordinator is not None:
+            self._add(self._coordinator, call, 1)
+
+    def count_back(self, call: TaskCall) -> None:
+        """Take back what was counted when this run began: it ended well and goes back, marked as it came."""
+        try:
+            if self._coordinator is not None:
+                self._add(self._coordinator, call, -1)
+        except CoordinatorError as error:
+            logger.warning("One crash too many is counted for task %s[%s]: %s", call.name, call.id, error)
 
     def is_too_many(self, crashes: int) -> bool:
         """Tell whether the task must not run any more."""
         return crashes >= self._most
+
+    @staticmethod
+    def _add(coordinator: Coordinator, call: TaskCall, by: int) -> int:
+        return coordinator.increment(counter_name(call.id, call.retries), by=by, ttl=_REMEMBERED)

@@ -76,6 +76,7 @@ class Engine:
         """How lately the stores answered; the node reads it."""
         self.renewals = Renewals() if board is None else board.renewals
         """When its leases were renewed; the node writes it."""
+        self._freed, self._stopping = threading.Event(), threading.Event()
         self._log = TaskLog()
         self._claims = ClaimSize()
         self._ledger = ledger
@@ -99,16 +100,16 @@ class Engine:
         self._sync: InlineExecutor[Job] | ThreadExecutor[Job] = (
             InlineExecutor(self._run_job)
             if plan.inline
-            else ThreadExecutor(self._run_job, slots=plan.slots, freed=self._slot_freed)
+            else ThreadExecutor(self._run_job, slots=plan.slots, freed=self._freed.set)
         )
         self._async_backlog = CoroutineBacklog(
             slots=plan.async_slots,
             is_open=lambda: not self._stopping.is_set() and not self._wear.reason,
             is_sure=self._tenure.is_sure,
-            wake=self._slot_freed,
+            wake=self._freed.set,
         )
         self._coroutines = CoroutineExecutor[Job](
-            self._run_coroutine, slots=plan.async_slots, freed=self._slot_freed, following=self._async_backlog.following
+            self._run_coroutine, slots=plan.async_slots, freed=self._freed.set, following=self._async_backlog.following
         )
         self._side_consumer = consumer()
         self._side_claims = SideClaims(wanted=self._has_only_coroutine_slots, claim=self._claim_for_coroutines)
@@ -116,7 +117,6 @@ class Engine:
         self._attendant = Attendant(self._completer, give_back=self._give_back_stuck)
         self._backlog: deque[Job] = deque()
         self._last_was_async = False
-        self._freed, self._stopping = threading.Event(), threading.Event()
         self._grace = plan.grace
         self._ends: float | None = None
 
@@ -220,9 +220,8 @@ class Engine:
         return self._completer.age > (_TELL if self._completer.is_awaited else _SETTLE)
 
     def _start(self, job: Job, executor: InlineExecutor[Job] | ThreadExecutor[Job] | CoroutineExecutor[Job]) -> None:
-        if not self._tenure.holds(job, self._async_backlog.jobs if job.runner.is_async else self._backlog):
-            return
-        if job.delivery.redelivered and not self._may_run_again(job):
+        backlog = self._async_backlog.jobs if job.runner.is_async else self._backlog
+        if not self._tenure.holds(job, backlog) or (job.delivery.redelivered and not self._may_run_again(job)):
             return
         if not job.runner.acks_late and not self._acked_early(job):
             return
@@ -236,11 +235,14 @@ class Engine:
         """Decide about a task whose holder died: not too often, and not where that was its end."""
         try:
             crashes = self._crashes.crashes_before(job.call)
+            runs = not job.runner.ends_with_its_worker and not self._crashes.is_too_many(crashes)
+            if runs and job.runner.acks_late:  # otherwise it is acknowledged now and cannot come back
+                self._crashes.count(job.call)
         except OperationalError as error:
             logger.error("Task %s[%s] is given back, not started: %s", job.call.name, job.call.id, error)
             self._completer.add(Completion(job.delivery.lease, Settle.REQUEUE, delay=_LATER))
             return False
-        if not job.runner.ends_with_its_worker and not self._crashes.is_too_many(crashes):
+        if runs:
             return True
         reason = f"its worker died {crashes} time{'s' if crashes > 1 else ''} while it ran"
         self._log.lost(job.call.name, job.call.id, reason)
@@ -303,8 +305,7 @@ class Engine:
         if self._board is not None:
             self._board.end(row)
         self._claims.note(time.monotonic() - started)
-        self._completer.add(completion)
-        self._wear.note()
+        self._ended(job, completion)
         if not self._inline:
             self._complete_soon(self._sync.busy)
 
@@ -319,9 +320,14 @@ class Engine:
         if self._board is not None:
             self._board.end(row)
         self._async_backlog.ended(time.monotonic() - started)
+        self._ended(job, completion)
+        self._complete_soon(self._coroutines.busy)
+
+    def _ended(self, job: Job, completion: Completion) -> None:
+        if job.delivery.redelivered and completion.settle is Settle.REQUEUE and job.runner.acks_late:
+            self._crashes.count_back(job.call)
         self._completer.add(completion)
         self._wear.note()
-        self._complete_soon(self._coroutines.busy)
 
     def _complete_soon(self, busy: int) -> None:
         """Have completed what ended beside the main thread: at once, or when others run that may end any moment."""
@@ -338,9 +344,6 @@ class Engine:
         if hard is None or not (self._inline or job.runner.is_async):
             return board.begin(job.delivery.lease.tag, now)
         return board.begin(job.delivery.lease.tag, now, now + hard + margin, task_id=job.call.id, name=job.call.name)
-
-    def _slot_freed(self) -> None:
-        self._freed.set()
 
     # -- giving back ------------------------------------------------------------------------------------------------
 
