@@ -41,24 +41,42 @@ class Running(Struct, frozen=True):
 
 
 class Board:
-    """The rows of all engines, in a file that is mapped into every process of the node."""
+    """The rows of all engines, in memory that every process of the node has mapped.
 
-    def __init__(self, *, engines: int, rows: int) -> None:
-        handle, self.path = tempfile.mkstemp(prefix="celeriac-board-")
+    Forked engines inherit it. For those that are spawned (`is_spawned`) it is a file, which they open by `path`: one
+    without a name, which they inherit open as `handle`, so that nothing is left of a node that is killed; on Windows,
+    which has none such, one that `close` removes.
+    """
+
+    def __init__(self, *, engines: int, rows: int, is_spawned: bool = False) -> None:
         self._rows = rows
-        try:
-            os.truncate(handle, engines * _size(rows))
-            self._memory = mmap.mmap(handle, engines * _size(rows))
-        finally:
+        self.path = ""
+        self.handle: int | None = None
+        size = engines * _size(rows)
+        if not is_spawned:
+            self._memory = mmap.mmap(-1, size)
+            return
+        handle, self.path = tempfile.mkstemp(prefix="celeriac-board-")
+        os.truncate(handle, size)
+        self._memory = mmap.mmap(handle, size)
+        if os.name == "nt":
             os.close(handle)
+        else:
+            Path(self.path).unlink()
+            self.path = f"/dev/fd/{handle}"
+            self.handle = handle
 
     def of(self, index: int) -> EngineBoard:
         """Return the rows of the engine with this number, counted from 1."""
         return EngineBoard(self._memory, (index - 1) * _size(self._rows), self._rows)
 
     def close(self) -> None:
-        """Remove the file; who has it mapped may go on."""
-        Path(self.path).unlink(missing_ok=True)
+        """Let go of the file; who has it mapped may go on."""
+        if self.handle is not None:
+            os.close(self.handle)
+            self.handle = None
+        elif self.path:
+            Path(self.path).unlink(missing_ok=True)
 
 
 class EngineBoard:

@@ -78,14 +78,15 @@ class ForkLauncher:
 
 
 class SpawnLauncher:
-    """Starts new interpreters, which import the application by its name."""
+    """Starts new interpreters, which import the application by its name, and inherit the board (see `Board.handle`)."""
 
-    def __init__(self, plan: NodePlan) -> None:
+    def __init__(self, plan: NodePlan, board: int | None) -> None:
         if plan.app_spec is None:
             raise ImproperlyConfigured(
                 "Engines that are spawned need the application's name: celeriac -A module worker."
             )
         self._plan = plan
+        self._inherited = () if board is None else (board,)
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._key = os.urandom(16)
         self._listener = Listener(authkey=self._key)
@@ -93,7 +94,7 @@ class SpawnLauncher:
     def launch(self, index: int) -> Connection:
         command = [sys.executable, "-m", "celeriac.worker.spawned", str(self._listener.address), str(index)]
         environment = {**os.environ, "CELERIAC_ENGINE_KEY": self._key.hex()}
-        child = self._children[index] = subprocess.Popen(command, env=environment)
+        child = self._children[index] = subprocess.Popen(command, env=environment, pass_fds=self._inherited)
         connected = threading.Event()
         watch = threading.Thread(target=self._watch, args=(child, connected), name="celeriac-launch", daemon=True)
         watch.start()

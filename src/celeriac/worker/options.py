@@ -47,7 +47,7 @@ class WorkerOptions:
 class NodePlan(Struct, frozen=True):
     """How a node runs. `slots` is the number of synchronous tasks at once in each engine; spans are in seconds.
 
-    `board` is the path of the file where engines write down what they run.
+    `board` is where spawned engines open the memory in which they write down what they run (see `Board.path`).
 
     `inline` runs them in the engine's main thread (one slot). `in_process` puts the one engine into the node's own
     process. `settings` are those of the command line, for engines that cannot inherit them.

@@ -80,7 +80,8 @@ class Worker:
             )
         with pidfile(options.pidfile):
             # The zygote is forked while the process has one thread and no connection.
-            board = Board(engines=node.engines, rows=node.rows)
+            is_spawned = node.start_method == "spawn" and not node.in_process
+            board = Board(engines=node.engines, rows=node.rows, is_spawned=is_spawned)
             node = msgspec.structs.replace(node, board=board.path)
             launcher = None if node.in_process else self._launcher(node, logs, board)
             logs.install()
@@ -109,7 +110,7 @@ class Worker:
 
     def _launcher(self, node: NodePlan, logs: LogSetup, board: Board) -> Launcher:
         if node.start_method == "spawn":
-            return SpawnLauncher(node)
+            return SpawnLauncher(node, board.handle)
         if threading.active_count() > 1:
             names = ", ".join(thread.name for thread in threading.enumerate())
             warnings.warn(

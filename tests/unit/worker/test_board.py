@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import tempfile
 
 import pytest
 
-from celeriac.worker.board import Board, EngineBoard, as_written
+from celeriac.worker.board import Board, as_written
 from celeriac.worker.renewals import Claim
 
 
@@ -53,9 +56,17 @@ def test_a_successor_finds_a_clean_board(board):
     assert board.of(1).running() == []
 
 
-def test_another_process_reads_it_by_its_path(board):
+def test_another_process_reads_what_it_inherits_open_and_nothing_is_left_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    board = Board(engines=2, rows=3, is_spawned=True)
     board.of(2).begin("tag", 1.0)
-    assert [run.tag for run in EngineBoard.open(board.path, index=2, rows=3).running()] == ["tag"]
+    read = (
+        f"from celeriac.worker.board import EngineBoard as E; print(E.open({board.path!r}, index=2, rows=3).running())"
+    )
+    told = subprocess.run([sys.executable, "-c", read], pass_fds=[board.handle], capture_output=True, check=True)
+    assert b"tag='tag'" in told.stdout
+    board.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_child_writes_where_its_parent_reads(board):
@@ -80,7 +91,7 @@ def test_renewals_stand_beside_the_runs_until_the_engine_is_replaced(board):
         mine.begin(f"tag-{number}", 5.0)
     mine.renewals.renewed(7.0, through=1)
     mine.pulse.asking()
-    opened = EngineBoard.open(board.path, index=1, rows=3)
+    opened = board.of(1)
     assert opened.renewals.sure_at(claim) == 7.0
     assert [run.tag for run in opened.running()] == ["tag-0", "tag-1", "tag-2"]
     assert board.of(2).renewals.sure_at(claim) == 1.0

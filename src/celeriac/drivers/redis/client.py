@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, ParamSpec, TypeVar
 
 from celeriac.clock import SYSTEM_CLOCK, Clock
 from celeriac.drivers.redis.connections import Pool
@@ -14,6 +14,9 @@ from celeriac.drivers.redis.wire import Command, Reply, Wire, pack_all
 __all__ = ["Client", "call_script", "run_on"]
 
 _EVALSHA: Final = "EVALSHA"
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 def call_script(script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | float]) -> Command:
@@ -81,19 +84,18 @@ class Client:
         return translate(error, kind=self._kind, doing=doing, location=self.location)
 
     def _run(self, commands: Sequence[Command]) -> list[Reply]:
+        packed = pack_all(commands)
         wire = self.pool.take()
         try:
-            wire = self._send(wire, commands)
-            replies = _answers(wire, commands)
-        except ConnectionLost as error:
-            wire.close()
-            error.asker = wire.asker
-            if isinstance(error, NoAnswer):
-                self.pool.doubt()
+            self._do(wire, wire.send, packed)
+        except NoAnswer:
             raise
-        except BaseException:
-            wire.close()
-            raise
+        except ConnectionLost:
+            if len(commands) > 1:
+                raise
+            wire = self.pool.open()
+            self._do(wire, wire.send, packed)
+        replies = self._do(wire, _answers, wire, commands)
         if any(isinstance(reply, Refusal) and reply.code == "READONLY" for reply in replies):
             # The primary has become a replica: no connection of its past may be used again.
             wire.close()
@@ -102,19 +104,17 @@ class Client:
             self.pool.give(wire)
         return replies
 
-    def _send(self, wire: Wire, commands: Sequence[Command]) -> Wire:
-        packed = pack_all(commands)
+    def _do(self, wire: Wire, step: Callable[_P, _T], *given: _P.args, **named: _P.kwargs) -> _T:
+        """Take a step on a connection, which is closed if that fails."""
         try:
-            wire.send(packed)
-        except NoAnswer:
-            raise
-        except ConnectionLost:
-            if len(commands) > 1:
-                raise
+            return step(*given, **named)
+        except BaseException as error:
             wire.close()
-            wire = self.pool.open()
-            wire.send(packed)
-        return wire
+            if isinstance(error, ConnectionLost):
+                error.asker = wire.asker
+            if isinstance(error, NoAnswer):
+                self.pool.doubt()
+            raise
 
 
 def run_on(wire: Wire, commands: Sequence[Command]) -> Reply:

@@ -50,7 +50,6 @@ class Connector:
             try:
                 wire = self._connect(nodes[place], self._address.tls)
                 self._greet(wire, nodes[place], db=self._address.db, resp3=resp3)
-                wire.limit(self._timeout)
             except WireError as error:
                 if isinstance(error, Refusal) and error.code not in AWAY:
                     raise
@@ -77,20 +76,25 @@ class Connector:
     def _socket(self, node: Node) -> socket.socket:
         if node.path is not None:
             connected = socket.socket(socket.AF_UNIX)
-            try:
+        else:
+            connected = socket.create_connection((node.host, node.port), self._connect_timeout)
+        try:
+            if node.path is not None:
                 connected.settimeout(self._connect_timeout)
                 connected.connect(node.path)
-            except BaseException:
-                connected.close()
-                raise
-            return connected
-        connected = socket.create_connection((node.host, node.port), self._connect_timeout)
+            else:
+                self._tune(connected)
+        except BaseException:
+            connected.close()
+            raise
+        return connected
+
+    def _tune(self, connected: socket.socket) -> None:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._keepalive is not None:
             connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in self._keepalive.items():
                 connected.setsockopt(socket.IPPROTO_TCP, option, value)
-        return connected
 
     def _greet(self, wire: Wire, node: Node, *, db: int, resp3: bool = False) -> None:
         """Log in, choose the database, and say who we are, in one trip."""
@@ -109,6 +113,7 @@ class Connector:
             for reply in needed:
                 if isinstance(reply, Refusal):
                     raise reply
+            wire.limit(self._timeout)
         except BaseException:
             wire.close()
             raise
