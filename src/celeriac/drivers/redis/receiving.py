@@ -79,11 +79,11 @@ class Receiver:
 
     def watch(self, queues: Sequence[str], *, wait: float) -> bool:
         """See `Broker.watch`. Used by one thread."""
-        names, until = tuple(queues), time.monotonic() + wait
+        names = tuple(queues)
         if self._watcher is None or self._watcher[0] != names:
             watched = Watched(names, self._queue_keys(names))
             self._watcher = (names, watcher_of(self._client.pool, watched, self._keys.delayed_names))
-        watcher = self._watcher[1]
+        watcher, until = self._watcher[1], time.monotonic() + wait
         while (now := time.monotonic()) < until:
             saw_delayed = watcher.sees_delayed
             watcher.tend()
