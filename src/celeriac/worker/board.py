@@ -1,7 +1,8 @@
-"""What the engines of a node run at this moment, in memory that they share with their supervisor.
+"""What the engines of a node hold, run and have run, in memory that they share with their supervisor.
 
 An engine that dies, or whose interpreter is stuck in C code, can tell nobody what it was doing. So it writes that down
-before each run, in 0.5 µs, where its supervisor can read it: which delivery, since when, and when it must have ended.
+before and after each run, in 0.5 µs each, where its supervisor can read it: which delivery, since when, when it must
+have ended, and what was to be stored of it when it had.
 """
 
 from __future__ import annotations
@@ -17,16 +18,28 @@ from typing import Final
 from msgspec import Struct
 
 from celeriac.types import Seconds
+from celeriac.worker.notes import HoldingNote, read_holding_note
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.renewals import Renewals
+from celeriac.worker.ring import Ring
 
 _ROW: Final = struct.Struct("<dd144p")
-"""Started (0: a free row) and overdue, by `time.monotonic`, which all processes of a machine share; the lease's tag."""
+"""Started by `time.monotonic`, which all processes of a machine share (0: a free row, negative: it has ended); overdue,
+likewise; the lease's tag."""
+_STARTED: Final = struct.Struct("<d")
 _IDENTITY: Final = struct.Struct("<255p255p")
 """Task id and name; written only where there is a deadline, for the supervisor to tell whose time was up."""
-_SIZE: Final = _ROW.size + _IDENTITY.size
-_HEAD: Final = Pulse.SIZE + Renewals.SIZE
+_RECORD: Final = struct.Struct("<H")
+"""Where the identity was: the length of what is to be stored, which follows."""
+_AREA: Final = 512
+_MOST_KEPT: Final = _AREA - _RECORD.size
+_REMEMBERED: Final = 256
+"""Runs that have ended and are remembered: more than one claim takes."""
+_RING: Final = 1 << 17
+_HEAD: Final = Pulse.SIZE + Renewals.SIZE + Ring.HEAD + _RING
 _FREE: Final = bytes(8)
+_PLAIN, _WITH_RECORD = -1.0, -2.0
+"""In place of the start of a run that has ended."""
 _NEVER: Final = float("inf")
 
 
@@ -80,7 +93,10 @@ class Board:
 
 
 class EngineBoard:
-    """The rows of one engine. `begin` and `end` are its own, thread-safe; `running` and `clear` its supervisor's."""
+    """What stands there of one engine. `begin` and `end` are its own, thread-safe; the rest is its supervisor's.
+
+    The rows are used in turn, so that those of runs that ended stand there for a while.
+    """
 
     def __init__(self, memory: mmap.mmap, offset: int, rows: int) -> None:
         self._memory = memory
@@ -88,7 +104,12 @@ class EngineBoard:
         """How lately its stores answered it."""
         self.renewals = Renewals(memory, offset + Pulse.SIZE)
         """When its leases were renewed; its supervisor writes it."""
-        self._offsets = [offset + _HEAD + row * _SIZE for row in range(rows)]
+        self.ring = Ring(memory, offset + Pulse.SIZE + Renewals.SIZE, _RING)
+        """Its notes of what it holds."""
+        count = rows + _REMEMBERED
+        first = offset + _HEAD
+        self._offsets = [first + row * _ROW.size for row in range(count)]
+        self._to_area = {place: first + count * _ROW.size + row * _AREA for row, place in enumerate(self._offsets)}
         self._free = deque(self._offsets)
 
     @classmethod
@@ -99,31 +120,66 @@ class EngineBoard:
         return cls(memory, (index - 1) * _size(rows), rows)
 
     def begin(self, tag: str, now: float, overdue: float = _NEVER, *, task_id: str = "", name: str = "") -> int:
-        """Write down a run; return what `end` wants to know. There are as many rows as there are slots."""
+        """Write down a run; return what `end` wants to know. No more run at once than there are slots."""
         offset = self._free.popleft()
         if overdue != _NEVER:
-            _IDENTITY.pack_into(self._memory, offset + _ROW.size, task_id.encode()[:254], name.encode()[:254])
+            self._memory[offset : offset + 8] = _FREE
+            area = self._to_area[offset]
+            _IDENTITY.pack_into(self._memory, area, task_id.encode()[:254], name.encode()[:254])
         _ROW.pack_into(self._memory, offset, now, overdue, tag.encode()[:143])
         return offset
 
-    def end(self, offset: int) -> None:
-        """Wipe out a run that ended."""
-        self._memory[offset : offset + 8] = _FREE
+    def end(self, offset: int, record: bytes | None = None) -> None:
+        """Note that a run has ended, and what is to be stored of it: `record`, or nothing where that is empty.
+
+        With None, or with more than there is room for, it is wiped out: its delivery has to be run again should the
+        engine die before it is settled.
+        """
+        memory = self._memory
+        if record is None or len(record) > _MOST_KEPT:
+            memory[offset : offset + 8] = _FREE
+        elif record:
+            memory[offset : offset + 8] = _FREE  # what is half written is not read
+            area = self._to_area[offset]
+            memory[area + _RECORD.size : area + _RECORD.size + len(record)] = record
+            _RECORD.pack_into(memory, area, len(record))
+            _STARTED.pack_into(memory, offset, _WITH_RECORD)
+        else:
+            _STARTED.pack_into(memory, offset, _PLAIN)
         self._free.append(offset)
 
     def running(self) -> list[Running]:
         """Return what runs now, or what ran when the engine died."""
         found = []
         for offset in self._offsets:
-            started, overdue, tag = _ROW.unpack_from(self._memory, offset)
-            if started:
-                task_id, name = _IDENTITY.unpack_from(self._memory, offset + _ROW.size)
+            if _STARTED.unpack_from(self._memory, offset)[0] > 0:
+                started, overdue, tag = _ROW.unpack_from(self._memory, offset)
+                task_id, name = _IDENTITY.unpack_from(self._memory, self._to_area[offset])
                 found.append(Running(tag.decode(errors="ignore"), started, overdue, *_told(overdue, task_id, name)))
         return found
 
+    def ended(self) -> dict[str, bytes]:
+        """Return, by tag, what was to be stored of the last runs that ended; much of that is done since."""
+        found = {}
+        for offset in self._offsets:
+            state, _, tag = _ROW.unpack_from(self._memory, offset)
+            if state < 0:
+                record = b""
+                if state == _WITH_RECORD:
+                    area = self._to_area[offset]
+                    (length,) = _RECORD.unpack_from(self._memory, area)
+                    record = bytes(self._memory[area + _RECORD.size : area + _RECORD.size + length])
+                found[tag.decode(errors="ignore")] = record
+        return found
+
+    def unread(self) -> list[HoldingNote]:
+        """Return what the engine has noted of its holdings since the last call."""
+        return [read_holding_note(frame) for frame in self.ring.take()]
+
     def clear(self) -> None:
-        """Wipe out every run and renewal, for the engine's successor."""
+        """Wipe out every run, note and renewal, for the engine's successor."""
         self.renewals.clear()
+        self.ring.clear()
         for offset in self._offsets:
             self._memory[offset : offset + 8] = _FREE
 
@@ -135,7 +191,7 @@ def as_written(tag: str) -> str:
 
 def _size(rows: int) -> int:
     """Return how many bytes the board of one engine takes: a multiple of 8, as pulses want it."""
-    return _HEAD + (rows * _SIZE + 7) // 8 * 8
+    return _HEAD + (rows + _REMEMBERED) * (_ROW.size + _AREA)
 
 
 def _told(overdue: Seconds, task_id: bytes, name: bytes) -> tuple[str, str]:

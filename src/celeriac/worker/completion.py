@@ -25,7 +25,7 @@ from celeriac.interfaces.broker import Broker
 from celeriac.result.writer import ResultWriter
 from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
-from celeriac.worker.notes import Ledger
+from celeriac.worker.ledger import Ledger
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.pulse import Pulse
 

@@ -11,7 +11,7 @@ from celeriac.clock import Clock
 from celeriac.exceptions import BrokerError
 from celeriac.interfaces.broker import Broker, Delivery
 from celeriac.types import Seconds
-from celeriac.worker.notes import Ledger
+from celeriac.worker.ledger import Ledger
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.renewals import Claim
 
@@ -75,8 +75,6 @@ class Consumer:
             self.claim = Claim(began, number)
             if len(self._queues) > 1:
                 self._queues.append(self._queues.pop(0))
-        else:
-            self._ledger.flush()
         return deliveries
 
     def wake(self) -> None:

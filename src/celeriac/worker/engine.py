@@ -25,12 +25,12 @@ from celeriac.worker.crashes import CrashCounter
 from celeriac.worker.executors.coroutines import CoroutineExecutor
 from celeriac.worker.executors.inline import InlineExecutor
 from celeriac.worker.executors.threads import ThreadExecutor
-from celeriac.worker.limits import soft_limits
-from celeriac.worker.notes import Ledger
+from celeriac.worker.ledger import Ledger
 from celeriac.worker.options import NodePlan
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.renewals import Renewals
+from celeriac.worker.runs import Runs
 from celeriac.worker.side_claims import SideClaims
 from celeriac.worker.task_log import TaskLog
 from celeriac.worker.tenure import Tenure, without
@@ -58,8 +58,6 @@ _AGAIN: Final[Seconds] = 0.05
 """Seconds until an acknowledgement whose answer was lost is tried again; doubled each time."""
 _LATER: Final[Seconds] = 1.0
 """Seconds until a task whose crashes could not be counted is tried again."""
-_UNWILLING: Final[Seconds] = 5.0
-"""Seconds beyond its hard limit after which a coroutine that will not be cancelled takes its engine with it."""
 _FAILED: Final[Seconds] = 5.0
 """Seconds that what runs beside it gets when an engine has failed."""
 _DRAIN: Final[Seconds] = 10.0
@@ -93,9 +91,8 @@ class Engine:
         runners = runners_of(app, log=self._log, hostname=plan.nodename)
         self._admission = Admission(runners, app.conf, clock=app.clock)
         self._crashes = CrashCounter(app.coordinator, most=app.conf.task_max_crashes)
-        self._board = board
         self._wear = Wear(most_tasks=app.conf.worker_max_tasks_per_child, most_kib=app.conf.worker_max_memory_per_child)
-        self._soft_limits = soft_limits(in_main_thread=plan.inline)
+        self._runs = Runs(board, self._completer, self._crashes, self._wear, is_inline=plan.inline)
         self._inline = plan.inline
         self._sync: InlineExecutor[Job] | ThreadExecutor[Job] = (
             InlineExecutor(self._run_job)
@@ -154,9 +151,6 @@ class Engine:
 
     def lost(self, tags: Sequence[str]) -> None:
         """Take note that others have these deliveries now: what comes of them here is not stored."""
-        tags = self._ledger.unsettled(tags)
-        if not tags:
-            return
         logger.warning("%s leases were lost: other workers run these tasks now", len(tags))
         self._completer.drop(without((self._backlog, self._async_backlog.jobs), tags))
 
@@ -296,38 +290,14 @@ class Engine:
     # -- running ----------------------------------------------------------------------------------------------------
 
     def _run_job(self, job: Job) -> None:
-        started = time.monotonic()
-        row = self._write_down(job, started, margin=0.0) if self._board is not None else 0
-        try:
-            completion = job.runner.run(job, self._soft_limits)
-        except BaseException as error:  # noqa: BLE001  whatever it is, it is recorded, and the slot goes on
-            completion = job.runner.broken(job, error)
-        if self._board is not None:
-            self._board.end(row)
-        self._claims.note(time.monotonic() - started)
-        self._ended(job, completion)
+        self._claims.note(self._runs.run(job))
         if not self._inline:
             self._complete_soon(self._sync.busy)
 
     async def _run_coroutine(self, job: Job) -> None:
-        started = time.monotonic()
-        self._async_backlog.began(started)
-        row = self._write_down(job, started, margin=_UNWILLING) if self._board is not None else 0
-        try:
-            completion = await job.runner.run_async(job)
-        except BaseException as error:  # noqa: BLE001  whatever it is, it is recorded, and the loop goes on
-            completion = job.runner.broken(job, error)
-        if self._board is not None:
-            self._board.end(row)
-        self._async_backlog.ended(time.monotonic() - started)
-        self._ended(job, completion)
+        self._async_backlog.began(time.monotonic())
+        self._async_backlog.ended(await self._runs.run_async(job))
         self._complete_soon(self._coroutines.busy)
-
-    def _ended(self, job: Job, completion: Completion) -> None:
-        if job.delivery.redelivered and completion.settle is Settle.REQUEUE and job.runner.acks_late:
-            self._crashes.count_back(job.call)
-        self._completer.add(completion)
-        self._wear.note()
 
     def _complete_soon(self, busy: int) -> None:
         """Have completed what ended beside the main thread: at once, or when others run that may end any moment."""
@@ -335,15 +305,6 @@ class Engine:
             self._attendant.watch()
         else:
             self._attendant.hurry()
-
-    def _write_down(self, job: Job, now: float, *, margin: Seconds) -> int:
-        """Tell the supervisor, by the board, what runs and when it must have ended. Threads cannot be ended."""
-        board, hard = self._board, job.runner.hard_limit(job.call)
-        if board is None:
-            return 0
-        if hard is None or not (self._inline or job.runner.is_async):
-            return board.begin(job.delivery.lease.tag, now)
-        return board.begin(job.delivery.lease.tag, now, now + hard + margin, task_id=job.call.id, name=job.call.name)
 
     # -- giving back ------------------------------------------------------------------------------------------------
 

@@ -14,8 +14,9 @@ from celeriac.app.base import Celeriac
 from celeriac.types import Seconds
 from celeriac.worker.board import EngineBoard
 from celeriac.worker.engine import Engine
+from celeriac.worker.ledger import RingLedger
 from celeriac.worker.logs import LogSetup
-from celeriac.worker.notes import Finished, PipeLedger, Ready, Stop, read_supervisor_note
+from celeriac.worker.notes import Finished, Ready, Stop, read_supervisor_note
 from celeriac.worker.options import NodePlan
 from celeriac.worker.zygote import ignore_stop_signals
 
@@ -29,7 +30,7 @@ def serve(  # noqa: PLR0913  the parts of a process
     ignore_stop_signals()
     multiprocessing.current_process().name = f"Engine-{index}"
     logs.install(index=index)
-    ledger = PipeLedger(pipe)
+    ledger = RingLedger(board.ring, pipe)
     try:
         signals.worker_process_init.send(sender=None)
         engine = Engine(app, plan, ledger, index=index, board=board)
@@ -45,7 +46,6 @@ def serve(  # noqa: PLR0913  the parts of a process
         return 1
     signals.worker_process_shutdown.send(sender=None, pid=None, exitcode=0)
     app.close()
-    ledger.flush()
     ledger.send(Finished(worn=worn))
     return 0
 

@@ -6,13 +6,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
+import msgspec
+
 from celeriac import states
 from celeriac.clock import Clock
 from celeriac.exceptions import OperationalError, TimeLimitExceeded
 from celeriac.interfaces.broker import Broker, Lease
+from celeriac.interfaces.results import ResultRecord
 from celeriac.result.writer import ResultWriter
 from celeriac.wire.results import TaskResult
 from celeriac.worker.board import Running, as_written
+
+_read_record = msgspec.msgpack.Decoder(ResultRecord).decode
 
 logger = logging.getLogger(__name__)
 
@@ -31,32 +36,51 @@ class Recovery:
         self._acks_timeouts = acks_timeouts
         self._clock = clock
 
-    def settle(self, held: Sequence[Lease], ran: Sequence[Running], *, overdue: Sequence[Running]) -> None:
-        """Give back what had not started, mark what was running, and end what was ended for its time limit."""
+    def settle(
+        self, held: Sequence[Lease], ended: Mapping[str, bytes], ran: Sequence[Running], *, overdue: Sequence[Running]
+    ) -> None:
+        """Give back what had not started, mark what was running, and end what was ended for its time limit.
+
+        What had `ended` (see `EngineBoard.ended`) is completed.
+        """
         late = {run.tag: run for run in overdue}
         running = {run.tag for run in ran} - late.keys()
         by_tag = {as_written(lease.tag): lease for lease in held}
-        waiting = [lease for tag, lease in by_tag.items() if tag not in running and tag not in late]
+        waiting = [
+            lease for tag, lease in by_tag.items() if tag not in running and tag not in late and tag not in ended
+        ]
         try:
             if waiting:
                 self._broker.requeue(waiting)
             struck = [lease for tag, lease in by_tag.items() if tag in running]
             if struck:
                 self._broker.requeue(struck, redelivered=True)
+            self._complete(by_tag, ended)
             for tag, run in late.items():
                 if tag in by_tag:
                     self._end(by_tag[tag], run)
         except OperationalError as error:
             logger.error("What the engine held comes back only when its leases end: %s", error)
 
-    def give_back(self, held: Sequence[Lease]) -> None:
-        """Give everything back unmarked: the engine was ended by request, not by what it ran."""
-        if not held:
-            return
+    def give_back(self, held: Sequence[Lease], ended: Mapping[str, bytes]) -> None:
+        """Give back unmarked what had not `ended`: the engine was ended by request, not by what it ran."""
+        by_tag = {as_written(lease.tag): lease for lease in held}
+        left = [lease for tag, lease in by_tag.items() if tag not in ended]
         try:
-            self._broker.requeue(held)
+            if left:
+                self._broker.requeue(left)
+            self._complete(by_tag, ended)
         except OperationalError as error:
             logger.error("%s tasks run again only when their leases end: %s", len(held), error)
+
+    def _complete(self, held: Mapping[str, Lease], ended: Mapping[str, bytes]) -> None:
+        """Store the results of what had ended, and acknowledge it."""
+        done = [tag for tag in ended if tag in held]
+        records = [_read_record(ended[tag]) for tag in done if ended[tag]]
+        if records:
+            self._writer.store(records)
+        if done:
+            self._broker.ack([held[tag] for tag in done])
 
     def _end(self, lease: Lease, run: Running) -> None:
         limit = run.overdue - run.started

@@ -17,7 +17,7 @@ from celeriac.worker.board import EngineBoard, Running
 from celeriac.worker.holdings import Holdings
 from celeriac.worker.launch import Launcher
 from celeriac.worker.leases import Holder
-from celeriac.worker.notes import Finished, Held, Lost, Ready, Settled, Stop, SupervisorNote, encode, read_engine_note
+from celeriac.worker.notes import Finished, Full, Lost, Ready, Stop, SupervisorNote, encode, read_engine_note
 from celeriac.worker.recovery import Recovery
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class _Engine:
         self.board = board
         self.overdue: list[Running] = []
         self.worn: str | None = None
-        self.holdings = Holdings()
+        self.holdings = Holdings(board.unread)
         self.pipe: Connection | None = None
         self.started = 0.0
         self.early_deaths = 0
@@ -145,11 +145,8 @@ class Supervisor:
 
     def _note(self, engine: _Engine, frame: bytes) -> None:
         note = read_engine_note(frame)
-        if isinstance(note, Held):
-            engine.holdings.settled(note.settled)
-            engine.holdings.held(note.leases)
-        elif isinstance(note, Settled):
-            engine.holdings.settled(note.tags)
+        if isinstance(note, Full):
+            engine.holdings.all()
         elif isinstance(note, Ready):
             engine.is_ready = True
             if not self._told_ready and all(other.is_ready for other in self._engines):
@@ -178,15 +175,15 @@ class Supervisor:
         for index, status in self._launcher.exits():
             engine = self._engines[index - 1]
             self._read_rest(engine)
-            held = engine.holdings.take_all()
+            held, ended = engine.holdings.take_all(), engine.board.ended()
             if self._stopping:
                 engine.is_done = True
-                self._recovery.give_back(held)
+                self._recovery.give_back(held, ended)
             elif engine.worn and status == 0:
                 logger.info("Engine %s is replaced: %s", engine.index, engine.worn)
                 engine.start_at = time.monotonic()
             else:
-                self._recovery.settle(held, engine.board.running(), overdue=engine.overdue)
+                self._recovery.settle(held, ended, engine.board.running(), overdue=engine.overdue)
                 self._replace(engine, status, held)
 
     def _read_rest(self, engine: _Engine) -> None:

@@ -20,7 +20,7 @@ from celeriac.interfaces.broker import Broker, Lease
 from celeriac.types import Seconds
 from celeriac.worker.admission import Job
 from celeriac.worker.completion import Completer
-from celeriac.worker.notes import Ledger
+from celeriac.worker.ledger import Ledger
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.renewals import Claim, Renewals
 

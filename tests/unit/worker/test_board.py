@@ -45,15 +45,37 @@ def test_engines_do_not_see_each_others_rows(board):
 def test_as_many_runs_as_there_are_rows_stand_there_at_once(board):
     mine = board.of(1)
     rows = [mine.begin(f"tag-{number}", 1.0) for number in range(3)]
-    mine.end(rows[1])
+    mine.end(rows[1], b"")
     mine.begin("again", 2.0)
     assert sorted(run.tag for run in mine.running()) == ["again", "tag-0", "tag-2"]
 
 
-def test_a_successor_finds_a_clean_board(board):
-    board.of(1).begin("dead", 1.0)
-    board.of(1).clear()
+def test_a_run_that_ended_stands_there_for_a_while_with_what_is_to_be_stored(board):
+    mine = board.of(1)
+    mine.end(mine.begin("plain", 1.0), b"")
+    mine.end(mine.begin("stored", 1.0, 2.0, task_id="id", name="name"), b"the result")
+    mine.end(mine.begin("large", 1.0), bytes(511))
+    mine.end(mine.begin("open", 1.0))
     assert board.of(1).running() == []
+    assert board.of(1).ended() == {"plain": b"", "stored": b"the result"}
+    for number in range(250):
+        mine.end(mine.begin(f"more-{number}", 1.0), b"")
+    assert "plain" in board.of(1).ended()
+    mine.begin("late", 5.0, 6.0, task_id="other", name="name")
+    (run,) = board.of(1).running()
+    assert (run.tag, run.task_id) == ("late", "other")
+    for number in range(10):
+        mine.end(mine.begin(f"last-{number}", 1.0), b"")
+    assert "plain" not in board.of(1).ended()
+
+
+def test_a_successor_finds_a_clean_board(board):
+    mine = board.of(1)
+    mine.begin("dead", 1.0)
+    mine.end(mine.begin("ended", 1.0), b"")
+    mine.ring.put(b"note")
+    mine.clear()
+    assert (board.of(1).running(), board.of(1).ended(), board.of(1).ring.take()) == ([], {}, [])
 
 
 def test_another_process_reads_what_it_inherits_open_and_nothing_is_left_of_it(tmp_path, monkeypatch):

@@ -15,8 +15,10 @@ import pytest
 from celeriac.exceptions import TimeLimitExceeded
 from celeriac.interfaces.broker import Lease
 from celeriac.testing.conformance.samples import eventually, receive, send
+from celeriac.wire.results import TaskResult
 from celeriac.worker.board import Board
-from celeriac.worker.notes import Finished, Held, Lost, PipeLedger, Ready, Settled, Stop, read_supervisor_note
+from celeriac.worker.ledger import RingLedger
+from celeriac.worker.notes import Finished, Lost, Ready, Stop, encode, read_supervisor_note
 from celeriac.worker.recovery import Recovery
 from celeriac.worker.supervisor import Supervisor
 
@@ -60,7 +62,7 @@ class Pipes:
     # -- what the test says for an engine ---
 
     def say(self, index: int, note: Any) -> None:
-        PipeLedger(self.ends[index]).send(note)
+        self.ends[index].send_bytes(encode(note))
 
     def hear(self, index: int) -> Any:
         assert self.ends[index].poll(DEADLINE), "the supervisor said nothing"
@@ -92,6 +94,10 @@ class Node:
         self._pool = ThreadPoolExecutor(1)
         self.code = self._pool.submit(self.supervisor.run)
         eventually(lambda: len(self.pipes.launched) == engines)
+
+    def ledger(self, index: int) -> RingLedger:
+        """Return what an engine writes its holdings into."""
+        return RingLedger(self.board.of(index).ring, self.pipes.ends[index])
 
     def held(self) -> list[Lease]:
         return [lease for holder in self.supervisor.holders() for lease in holder.holdings.all()]
@@ -139,17 +145,17 @@ def test_every_engine_is_started_and_the_node_is_ready_when_all_are(node):
 
 def test_what_the_engines_hold_is_known(node, leases):
     running = node(2)
-    running.pipes.say(1, Held(leases[:2]))
-    running.pipes.say(2, Held(leases[2:]))
+    running.ledger(1).held(leases[:2])
+    running.ledger(2).held(leases[2:])
     eventually(lambda: running.held() == leases)
-    running.pipes.say(1, Settled([leases[0].tag]))
+    running.ledger(1).settled([leases[0].tag])
     eventually(lambda: running.held() == leases[1:])
 
 
 def test_a_lost_lease_is_told_to_the_engine_that_held_it(node, leases):
     running = node(2)
-    running.pipes.say(1, Held(leases[:2]))
-    running.pipes.say(2, Held(leases[2:]))
+    running.ledger(1).held(leases[:2])
+    running.ledger(2).held(leases[2:])
     eventually(lambda: len(running.held()) == 4)
     running.supervisor.lost([leases[2]])
     assert running.pipes.hear(2) == Lost([leases[2].tag])
@@ -159,7 +165,7 @@ def test_a_lost_lease_is_told_to_the_engine_that_held_it(node, leases):
 
 def test_an_engine_that_ends_by_itself_is_started_again_at_once_and_told_of(node, leases, caplog):
     running = node(2)
-    running.pipes.say(1, Held(leases))
+    running.ledger(1).held(leases)
     running.pipes.say(1, Finished("ValueError: mine"))
     eventually(running.held)
     running.pipes.end(1, status=-9)
@@ -171,7 +177,7 @@ def test_an_engine_that_ends_by_itself_is_started_again_at_once_and_told_of(node
 
 def test_what_a_dead_engine_held_is_ready_at_once_and_only_what_it_ran_is_marked(node, spine, leases):
     running = node(1)
-    running.pipes.say(1, Held(leases))
+    running.ledger(1).held(leases)
     running.board.of(1).begin(leases[2].tag, 1.0)
     eventually(running.held)
     running.pipes.end(1, status=-11)
@@ -181,11 +187,40 @@ def test_what_a_dead_engine_held_is_ready_at_once_and_only_what_it_ran_is_marked
     assert running.board.of(1).running() == []
 
 
+def test_what_a_dead_engine_had_ended_is_completed_and_not_run_again(node, spine, leases):
+    running = node(1)
+    running.ledger(1).held(leases)
+    board = running.board.of(1)
+    record = spine.app.writer.record(TaskResult(task_id="ended", state="SUCCESS", result=42))
+    board.end(board.begin(leases[0].tag, 1.0), b"")
+    board.end(board.begin(leases[1].tag, 2.0, 9.0, task_id="ended", name="name"), msgspec.msgpack.encode(record))
+    board.end(board.begin(leases[2].tag, 3.0), None)
+    running.pipes.end(1, status=-9)
+    eventually(lambda: running.pipes.launched == [1, 1])
+    again = receive(spine.app.broker)
+    assert [delivery.lease.queue for delivery in again] == ["work", "work"]
+    assert not any(delivery.redelivered for delivery in again)
+    assert spine.app.AsyncResult("ended").get(timeout=DEADLINE) == 42
+    assert board.ended() == {}
+
+
+def test_what_had_ended_when_an_engine_was_stopped_by_force_is_not_given_back(node, spine, leases):
+    running = node(1)
+    running.ledger(1).held(leases)
+    board = running.board.of(1)
+    board.end(board.begin(leases[3].tag, 1.0), b"")
+    running.supervisor.stop()
+    running.pipes.hear(1)
+    running.pipes.end(1)
+    assert running.code.result(DEADLINE) == 0
+    assert len(receive(spine.app.broker)) == 3
+
+
 @pytest.mark.parametrize(("name", "dead"), [("lenient", 0), ("strict", 1)])
 def test_a_task_that_was_ended_for_its_time_limit_has_failed(node, spine, leases, name, dead):
     running = node(1)
     running.pipes.processes[1] = 2**22 + 1  # no process has this number
-    running.pipes.say(1, Held(leases))
+    running.ledger(1).held(leases)
     eventually(running.held)
     run = running.board.of(1)
     run.begin(leases[1].tag, 1.0, 3.5, task_id="late", name=name)
@@ -238,7 +273,7 @@ def test_a_second_stop_may_be_sharper(node):
 
 def test_what_an_engine_still_held_when_the_node_stopped_is_given_back(node, spine, leases):
     running = node(1)
-    running.pipes.say(1, Held(leases))
+    running.ledger(1).held(leases)
     running.supervisor.stop()
     running.pipes.hear(1)
     running.pipes.end(1)
@@ -250,8 +285,8 @@ def test_notes_that_a_dead_engine_left_in_its_pipe_are_read(node, spine, leases)
     running = node(1)
     running.supervisor.stop()
     running.pipes.hear(1)
-    running.pipes.say(1, Held(leases))
-    running.pipes.say(1, Settled([lease.tag for lease in leases[1:]]))
+    running.ledger(1).held(leases)
+    running.ledger(1).settled([lease.tag for lease in leases[1:]])
     running.pipes.end(1)
     assert running.code.result(DEADLINE) == 0
     assert [delivery.lease.queue for delivery in receive(spine.app.broker)] == ["work"]

@@ -1,0 +1,69 @@
+"""Frames from one process to another through memory that both have mapped: no system call, and nobody is woken."""
+
+from __future__ import annotations
+
+import mmap
+from typing import Final
+
+_WRITTEN, _READ = range(2)
+_LENGTH: Final = 4
+"""Bytes before each frame that tell how long it is."""
+
+
+class Ring:
+    """A queue of frames, bytes of any content. One process puts, another takes, each under a lock of its own.
+
+    Both count the bytes that they wrote and read since the beginning, each in a cell of its own that is written whole
+    and last: a writer that is killed amid a frame has written none.
+    """
+
+    HEAD: Final = 2 * 8
+    """Bytes that it takes up beside its `size`. They begin at a multiple of 8, so that no cell is read half."""
+
+    def __init__(self, memory: mmap.mmap | bytearray, offset: int, size: int) -> None:
+        whole = memoryview(memory)
+        start = offset + self.HEAD
+        self.size = size
+        self._cells = whole[offset:start].cast("Q")
+        self._bytes = whole[start : start + size]
+
+    def put(self, frame: bytes) -> bool:
+        """Append a frame. False when it does not fit, until the other side has taken some."""
+        written = self._cells[_WRITTEN]
+        whole = len(frame).to_bytes(_LENGTH, "little") + frame
+        if len(whole) > self.size - (written - self._cells[_READ]):
+            return False
+        place = written % self.size
+        first = self.size - place
+        if len(whole) <= first:
+            self._bytes[place : place + len(whole)] = whole
+        else:
+            self._bytes[place:] = whole[:first]
+            self._bytes[: len(whole) - first] = whole[first:]
+        self._cells[_WRITTEN] = written + len(whole)
+        return True
+
+    def take(self) -> list[bytes]:
+        """Return all frames that were put and not taken, oldest first."""
+        frames: list[bytes] = []
+        read, written = self._cells[_READ], self._cells[_WRITTEN]
+        while read < written:
+            length = int.from_bytes(self._copy(read, _LENGTH), "little")
+            frames.append(self._copy(read + _LENGTH, length))
+            read += _LENGTH + length
+        self._cells[_READ] = read
+        return frames
+
+    @property
+    def is_half_full(self) -> bool:
+        return self._cells[_WRITTEN] - self._cells[_READ] > self.size // 2
+
+    def clear(self) -> None:
+        """Begin anew, for another writer."""
+        self._cells[_WRITTEN] = self._cells[_READ] = 0
+
+    def _copy(self, position: int, length: int) -> bytes:
+        place = position % self.size
+        if place + length <= self.size:
+            return bytes(self._bytes[place : place + length])
+        return bytes(self._bytes[place:]) + bytes(self._bytes[: place + length - self.size])
