@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from typing import Protocol
 
 
@@ -30,24 +31,15 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clock. Its readings are the functions themselves: each is wanted several times a task."""
 
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
+    now = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
     if sys.platform == "linux":
-
-        def boottime(self) -> float:
-            return time.clock_gettime(time.CLOCK_BOOTTIME)
-
+        boottime = staticmethod(partial(time.clock_gettime, time.CLOCK_BOOTTIME))
     else:
         boottime = monotonic
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
+    sleep = staticmethod(time.sleep)
 
 
 SYSTEM_CLOCK = SystemClock()

@@ -90,7 +90,7 @@ class Stores:
     @property
     def results(self) -> ResultBackend | None:
         """The result store: the configured one, else the broker's own; None where that keeps no results."""
-        store = self._result_side()
+        store = self._result_store or self._result_side()
         if store is None:
             return None
         if store.results is None and self._conf.result_backend:
@@ -137,18 +137,24 @@ class Stores:
             return self._broker_store
 
     def _result_side(self) -> Store | None:
+        store = self._result_store
+        if store is not None:
+            return store
         url = self._conf.result_backend
-        if not url:
-            return self._broker_side()
         if url in _NO_BACKEND:
             return None
         with self._guard_opening:
             if self._result_store is None:
-                options = self._options(self._conf.result_backend_transport_options, self._conf.redis_backend_use_ssl)
-                # At the same address, opened in the same way, both share connections, and what is known of them.
-                is_shared = url == self._broker_url() and options == self._broker_options()
-                self._result_store = self._broker_side() if is_shared else drivers.load(url, options)
+                self._result_store = self._open_results(url)
             return self._result_store
+
+    def _open_results(self, url: str | None) -> Store:
+        if not url:
+            return self._broker_side()
+        options = self._options(self._conf.result_backend_transport_options, self._conf.redis_backend_use_ssl)
+        # At the same address, opened in the same way, both share connections, and what is known of them.
+        is_shared = url == self._broker_url() and options == self._broker_options()
+        return self._broker_side() if is_shared else drivers.load(url, options)
 
     def _open_broker(self) -> Store:
         url = self._broker_url()

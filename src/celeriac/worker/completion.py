@@ -158,6 +158,8 @@ class Completer:
 
     def _most_together(self) -> int:
         """Return how many go out in one batch: alone what failed alone since others succeeded, or they fail with it."""
+        if not self._strikes:
+            return self._most
         alone = {key for key, strikes in self._strikes.items() if self._successes > strikes.successes}
         if not alone:
             return self._most

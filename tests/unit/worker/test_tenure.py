@@ -12,6 +12,7 @@ from celeriac.exceptions import BrokerUnavailable
 from celeriac.interfaces.broker import Lease
 from celeriac.interfaces.store import Store
 from celeriac.testing.faults import BrokerBefore
+from celeriac.worker import claims, engine
 from celeriac.worker.engine import Engine
 from celeriac.worker.holdings import Holdings
 from celeriac.worker.leases import Holder, LeaseKeeper
@@ -21,6 +22,13 @@ from tests.unit.spine import NODE, Spine
 
 DEADLINE = 10.0
 LEASE = 30.0
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the engine claim all at once and keep it, however long the machine takes over a task."""
+    monkeypatch.setattr(claims, "_WORK_AHEAD", 60.0)
+    monkeypatch.setattr(engine, "_STUCK", 60.0)
 
 
 class Noting(BrokerBefore):

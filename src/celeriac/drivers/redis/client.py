@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, ParamSpec, TypeVar
+from collections.abc import Sequence
+from typing import Final
 
 from celeriac.clock import SYSTEM_CLOCK, Clock
 from celeriac.drivers.redis.connections import Pool
@@ -14,9 +14,6 @@ from celeriac.drivers.redis.wire import Command, Reply, Wire, pack_all
 __all__ = ["Client", "call_script", "run_on"]
 
 _EVALSHA: Final = "EVALSHA"
-
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
 
 
 def call_script(script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | float]) -> Command:
@@ -87,16 +84,20 @@ class Client:
         packed = pack_all(commands)
         wire = self.pool.take()
         try:
-            self._do(wire, wire.send, packed)
-        except NoAnswer:
-            raise
-        except ConnectionLost:
-            if len(commands) > 1:
+            wire.send(packed)
+        except BaseException as error:
+            self._drop(wire, error)
+            is_repeatable = isinstance(error, ConnectionLost) and not isinstance(error, NoAnswer)
+            if len(commands) > 1 or not is_repeatable:
                 raise
-            wire = self.pool.open()
-            self._do(wire, wire.send, packed)
-        replies = self._do(wire, _answers, wire, commands)
-        if any(isinstance(reply, Refusal) and reply.code == "READONLY" for reply in replies):
+            wire = self._sent_again(packed)
+        try:
+            replies = _answers(wire, commands)
+        except BaseException as error:
+            self._drop(wire, error)
+            raise
+        refusals = [reply for reply in replies if reply.__class__ is Refusal]
+        if refusals and any(refusal.code == "READONLY" for refusal in refusals):
             # The primary has become a replica: no connection of its past may be used again.
             wire.close()
             self.pool.close()
@@ -104,17 +105,22 @@ class Client:
             self.pool.give(wire)
         return replies
 
-    def _do(self, wire: Wire, step: Callable[_P, _T], *given: _P.args, **named: _P.kwargs) -> _T:
-        """Take a step on a connection, which is closed if that fails."""
+    def _sent_again(self, packed: bytes) -> Wire:
+        wire = self.pool.open()
         try:
-            return step(*given, **named)
+            wire.send(packed)
         except BaseException as error:
-            wire.close()
-            if isinstance(error, ConnectionLost):
-                error.asker = wire.asker
-            if isinstance(error, NoAnswer):
-                self.pool.doubt()
+            self._drop(wire, error)
             raise
+        return wire
+
+    def _drop(self, wire: Wire, error: BaseException) -> None:
+        """Close a connection that failed."""
+        wire.close()
+        if isinstance(error, ConnectionLost):
+            error.asker = wire.asker
+        if isinstance(error, NoAnswer):
+            self.pool.doubt()
 
 
 def run_on(wire: Wire, commands: Sequence[Command]) -> Reply:

@@ -6,8 +6,7 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final
 
 from celeriac.drivers.redis.bell import Bell, Bells, Watched, watcher_of
@@ -132,17 +131,20 @@ class Receiver:
         """Wait once; return what was claimed then, and whether the wait was interrupted."""
         watched = bell.watched
         prefix = self._prefix(owner)
+        self._listen(bell.wake)
         try:
-            with self._listening(bell.wake):
-                if self._is_interrupted:
-                    self._is_interrupted = False
-                    return [], True
-                if not watched.names:
-                    return [], bool(readable([bell.wake.receiver], until - time.monotonic()))
-                reply, is_called = bell.wait(self._command(watched, limit, lease, prefix), until)
+            if self._is_interrupted:
+                self._is_interrupted = False
+                return [], True
+            if not watched.names:
+                return [], bool(readable([bell.wake.receiver], until - time.monotonic()))
+            reply, is_called = bell.wait(self._command(watched, limit, lease, prefix), until)
         except WireError as error:
             self._note_lost(error, watched, prefix)
             raise self._client.error(error, doing=_doing(watched)) from error
+        finally:
+            with self._waiting_lock:
+                self._waiting = tuple([one for one in self._waiting if one is not bell.wake])
         if is_called:
             self._is_interrupted = False
         if isinstance(reply, Refusal):
@@ -151,17 +153,11 @@ class Receiver:
             raise self._client.error(reply, doing=_doing(watched)) from reply
         return _deliveries(reply or (), watched, prefix), is_called
 
-    @contextmanager
-    def _listening(self, wake: Wake) -> Iterator[None]:
-        """Let `interrupt` find the wait. What it says before is in the flag, what it says after comes as a call."""
+    def _listen(self, wake: Wake) -> None:
+        """Let `interrupt` find the wait. What it said before is in the flag, what it says after comes as a call."""
         with self._waiting_lock:
             self._waiting = (*self._waiting, wake)
         wake.hear()
-        try:
-            yield
-        finally:
-            with self._waiting_lock:
-                self._waiting = tuple(one for one in self._waiting if one is not wake)
 
     def _claim(self, watched: Watched, limit: int, lease: float, owner: str) -> list[Delivery]:
         prefix = self._prefix(owner)

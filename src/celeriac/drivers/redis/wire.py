@@ -33,16 +33,15 @@ _NOT_YET: Final = object()
 
 def pack(command: Command) -> bytes:
     """Write a command as it goes to the server. Raises TypeError for an argument that is no text, bytes or number."""
-    try:
-        packed: bytes = hiredis.pack_command(command)
-    except hiredis.HiredisError as error:
-        raise TypeError(f"{command[0]} has an argument that Redis does not know: {error}") from error
-    return packed
+    return pack_all((command,))
 
 
 def pack_all(commands: Iterable[Command]) -> bytes:
-    """Write several commands that go to the server in one piece."""
-    return b"".join([pack(command) for command in commands])
+    """Write several commands that go to the server in one piece. Raises as `pack`."""
+    try:
+        return b"".join([hiredis.pack_command(command) for command in commands])
+    except hiredis.HiredisError as error:
+        raise TypeError(f"an argument of a command is nothing that Redis knows: {error}") from error
 
 
 class Wire:
