@@ -143,13 +143,16 @@ class Site:
         answer: dict[str, Any] = json.loads(printed)
         return answer
 
-    def wait_until_done(self) -> None:
-        """Return when nothing is queued or held. Raises RuntimeError after `PATIENCE` seconds."""
+    def wait_until_done(self, *, poll: float = _POLL) -> None:
+        """Return when nothing is queued or held, looking every `poll` seconds.
+
+        Raises RuntimeError after `PATIENCE` seconds.
+        """
         deadline = time.monotonic() + PATIENCE
         while not self.store.is_done():
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{self.system.title} had not finished after {PATIENCE} s")
-            time.sleep(_POLL)
+            time.sleep(poll)
 
     def _start(self, part: str, arguments: Sequence[str], **options: Any) -> subprocess.Popen[Any]:
         python = self.system.python()

@@ -43,8 +43,19 @@ class Drain:
         return self.cost.broker / self.tasks * 1e6
 
 
-def drain(site: Site, tasks: int, *, task: str = "noop", value: Any = None, shape: Shape = TWO_ENGINES) -> Drain:
-    """Queue the tasks out of the worker's sight, start it, let it run one and rest, then release all at once."""
+def drain(  # noqa: PLR0913  what is drained, by whom, and how closely it is watched
+    site: Site,
+    tasks: int,
+    *,
+    task: str = "noop",
+    value: Any = None,
+    shape: Shape = TWO_ENGINES,
+    poll: float = 0.005,
+) -> Drain:
+    """Queue the tasks out of the worker's sight, start it, let it run one and rest, then release all at once.
+
+    The end is noticed up to `poll` seconds late; each look takes a core for some 0.1 ms.
+    """
     store = site.store
     server = store if isinstance(store, RedisStore) else None
     with site.client() as client:
@@ -62,7 +73,7 @@ def drain(site: Site, tasks: int, *, task: str = "noop", value: Any = None, shap
                 store.show()
             started = time.monotonic()  # to show many rows takes SQLite a while, and none can run before
             client.do("send", count=1, task=task, value=value)  # and this one tells a worker that sleeps
-            site.wait_until_done()
+            site.wait_until_done(poll=poll)
             cost = replace(worker.cost() - before, wall=time.monotonic() - started)
             commands = server.commands() if server else 0
             return Drain(tasks, cost, commands, memory, worker.memory())

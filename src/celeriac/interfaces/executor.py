@@ -24,10 +24,6 @@ class Executor(Protocol, Generic[J_contra]):
     def busy(self) -> int:
         """How many jobs run."""
 
-    @property
-    def longest(self) -> Seconds:
-        """How long the job that started first has been running; 0 when none runs."""
-
     def start(self) -> None:
         """Make the slots ready."""
 

@@ -67,7 +67,8 @@ class Completer:
         self._ledger = ledger
         self._clock = clock
         self._pulse = pulse or Pulse()
-        self._guard_waiting = threading.Condition()
+        self._guard_waiting = threading.Lock()
+        self._settled = threading.Condition(self._guard_waiting)
         self._waiting: list[Completion] = []
         self._since = 0.0
         self.is_awaited = False
@@ -134,7 +135,7 @@ class Completer:
             finally:
                 with self._guard_waiting:
                     self._under_way -= 1
-                    self._guard_waiting.notify_all()
+                    self._settled.notify_all()
             for completion in struck:
                 self._strikes.pop(id(completion), None)
             self._pulse.stored()
@@ -154,7 +155,7 @@ class Completer:
                 left = ends - self._clock.monotonic()
                 if left <= 0:
                     return False
-                self._guard_waiting.wait(min(left, 0.05))
+                self._settled.wait(min(left, 0.05))
 
     def _most_together(self) -> int:
         """Return how many go out in one batch: alone what failed alone since others succeeded, or they fail with it."""

@@ -44,9 +44,10 @@ _LONG: Final[Seconds] = 0.005
 """A task expected to run longer than this does not keep finished ones waiting."""
 _TELL: Final[Seconds] = 0.005
 """Results of tasks that ended longer ago than this go out before the next task begins."""
-_SETTLE: Final[Seconds] = 0.02
-"""So do acknowledgements that nobody waits for. What a crash makes run again is at most this much work, and each trip
-between tasks of 1 ms costs a fifth of one."""
+_SETTLE: Final[Seconds] = 0.05
+"""So do acknowledgements that nobody waits for. They are not lost with the engine, since its supervisor completes what
+the board says has ended; a node that is killed as a whole repeats this much work. Each trip between tasks of 1 ms costs
+a fifth of one."""
 _HANDS_OFF: Final[Seconds] = 0.05
 """What waits longer, because a task takes unexpectedly long, goes out beside it."""
 _STUCK: Final[Seconds] = 0.05
@@ -106,7 +107,11 @@ class Engine:
             wake=self._freed.set,
         )
         self._coroutines = CoroutineExecutor[Job](
-            self._run_coroutine, slots=plan.async_slots, freed=self._freed.set, following=self._async_backlog.following
+            self._run_coroutine,
+            slots=plan.async_slots,
+            freed=self._freed.set,
+            following=self._async_backlog.following,
+            forgone=self._give_back_one,
         )
         self._side_consumer = consumer()
         self._side_claims = SideClaims(wanted=self._has_only_coroutine_slots, claim=self._claim_for_coroutines)
@@ -334,6 +339,10 @@ class Engine:
             except IndexError:  # the main thread took the last one
                 break
             self._completer.add(Completion(job.delivery.lease, Settle.REQUEUE))
+        self._attendant.hurry()
+
+    def _give_back_one(self, job: Job) -> None:
+        self._completer.add(Completion(job.delivery.lease, Settle.REQUEUE))
         self._attendant.hurry()
 
     def _time_left(self) -> Seconds | None:

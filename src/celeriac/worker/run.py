@@ -309,7 +309,7 @@ class TaskRunner:
     def _record(self, context: Context, state: str, value: Any, trace: str | None = None) -> ResultRecord | None:
         call = context.call
         failed = state in states.EXCEPTION_STATES
-        if not self._writer.keeps_results or (self._ignores(call) and not (failed and self._stores_errors)):
+        if (self._ignores(call) and not (failed and self._stores_errors)) or not self._writer.keeps_results:
             return None
         extended = self._writer.extended
         result = TaskResult(

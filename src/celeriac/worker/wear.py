@@ -26,6 +26,7 @@ class Wear:
     def __init__(self, *, most_tasks: int | None, most_kib: int | None) -> None:
         self._most_tasks = most_tasks or _UNLIMITED
         self._most_kib = most_kib
+        self._is_limited = bool(most_tasks) or most_kib is not None
         self._guard_count = threading.Lock()
         self._count = 0
         self._looked = 0.0
@@ -39,6 +40,8 @@ class Wear:
 
     def note(self) -> None:
         """Take note that a task ended."""
+        if not self._is_limited:
+            return
         with self._guard_count:
             self._count += 1
             count = self._count

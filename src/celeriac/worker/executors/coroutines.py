@@ -26,7 +26,8 @@ class CoroutineExecutor(Generic[J]):
     """Slots for coroutines. The loop starts with the first job: engines without ``async def`` tasks pay nothing.
 
     `run` must not raise. After each job `following` is asked, in the loop's thread, for another to take its slot, which
-    starts without another thread being woken; when it has none, `freed` is called.
+    starts without another thread being woken; when it has none, `freed` is called. A job whose task somebody cancels
+    before it has begun goes to `forgone`: other tasks may do that to all tasks of the loop.
     """
 
     def __init__(
@@ -36,14 +37,17 @@ class CoroutineExecutor(Generic[J]):
         slots: int,
         freed: Callable[[], None],
         following: Callable[[], J | None] = lambda: None,
+        forgone: Callable[[J], None] = lambda _: None,
     ) -> None:
         self._run = run
         self._slots = slots
         self._freed = freed
         self._following = following
-        self._guard_running = threading.Condition()
-        self._running: dict[asyncio.Task[None], float] = {}
+        self._forgone = forgone
+        self._running: dict[asyncio.Task[None], J] = {}  # the loop's alone
+        self._guard_taken = threading.Lock()
         self._taken = 0
+        self._emptied = threading.Event()
         self._submitted: deque[J] = deque()
         self._closing = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -61,16 +65,11 @@ class CoroutineExecutor(Generic[J]):
     def busy(self) -> int:
         return self._taken
 
-    @property
-    def longest(self) -> Seconds:
-        with self._guard_running:
-            return time.monotonic() - min(self._running.values()) if self._running else 0.0
-
     def start(self) -> None:
         """Nothing to make ready before the first job."""
 
     def submit(self, job: J) -> None:
-        with self._guard_running:
+        with self._guard_taken:
             self._taken += 1
             loop = self._running_loop()
         # One wake-up serves every job that is submitted before the loop gets round to them. Appending before looking
@@ -128,33 +127,33 @@ class CoroutineExecutor(Generic[J]):
 
     def _begin_one(self, loop: asyncio.AbstractEventLoop, job: J) -> None:
         task = loop.create_task(self._run(job))
-        with self._guard_running:
-            self._running[task] = time.monotonic()
+        self._running[task] = job
         task.add_done_callback(self._end)
 
     def _end(self, task: asyncio.Task[None]) -> None:
+        ended = self._running.pop(task)
+        if task.cancelled():  # what has begun ends by itself
+            self._forgone(ended)
         job = self._following()
-        with self._guard_running:
-            del self._running[task]
-            if job is None:
-                self._taken -= 1
-                self._guard_running.notify_all()
-        if job is None:
-            self._freed()
-        else:
+        if job is not None:
             self._begin_one(task.get_loop(), job)
+            return
+        with self._guard_taken:
+            self._taken -= 1
+            is_empty = not self._taken
+        if is_empty:
+            self._emptied.set()
+        self._freed()
 
     def _cancel(self) -> None:
-        with self._guard_running:
-            tasks = list(self._running)
-        for task in tasks:
+        for task in list(self._running):
             task.cancel()
 
     def _wait(self, time_left: TimeLeft) -> bool:
-        with self._guard_running:
-            while self._taken:
-                left = time_left()
-                if left is not None and left <= 0:
-                    return False
-                self._guard_running.wait(_ASK_AGAIN if left is None else min(left, _ASK_AGAIN))
+        while self._taken:
+            left = time_left()
+            if left is not None and left <= 0:
+                return False
+            self._emptied.wait(_ASK_AGAIN if left is None else min(left, _ASK_AGAIN))
+            self._emptied.clear()
         return True

@@ -33,6 +33,7 @@ class InlineExecutor(Generic[J]):
 
     @property
     def longest(self) -> Seconds:
+        """How long the job that started first has been running; 0 when none runs."""
         started = self._started
         return 0.0 if started is None else time.monotonic() - started
 

@@ -43,6 +43,7 @@ class ThreadExecutor(Generic[J]):
 
     @property
     def longest(self) -> Seconds:
+        """How long the job that started first has been running; 0 when none runs."""
         with self._guard_running:
             return time.monotonic() - min(self._running.values()) if self._running else 0.0
 
