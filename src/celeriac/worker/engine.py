@@ -95,11 +95,7 @@ class Engine:
         self._wear = Wear(most_tasks=app.conf.worker_max_tasks_per_child, most_kib=app.conf.worker_max_memory_per_child)
         self._runs = Runs(board, self._completer, self._crashes, self._wear, is_inline=plan.inline)
         self._inline = plan.inline
-        self._sync: InlineExecutor[Job] | ThreadExecutor[Job] = (
-            InlineExecutor(self._run_job)
-            if plan.inline
-            else ThreadExecutor(self._run_job, slots=plan.slots, freed=self._freed.set)
-        )
+        self._sync = self._sync_executor(plan)
         self._async_backlog = CoroutineBacklog(
             slots=plan.async_slots,
             is_open=lambda: not self._stopping.is_set() and not self._wear.reason,
@@ -121,6 +117,11 @@ class Engine:
         self._last_was_async = False
         self._grace = plan.grace
         self._ends: float | None = None
+
+    def _sync_executor(self, plan: NodePlan) -> InlineExecutor[Job] | ThreadExecutor[Job]:
+        if plan.inline:
+            return InlineExecutor(self._run_job)
+        return ThreadExecutor(self._run_job, slots=plan.slots, freed=self._freed.set)
 
     def run(self) -> str | None:
         """Work until `stop`, then leave nothing behind: finish, complete, give back.
