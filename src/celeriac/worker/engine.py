@@ -244,7 +244,8 @@ class Engine:
             return False
         if runs:
             return True
-        reason = f"its worker died {crashes} time{'s' if crashes > 1 else ''} while it ran"
+        often = f" {crashes} time{'s' if crashes > 1 else ''}" if crashes else ""  # nobody counts without a coordinator
+        reason = f"its worker died{often} while it ran"
         self._log.lost(job.call.name, job.call.id, reason)
         record = self._writer.record_of_error(self._admission.failed(job.call.id, WorkerLostError(reason)))
         settle = Settle.ACK if job.runner.ends_with_its_worker else Settle.REJECT

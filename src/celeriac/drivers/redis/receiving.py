@@ -26,6 +26,8 @@ __all__ = ["Receiver"]
 
 _PER_CLAIM: Final = 1000  # messages; the script blocks the server while it runs
 
+_NAMED: Final = 5  # queues that an error names
+
 _TAG_LENGTH: Final = 57
 """Makes every tag longer than 64 bytes. With shorter ones Redis keeps a small sorted set as one flat list, which it
 walks for each member: claim and acknowledgement in batches of 100 then cost it 9.0 us a message instead of 3.7."""
@@ -206,4 +208,5 @@ def _deliveries(reply: Reply, watched: Watched, prefix: str) -> list[Delivery]:
 
 
 def _doing(watched: Watched) -> str:
-    return f"receiving from {', '.join(watched.names)}"
+    named = ", ".join(watched.names[:_NAMED])
+    return f"receiving from {named}" + (f" and {len(watched.names) - _NAMED} more" if watched.names[_NAMED:] else "")
