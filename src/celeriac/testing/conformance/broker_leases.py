@@ -152,6 +152,16 @@ def test_settling_twice_reports_the_second_as_lost(broker: Broker) -> None:
     assert drain(broker) == []
 
 
+def test_a_lease_that_was_settled_is_that_of_no_later_message(broker: Broker) -> None:
+    send(broker, 1)
+    first = leases(receive(broker))
+    assert broker.ack(first) == []
+    send(broker, 2)
+    second = leases(receive(broker))
+    assert list(broker.ack(first)) == first
+    assert broker.ack(second) == []
+
+
 def test_a_tag_that_never_was_is_lost(broker: Broker) -> None:
     strange = [Lease(queue=QUEUE, tag="no-such-tag"), Lease(queue=QUEUE, tag="")]
     assert list(broker.ack(strange)) == strange
