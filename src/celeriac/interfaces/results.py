@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -20,6 +20,30 @@ class ResultRecord(Struct, frozen=True):
     ttl: float | None
 
 
+class ResultListener(Protocol):
+    """Waits for any number of tasks, which may change meanwhile.
+
+    One thread at a time is in `get`; any thread may `add` and `discard`, an event loop's too, for they do no I/O.
+    """
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Wait for these too, and look whether they have ended, also for those that were waited for before."""
+
+    def discard(self, ids: Iterable[str]) -> None:
+        """Wait for these no more; an unknown id is no error."""
+
+    def get(self, *, timeout: float) -> Mapping[str, bytes]:
+        """Wait until at least one has reached a ready state; return the payloads of those known to have, by id.
+
+        Empty after `timeout` seconds; a first call without any looks all the same. What is added while it waits, and
+        has ended, is told at once. Discard what was told: it may be told again. Raises `BackendError` kin; then `add`
+        all that is still wanted once more, or `close`.
+        """
+
+    def close(self) -> None:
+        """Wait for nothing any more. Raises nothing."""
+
+
 class ResultBackend(Protocol):
     """Results by task id. Thread-safe. Raises `BackendError` kin, and nothing else."""
 
@@ -31,22 +55,21 @@ class ResultBackend(Protocol):
         """Make sure that the store can be reached."""
 
     def close(self) -> None:
-        """Let go of every connection; waiting callers get `BackendError`. Idempotent."""
+        """Let go of every connection; listeners get `BackendError`. Idempotent."""
 
     def store(self, records: Sequence[ResultRecord]) -> None:
         """Write all of them. A record that `states.may_replace` forbids is passed over in silence.
 
-        The check and the write are one step. Whoever waits for one of the ids is woken.
+        The check and the write are one step. Whoever listens for one of the ids is woken.
         """
 
     def fetch(self, ids: Sequence[str]) -> Mapping[str, bytes]:
         """Return the payloads that exist, by id; an unknown or expired id is absent."""
 
-    def wait(self, ids: Sequence[str], *, timeout: float) -> Mapping[str, bytes]:
-        """Wait until at least one of the ids is in a ready state; return the payloads of all that are, by id.
+    def listen(self, ids: Sequence[str] = ()) -> ResultListener:
+        """Begin to wait for the ends of tasks; the first `get` reaches for the store.
 
-        Empty after `timeout` seconds. Any number of threads may wait at once; the number of connections does not
-        grow with them.
+        Any number may listen at once; neither connections nor threads grow with them.
         """
 
     def forget(self, ids: Sequence[str]) -> None:

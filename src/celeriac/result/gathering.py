@@ -7,6 +7,7 @@ from typing import Final
 
 from celeriac.exceptions import TimeoutError
 from celeriac.result.reader import ResultReader, check_timeout
+from celeriac.result.waiting import WAIT_SLICE, wait_for
 from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
 
@@ -15,9 +16,6 @@ _WINDOW: Final = 500
 
 _REST: Final[Seconds] = 0.005
 """Between two trips while results come in: some hundred arrive meanwhile, and are read together."""
-
-_WAIT_SLICE: Final[Seconds] = 5.0
-"""Of one wait for the store to tell of an end; then it is looked at again."""
 
 
 def in_order(reader: ResultReader, ids: Sequence[str], *, timeout: Seconds | None) -> Iterator[TaskResult]:
@@ -68,7 +66,7 @@ class _Deadline:
 
     def pause(self, ids: Sequence[str], *, is_busy: bool) -> None:
         """Rest while results come in; else wait until one of the ids has ended. Raises when the time is over."""
-        left = _WAIT_SLICE if self._ends is None else self._ends - self._reader.clock.monotonic()
+        left = WAIT_SLICE if self._ends is None else self._ends - self._reader.clock.monotonic()
         if left <= 0:
             raise TimeoutError(
                 f"Not all of {self._count} results came within {self._timeout} s; task {ids[0]} is among the missing."
@@ -77,4 +75,4 @@ class _Deadline:
         if is_busy:
             self._reader.clock.sleep(min(_REST, left))
         else:
-            self._reader.backend.wait(ids, timeout=min(left, _WAIT_SLICE))
+            wait_for(self._reader.backend, ids, timeout=min(left, WAIT_SLICE))

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from celeriac import states
 from celeriac.clock import SYSTEM_CLOCK, Clock
 from celeriac.exceptions import ImproperlyConfigured, TimeoutError
 from celeriac.interfaces.results import ResultBackend
-from celeriac.result.waiting import GroupWaiter
+from celeriac.result.waiting import WAIT_SLICE, GroupWaiter, wait_for
 from celeriac.types import Seconds
 from celeriac.wire import results as wire
 from celeriac.wire.results import TaskResult
-
-_WAIT_SLICE: Final = 5.0
-"""Seconds of one wait on the store; a longer `get` waits again, so that a lost wake-up costs no more than this."""
 
 
 class ResultReader:
@@ -67,25 +63,30 @@ class ResultReader:
         check_timeout(timeout)
         ends = None if timeout is None else self.clock.monotonic() + timeout
         while True:
-            left = _WAIT_SLICE if ends is None else ends - self.clock.monotonic()
-            ready = self.backend.wait([task_id], timeout=max(0.0, min(left, _WAIT_SLICE)))
+            left = WAIT_SLICE if ends is None else ends - self.clock.monotonic()
+            ready = wait_for(self.backend, [task_id], timeout=max(0.0, min(left, WAIT_SLICE)))
             if task_id in ready:
                 return self._decode(ready[task_id])
             if left <= 0:
                 raise _too_late(task_id, timeout)
 
     async def wait_async(self, task_id: str, *, timeout: Seconds | None) -> TaskResult:
-        """Wait as `wait` does, without blocking the event loop; all coroutines share a few threads."""
+        """Wait as `wait` does, without blocking the event loop; all coroutines share a thread."""
         # asyncio costs 40 of the 60 ms that `import celeriac` may take (ADR 0004); who is here has imported it.
         import asyncio  # noqa: PLC0415
 
         check_timeout(timeout)
-        future = self._group.add(task_id)
+        if timeout is not None and timeout <= 0:  # a look; the event loop would not even begin to wait
+            return await asyncio.to_thread(self.wait, task_id, timeout=timeout)
+        future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._group.add(task_id, future)
         try:
             async with asyncio.timeout(timeout):
-                return self._decode(await asyncio.wrap_future(future))
+                return self._decode(await future)
         except builtins.TimeoutError:
             raise _too_late(task_id, timeout) from None
+        finally:
+            self._group.discard(task_id, future)
 
     def forget(self, task_ids: Sequence[str]) -> None:
         """Remove the results."""

@@ -1,83 +1,127 @@
-"""Waiting for many results on few threads, for callers that may not block: coroutines."""
+"""Waiting for results: one id or some in this thread, or thousands in coroutines, which may not block."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future
-from typing import Final
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Final
 
 from celeriac.forks import after_fork_in_child
-from celeriac.interfaces.results import ResultBackend
+from celeriac.interfaces.results import ResultBackend, ResultListener
 
-_MOST_THREADS: Final = 4
-_SLICE: Final = 1.0
-"""Seconds that one wait on the store lasts before ids that came meanwhile are taken in."""
+if TYPE_CHECKING:
+    from asyncio import Future
+
+WAIT_SLICE: Final = 5.0
+"""Seconds of waiting after which the store is looked at again, so that a lost wake-up costs no more than this."""
+
+
+def wait_for(backend: ResultBackend, ids: Sequence[str], *, timeout: float) -> Mapping[str, bytes]:
+    """Wait until at least one of the ids has ended; return the payloads of those that have, by id.
+
+    Empty after `timeout` seconds, and at once for no ids. Raises `BackendError` kin.
+    """
+    if not ids:
+        return {}
+    with closing(backend.listen(ids)) as listener:
+        return listener.get(timeout=timeout)
 
 
 class GroupWaiter:
-    """Collects ids that somebody waits for and asks the store for all of them at once.
+    """Waits for all results that coroutines wait for, in one thread, and tells their event loops.
 
-    A thread takes every id that nobody waits for yet; ids that come while it is blocked go to another thread, up to
-    four. Threads end when nothing is waited for. Thread-safe; works across event loops. A forked child begins with
-    nothing to wait for.
+    The thread ends some seconds after the last was told: after one span of `look_every` seconds in which nothing was
+    waited for. Thread-safe; works across event loops. A forked child begins with nothing to wait for.
     """
 
-    def __init__(self, backend: Callable[[], ResultBackend]) -> None:
+    def __init__(self, backend: Callable[[], ResultBackend], *, look_every: float = WAIT_SLICE) -> None:
         self._backend = backend
+        self._look_every = look_every
         self.forget_parent()
         after_fork_in_child(self)
 
     def forget_parent(self) -> None:
-        self._guard_waiting = threading.Lock()
-        self._new: dict[str, list[Future[bytes]]] = {}
-        self._threads = 0
+        # Re-entrant, for a coroutine that nobody will resume discards its future wherever it is collected.
+        self._guard_waiting = threading.RLock()
+        self._waiting: dict[str, set[Future[bytes]]] = {}
+        self._listener: ResultListener | None = None  # the thread's; None while there is none
+        self._idle_slices = 0
 
-    def add(self, task_id: str) -> Future[bytes]:
-        """Return a future of the payload of the task's end. Cancel it to stop waiting."""
-        future: Future[bytes] = Future()
+    def add(self, task_id: str, future: Future[bytes]) -> None:
+        """Have the payload of the task's end, or what the store raises, set on the future; `discard` it at last."""
+        backend = self._backend()
         with self._guard_waiting:
-            self._new.setdefault(task_id, []).append(future)
-            start = self._threads < _MOST_THREADS
-            if start:
-                self._threads += 1
-        if start:
-            threading.Thread(target=self._run, name="celeriac-results", daemon=True).start()
-        return future
+            if self._listener is None:
+                listener = backend.listen()
+                threading.Thread(target=self._run, args=(listener,), name="celeriac-results", daemon=True).start()
+                self._listener = listener
+            self._waiting.setdefault(task_id, set()).add(future)
+            self._listener.add([task_id])
 
-    def _run(self) -> None:
-        while waiting := self._take():
+    def discard(self, task_id: str, future: Future[bytes]) -> None:
+        """Wait no more; no error for a future that has its answer."""
+        with self._guard_waiting:
+            futures = self._waiting.get(task_id, set())
+            futures.discard(future)
+            if not futures and self._waiting.pop(task_id, None) is not None and self._listener is not None:
+                self._listener.discard([task_id])
+
+    def _run(self, listener: ResultListener) -> None:
+        with closing(listener):
             try:
-                ready = self._backend().wait(list(waiting), timeout=_SLICE)
+                while self._goes_on(listener):
+                    self._tell_for_a_slice(listener)
             except Exception as error:  # noqa: BLE001  handed to every one who waits
-                _fail(waiting, error)
-                continue
-            for task_id, payload in ready.items():
-                _resolve(waiting.pop(task_id, []), payload)
-            self._put_back(waiting)
+                self._fail(error)
 
-    def _take(self) -> dict[str, list[Future[bytes]]]:
+    def _goes_on(self, listener: ResultListener) -> bool:
+        """Look again for all that is waited for; False when there was nothing for a whole slice."""
         with self._guard_waiting:
-            waiting, self._new = self._new, {}
-            if not waiting:
-                self._threads -= 1
-            return waiting
+            orphans = [
+                (task_id, future)
+                for task_id, futures in self._waiting.items()
+                for future in futures
+                if future.get_loop().is_closed()
+            ]
+            for task_id, future in orphans:
+                self.discard(task_id, future)
+            self._idle_slices = 0 if self._waiting else self._idle_slices + 1
+            if self._idle_slices > 1:
+                self._listener = None
+                return False
+            listener.add(self._waiting)
+            return True
 
-    def _put_back(self, waiting: dict[str, list[Future[bytes]]]) -> None:
+    def _tell_for_a_slice(self, listener: ResultListener) -> None:
+        end = time.monotonic() + self._look_every
+        while (left := end - time.monotonic()) > 0:
+            ready = listener.get(timeout=left)
+            with self._guard_waiting:
+                told = [(future, ready[task_id]) for task_id in ready for future in self._waiting.pop(task_id, ())]
+                listener.discard(ready)
+            for future, payload in told:
+                _tell(future, payload)
+
+    def _fail(self, error: Exception) -> None:
         with self._guard_waiting:
-            for task_id, futures in waiting.items():
-                if alive := [future for future in futures if not future.done()]:
-                    self._new.setdefault(task_id, []).extend(alive)
+            waiting, self._waiting = self._waiting, {}
+            self._listener = None
+        for futures in waiting.values():
+            for future in futures:
+                _tell(future, error)
 
 
-def _resolve(futures: list[Future[bytes]], payload: bytes) -> None:
-    for future in futures:
-        if future.set_running_or_notify_cancel():
-            future.set_result(payload)
+def _tell(future: Future[bytes], answer: bytes | Exception) -> None:
+    with suppress(RuntimeError):  # the event loop was closed
+        future.get_loop().call_soon_threadsafe(_settle, future, answer)
 
 
-def _fail(waiting: dict[str, list[Future[bytes]]], error: Exception) -> None:
-    for futures in waiting.values():
-        for future in futures:
-            if future.set_running_or_notify_cancel():
-                future.set_exception(error)
+def _settle(future: Future[bytes], answer: bytes | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

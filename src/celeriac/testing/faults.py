@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from celeriac.exceptions import BackendError, BrokerError, BrokerUnavailable, OperationalError, SendIncomplete
 from celeriac.interfaces.broker import (
@@ -25,9 +25,12 @@ from celeriac.interfaces.broker import (
     QueueStats,
     Upkeep,
 )
-from celeriac.interfaces.results import ResultBackend, ResultRecord
+from celeriac.interfaces.results import ResultBackend, ResultListener, ResultRecord
 
 T = TypeVar("T")
+
+Told: TypeAlias = Mapping[str, bytes]
+"""What a listener tells: payloads by id."""
 
 ATTEMPTS = 30
 """How often a call is made before its error is let through. Schedules fail one call in two or three, counted over all
@@ -207,14 +210,41 @@ class ResultsBefore:
     def fetch(self, ids: Sequence[str]) -> Mapping[str, bytes]:
         return self._call(lambda: self._inner.fetch(ids))
 
-    def wait(self, ids: Sequence[str], *, timeout: float) -> Mapping[str, bytes]:
-        return self._call(lambda: self._inner.wait(ids, timeout=timeout))
+    def listen(self, ids: Sequence[str] = ()) -> ResultListener:
+        return _ListenerBefore(self._inner.listen(ids), ids, self._call)
 
     def forget(self, ids: Sequence[str]) -> None:
         self._call(lambda: self._inner.forget(ids))
 
     def sweep(self, *, limit: int) -> int:
         return self._call(lambda: self._inner.sweep(limit=limit))
+
+
+class _ListenerBefore:
+    """A listener whose waits go through a `call`, which may repeat them: what it waits for is looked for each time."""
+
+    def __init__(self, inner: ResultListener, ids: Sequence[str], call: Callable[[Callable[[], Told]], Told]) -> None:
+        self._inner = inner
+        self._ids = set(ids)
+        self._call = call
+
+    def add(self, ids: Iterable[str]) -> None:
+        self._ids.update(ids)
+        self._inner.add(ids)
+
+    def discard(self, ids: Iterable[str]) -> None:
+        self._ids.difference_update(ids)
+        self._inner.discard(ids)
+
+    def get(self, *, timeout: float) -> Mapping[str, bytes]:
+        return self._call(lambda: self._look_and_wait(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def _look_and_wait(self, timeout: float) -> Told:
+        self._inner.add(list(self._ids))
+        return self._inner.get(timeout=timeout)
 
 
 class FaultyResults(ResultsBefore):

@@ -28,4 +28,4 @@ def find_leaks(name: str, shared: memory.Shared) -> list[str]:
     """Return what clients left behind that are closed, and forget the store."""
     memory.reset(name)
     leaks = [f"subscription {subscription}" for subscription in shared.ears.subscriptions]
-    return leaks + [f"who waits for result {task_id}" for task_id in shared.records.waiting]
+    return leaks + [f"who listens for result {task_id}" for task_id in shared.records.listening]

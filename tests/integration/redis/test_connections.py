@@ -15,6 +15,7 @@ from celeriac.exceptions import BrokerUnavailable
 from celeriac.interfaces.pubsub import Channel
 from celeriac.interfaces.results import ResultRecord
 from celeriac.interfaces.store import Store
+from celeriac.result.waiting import wait_for
 from celeriac.routing import QueueSpec
 from tests.integration.conftest import redis_or_skip
 from tests.integration.redis.samples import DEADLINE, broker_of, ids, leases, outgoing, receive
@@ -65,7 +66,7 @@ def test_results_are_waited_for_over_tls(tls_server: RedisServer, connect: Open)
     results = connect(tls_server.url, tls={"ssl_ca_certs": str(tls_server.ca_file)}).results
     assert results is not None
     with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(results.wait, ["t1"], timeout=60.0)
+        waiting = threads.submit(wait_for, results, ["t1"], timeout=60.0)
         time.sleep(0.1)
         results.store([ResultRecord("t1", "SUCCESS", b'{"status":"SUCCESS"}', 60.0)])
         assert list(waiting.result(DEADLINE)) == ["t1"]
@@ -93,7 +94,7 @@ def test_the_permissions_that_the_manual_lists_are_enough(start: Start, connect:
     broker.purge("q")
     store.pubsub.subscribe([Channel("celeryev", "topic", "#"), Channel("replies", "direct", "me")]).close()
     store.results.store([ResultRecord("t1", "SUCCESS", b'{"status":"SUCCESS"}', 60.0)])
-    assert list(store.results.wait(["t1"], timeout=60.0)) == ["t1"]
+    assert list(wait_for(store.results, ["t1"], timeout=60.0)) == ["t1"]
 
 
 def test_a_default_user_with_a_password(start: Start, connect: Open) -> None:

@@ -13,6 +13,7 @@ from redis import Redis
 from celeriac.exceptions import BackendError
 from celeriac.interfaces.results import ResultBackend, ResultRecord
 from celeriac.interfaces.store import Store
+from celeriac.result.waiting import wait_for
 from tests.integration.redis.samples import DEADLINE
 from tests.servers.redis import RedisServer
 
@@ -61,7 +62,7 @@ def test_what_stock_workers_stored_is_replaced_by_the_same_rule(
 def test_a_result_that_stock_celery_stores_ends_a_wait(results: ResultBackend, outside: Redis, prefix: str) -> None:
     key, payload = f"{prefix}celery-task-meta-t1", b'{"status": "SUCCESS", "result": 2}'
     with ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(results.wait, ["t1"], timeout=60.0)
+        waiting = threads.submit(wait_for, results, ["t1"], timeout=60.0)
         wait_until(lambda: outside.pubsub_numsub(key)[0][1] == 1)
         outside.set(key, payload)
         outside.publish(key, payload)
@@ -77,7 +78,7 @@ def test_many_who_wait_share_one_connection(
     found: dict[str, bytes] = {}
 
     def wait(name: str) -> None:
-        found.update(results.wait([name], timeout=60.0))
+        found.update(wait_for(results, [name], timeout=60.0))
 
     threads = [threading.Thread(target=wait, args=(f"t{n}",)) for n in range(200)]
     for thread in threads:
@@ -98,7 +99,7 @@ def test_a_wait_outlives_a_restart_of_the_server(own_redis_server: RedisServer, 
     assert results is not None
     assert other is not None
     with own_redis_server.client() as outside, ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(results.wait, ["t1"], timeout=60.0)
+        waiting = threads.submit(wait_for, results, ["t1"], timeout=60.0)
         wait_until(lambda: outside.pubsub_numsub("celery-task-meta-t1")[0][1] == 1)
         outside.client_kill_filter(_type="pubsub")
         other.store([record("t1")])
@@ -109,7 +110,7 @@ def test_all_who_wait_hear_that_the_server_is_gone(own_redis_server: RedisServer
     results = connect(own_redis_server.url).results
     assert results is not None
     with own_redis_server.client() as outside, ThreadPoolExecutor(3) as threads:
-        waiting = [threads.submit(results.wait, [f"t{n}"], timeout=60.0) for n in range(3)]
+        waiting = [threads.submit(wait_for, results, [f"t{n}"], timeout=60.0) for n in range(3)]
         wait_until(lambda: len(outside.pubsub_channels()) == 3)
         own_redis_server.kill()
         for one in waiting:
@@ -123,7 +124,7 @@ def test_a_group_is_waited_for_in_parts(results: ResultBackend) -> None:
     storing.start()
     left, deadline = set(names), time.monotonic() + DEADLINE
     while left and time.monotonic() < deadline:
-        left -= results.wait(sorted(left), timeout=5.0).keys()
+        left -= wait_for(results, sorted(left), timeout=5.0).keys()
     storing.join(DEADLINE)
     assert not left
 

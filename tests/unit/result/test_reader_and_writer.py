@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
 
 from celeriac.exceptions import BackendError, EncodeError, ImproperlyConfigured, TimeoutError
-from celeriac.interfaces.results import ResultRecord
+from celeriac.interfaces.results import ResultListener, ResultRecord
 from celeriac.result.reader import ResultReader
 from celeriac.testing.clock import FakeClock
 from celeriac.testing.faults import Fault, FaultSchedule, FaultyResults, ResultsBefore
@@ -23,17 +23,34 @@ class Slow(ResultsBefore):
 
     def __init__(self, inner, clock: FakeClock, *, comes: float = float("inf")):
         super().__init__(inner)
-        self._clock = clock
-        self._comes = comes
+        self.clock = clock
+        self.comes = comes
         self.waits: list[float] = []
 
-    def wait(self, ids: Sequence[str], *, timeout: float) -> Mapping[str, bytes]:
-        self.waits.append(timeout)
-        if self._clock.monotonic() + timeout >= self._comes:
-            record = TaskResult(task_id=ids[0], state="SUCCESS", result="here")
-            return {ids[0]: wire.encode(record)}
-        self._clock.advance(timeout)
+    def listen(self, ids: Sequence[str] = ()) -> ResultListener:
+        return SlowListener(self, ids)
+
+
+class SlowListener:
+    def __init__(self, store: Slow, ids: Sequence[str]) -> None:
+        self._store = store
+        self._ids = list(ids)
+
+    def add(self, ids: Iterable[str]) -> None:
+        self._ids.extend(ids)
+
+    def discard(self, ids: Iterable[str]) -> None:
+        self._ids = [task_id for task_id in self._ids if task_id not in ids]
+
+    def get(self, *, timeout: float) -> Mapping[str, bytes]:
+        self._store.waits.append(timeout)
+        if self._store.clock.monotonic() + timeout >= self._store.comes:
+            return {task_id: wire.encode(TaskResult(task_id, "SUCCESS", result="here")) for task_id in self._ids}
+        self._store.clock.advance(timeout)
         return {}
+
+    def close(self) -> None:
+        self._ids = []
 
 
 def reader(backend, clock: FakeClock) -> ResultReader:

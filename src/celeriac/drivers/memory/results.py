@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,12 +29,12 @@ class Kept:
 
 
 class Records:
-    """All results of one store and those who wait for some; `keeping` guards both."""
+    """All results of one store and those who listen for some; `keeping` guards both."""
 
     def __init__(self) -> None:
         self.keeping = threading.Lock()
         self.kept: dict[str, Kept] = {}
-        self.waiting: dict[str, set[threading.Event]] = {}
+        self.listening: dict[str, set[MemoryListener]] = {}
         self.stored = 0
 
 
@@ -46,16 +45,15 @@ class MemoryResults:
         self.location = location
         self._records = records
         self._clock = clock
-        self._mine: set[threading.Event] = set()
+        self._open: set[MemoryListener] = set()
 
     def connect(self) -> None:
         """There is nothing to reach."""
 
     def close(self) -> None:
         with self._records.keeping:
-            mine, self._mine = self._mine, set()
-        for woken in mine:
-            woken.set()
+            for listener in self._open:
+                listener.fail()
 
     def store(self, records: Sequence[ResultRecord]) -> None:
         now = self._clock.now()
@@ -72,24 +70,10 @@ class MemoryResults:
             found = {task_id: self._records.kept.get(task_id) for task_id in ids}
         return {task_id: kept.payload for task_id, kept in found.items() if kept is not None and kept.is_live(now)}
 
-    def wait(self, ids: Sequence[str], *, timeout: float) -> Mapping[str, bytes]:
-        end = time.monotonic() + timeout
-        woken = threading.Event()
-        with self._records.keeping:
-            self._mine.add(woken)
-            for task_id in ids:
-                self._records.waiting.setdefault(task_id, set()).add(woken)
-        try:
-            while True:
-                ready = self._ready(ids)
-                if ready or not ids or (remaining := end - time.monotonic()) <= 0:
-                    return ready
-                woken.wait(remaining)
-                woken.clear()
-                if woken not in self._mine:
-                    raise BackendError(f"{self.location} was closed while a result was waited for")
-        finally:
-            self._stop_waiting(ids, woken)
+    def listen(self, ids: Sequence[str] = ()) -> MemoryListener:
+        listener = MemoryListener(self._records, self._open, location=self.location, clock=self._clock)
+        listener.add(ids)
+        return listener
 
     def forget(self, ids: Sequence[str]) -> None:
         with self._records.keeping:
@@ -107,30 +91,74 @@ class MemoryResults:
         ends = None if record.ttl is None else now + record.ttl
         self._records.kept[record.task_id] = Kept(record.state, record.payload, ends)
         if record.state in READY_STATES:
-            for woken in self._records.waiting.get(record.task_id, ()):
-                woken.set()
-
-    def _ready(self, ids: Sequence[str]) -> dict[str, bytes]:
-        now = self._clock.now()
-        with self._records.keeping:
-            found = {task_id: self._records.kept.get(task_id) for task_id in ids}
-        return {
-            task_id: kept.payload
-            for task_id, kept in found.items()
-            if kept is not None and kept.state in READY_STATES and kept.is_live(now)
-        }
-
-    def _stop_waiting(self, ids: Sequence[str], woken: threading.Event) -> None:
-        with self._records.keeping:
-            self._mine.discard(woken)
-            for task_id in ids:
-                waiting = self._records.waiting.get(task_id, set())
-                waiting.discard(woken)
-                if not waiting:
-                    self._records.waiting.pop(task_id, None)
+            for listener in self._records.listening.get(record.task_id, ()):
+                listener.tell(record.task_id, record.payload)
 
     def _sweep(self, now: float, *, limit: int) -> int:
         ended = [task_id for task_id, kept in self._records.kept.items() if not kept.is_live(now)][:limit]
         for task_id in ended:
             del self._records.kept[task_id]
         return len(ended)
+
+
+class MemoryListener:
+    """One who waits. Implements `ResultListener`; `Records.keeping` guards its fields, but for the event."""
+
+    def __init__(self, records: Records, open_ones: set[MemoryListener], *, location: str, clock: Clock) -> None:
+        self._records = records
+        self._open = open_ones
+        self._location = location
+        self._clock = clock
+        self._ids: set[str] = set()
+        self._heard: dict[str, bytes] = {}
+        self._is_failed = False
+        self._woken = threading.Event()
+        with records.keeping:
+            open_ones.add(self)
+
+    def add(self, ids: Iterable[str]) -> None:
+        now = self._clock.now()
+        with self._records.keeping:
+            for task_id in ids:
+                self._ids.add(task_id)
+                self._records.listening.setdefault(task_id, set()).add(self)
+                kept = self._records.kept.get(task_id)
+                if kept is not None and kept.state in READY_STATES and kept.is_live(now):
+                    self.tell(task_id, kept.payload)
+
+    def discard(self, ids: Iterable[str]) -> None:
+        with self._records.keeping:
+            self._discard(self._ids.intersection(ids))
+
+    def get(self, *, timeout: float) -> Mapping[str, bytes]:
+        self._woken.wait(timeout)
+        with self._records.keeping:
+            self._woken.clear()
+            if self._is_failed:
+                raise BackendError(f"{self._location} was closed while a result was waited for")
+            heard, self._heard = self._heard, {}
+            return heard
+
+    def close(self) -> None:
+        with self._records.keeping:
+            self._open.discard(self)
+            self._discard(self._ids.copy())
+
+    def tell(self, task_id: str, payload: bytes) -> None:
+        """Take in that a task has ended. The lock is held."""
+        self._heard[task_id] = payload
+        self._woken.set()
+
+    def fail(self) -> None:
+        """Have `get` raise. The lock is held."""
+        self._is_failed = True
+        self._woken.set()
+
+    def _discard(self, ids: set[str]) -> None:
+        self._ids -= ids
+        for task_id in ids:
+            self._heard.pop(task_id, None)
+            listening = self._records.listening[task_id]
+            listening.discard(self)
+            if not listening:
+                del self._records.listening[task_id]

@@ -3,14 +3,18 @@
 Whoever waits first leads: it alone reads and writes the connection, for itself and for the others, who sleep. So one
 waiting thread is woken by the server's own message, with no other thread between, and a thousand need no more
 sockets. When the leader has what it wants, another who still waits takes the lead.
+
+The leader also looks what is there already of all that somebody begins to wait for, behind the subscription, so that
+nothing is missed between the two.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import takewhile
 from typing import Final
 
@@ -18,93 +22,130 @@ from celeriac.drivers.redis.connections import Pool
 from celeriac.drivers.redis.errors import ConnectionLost, NoAnswer, Refusal, WireError
 from celeriac.drivers.redis.waits import Wake, readable
 from celeriac.drivers.redis.wire import Command, Reply, Wire, pack, pack_all
+from celeriac.forks import after_fork_in_child
 
-__all__ = ["Ear"]
+__all__ = ["Ear", "Waiter"]
 
 _SILENCE: Final = 10.0  # seconds without a word until the server is asked whether it is there
 _PATIENCE: Final = 5.0  # seconds for its answer
 _LINGER: Final = 1.0  # seconds that a channel stays subscribed after its last waiter: most come back for the rest
+_LOOK: Final = "look"  # what the server is to say over RESP2 when it has subscribed us to all that came before
+_SUBSCRIBED: Final = [b"pong", b"look"]
 
 
-class _Waiter:
-    """A thread that waits for some channels. Its fields, but for `event`, are guarded by the ear's lock."""
+class Waiter:
+    """Who waits for some channels, which may change meanwhile. Its fields, but for `event`, are guarded by the ear."""
 
-    __slots__ = ("channels", "error", "event", "heard", "is_looked_for", "must_look", "unconfirmed", "was_there")
+    __slots__ = ("channels", "error", "event", "heard", "was_there")
 
-    def __init__(self, channels: Iterable[str]) -> None:
-        self.channels = frozenset(channels)
-        self.unconfirmed: set[str] = set()
-        self.must_look = False
-        """Every channel is confirmed, and what came before that moment was not heard."""
-        self.is_looked_for = False
-        """What came before is looked for by the leader, right behind the subscription."""
-        self.was_there = False
-        """What was heard was found by that look."""
+    def __init__(self) -> None:
+        self.channels: set[str] = set()
         self.heard: dict[str, bytes] = {}
-        self.error: BaseException | None = None
+        self.was_there = False
+        """Some of what was heard was there before it was waited for."""
+        self.error: WireError | None = None
         self.event = threading.Event()
 
 
 class Ear:
-    """Waits for messages on channels. Thread-safe; raises `WireError`."""
+    """Waits for messages on channels, and looks what is there already. Thread-safe; raises `WireError`.
 
-    def __init__(self, pool: Pool, is_wanted: Callable[[bytes], bool]) -> None:
+    `look` reads what is there, for servers that cannot be asked on the listening connection (which needs RESP3).
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        is_wanted: Callable[[bytes], bool],
+        look: Callable[[Sequence[str]], Sequence[bytes | None]],
+    ) -> None:
         self._pool = pool
         self._is_wanted = is_wanted
+        self._look = look
         self._begin()
+        after_fork_in_child(self)
 
     @property
-    def looks_itself(self) -> bool:
-        """Whether a wait takes no look before: it comes with the subscription, which needs RESP3."""
-        return self._speaks_resp3
+    def should_look_first(self) -> bool:
+        """Whether a look of one's own is likely to save the wait: it did the last time, or comes sooner."""
+        return self._last_was_there or not self._speaks_resp3
 
     def _begin(self) -> None:
         self._speaks_resp3 = True  # until the server or a proxy refuses it
-        self._looks: deque[list[str]] = deque()  # the leader's: channels whose contents were asked for
+        self._last_was_there = False
         self._wake = Wake()
-        self._wire: Wire | None = None  # the leader's alone, as the next three
+        self._wire: Wire | None = None  # the leader's alone, as the next four
         self._heard_at = 0.0
         self._asked_at: float | None = None
         self._asked_for: set[str] = set()
+        self._looks: deque[list[str]] = deque()  # channels whose contents were asked for
         self._state_lock = threading.Lock()
-        self._leader: _Waiter | None = None
-        self._waiters: dict[str, set[_Waiter]] = {}
-        self._confirmed: set[str] = set()
+        self._leader: Waiter | None = None
+        self._sleepers: set[Waiter] = set()
+        self._open: set[Waiter] = set()
+        self._waiters: dict[str, set[Waiter]] = {}
+        self._unseen: set[str] = set()  # channels to be subscribed to, and looked at
         self._idle_since: dict[str, float] = {}  # the one left longest ago first
 
-    def wait(
-        self, channels: Iterable[str], *, until: float, look: Callable[[], dict[str, bytes]]
-    ) -> tuple[dict[str, bytes], bool]:
-        """Return what was heard, or what was there once all channels were subscribed; empty at `until`.
+    def open(self) -> Waiter:
+        """Return one who waits for nothing yet. `leave` it at last."""
+        waiter = Waiter()
+        with self._state_lock:
+            self._open.add(waiter)
+        return waiter
 
-        `until` is a moment of `time.monotonic`. `look` reads what is there, where the ear does not. Tell also whether
-        it was there from the beginning.
+    def join(self, waiter: Waiter, channels: Collection[str]) -> None:
+        """Have `waiter` hear of these too, and of what is there already. For any thread; blocks for no I/O."""
+        with self._state_lock:
+            for channel in channels:
+                self._waiters.setdefault(channel, set()).add(waiter)
+                self._idle_since.pop(channel, None)
+            waiter.channels.update(channels)
+            self._unseen.update(channels)
+            is_led = self._leader is not None
+        if is_led:
+            self._wake.call()
+
+    def part(self, waiter: Waiter, channels: Iterable[str]) -> None:
+        """Have `waiter` hear of these no more. For any thread; blocks for no I/O."""
+        with self._state_lock:
+            self._part(waiter, waiter.channels.intersection(channels))
+
+    def leave(self, waiter: Waiter) -> None:
+        """End a waiter."""
+        with self._state_lock:
+            self._part(waiter, waiter.channels.copy())
+            self._open.discard(waiter)
+
+    def hear(self, waiter: Waiter, *, until: float) -> dict[str, bytes]:
+        """Return what was heard since the last time, as soon as there is something; empty at `until`.
+
+        `until` is a moment of `time.monotonic`.
         """
-        waiter = _Waiter(channels)
-        self._join(waiter)
         try:
             while True:
-                must_look, heard = self._news(waiter)
-                if must_look:
-                    heard = look()
+                heard = self._news(waiter)
                 if heard or time.monotonic() >= until:
-                    return heard, must_look or waiter.was_there
+                    return heard
                 if self._take_lead(waiter):
                     self._lead(waiter, until)
                 else:
                     waiter.event.wait(max(0.0, until - time.monotonic()))
         finally:
-            self._leave(waiter)
+            with self._state_lock:
+                self._sleepers.discard(waiter)
+                if self._leader is None and self._sleepers:
+                    self._sleepers.pop().event.set()  # to take the lead
 
     def close(self) -> None:
         """Have all who wait raise, and close the connection."""
-        self._fail(ConnectionLost("the connection was closed"))
         with self._state_lock:
-            is_led = self._leader is not None
-        if is_led:
-            self._wake.call()  # the leader closes it, as it raises
-        else:
-            self._drop()
+            self._fail(ConnectionLost("the connection was closed"))
+            wire = self._forget() if self._leader is None else None  # the leader closes it, as it raises
+        self._wake.call()
+        if wire is not None:
+            wire.close()
 
     def forget_parent(self) -> None:
         """Begin anew after a fork."""
@@ -113,62 +154,51 @@ class Ear:
         self._wake.close()
         self._begin()
 
-    # What waiters do, under the lock
+    # What waiters do
 
-    def _join(self, waiter: _Waiter) -> None:
-        with self._state_lock:
-            for channel in waiter.channels:
-                self._waiters.setdefault(channel, set()).add(waiter)
-                self._idle_since.pop(channel, None)
-            waiter.unconfirmed = set(waiter.channels - self._confirmed)
-            waiter.is_looked_for = self._speaks_resp3 and len(waiter.unconfirmed) == len(waiter.channels)
-            waiter.must_look = not waiter.unconfirmed
-            is_led = self._leader is not None
-        if is_led:
-            self._wake.call()
-
-    def _leave(self, waiter: _Waiter) -> None:
+    def _part(self, waiter: Waiter, channels: set[str]) -> None:
+        """The lock is held."""
         now = time.monotonic()
-        with self._state_lock:
-            for channel in waiter.channels:
-                others = self._waiters[channel]
-                others.discard(waiter)
-                if not others:
-                    del self._waiters[channel]
-                    self._idle_since[channel] = now
-            self._call_another()
+        waiter.channels -= channels
+        for channel in channels:
+            waiter.heard.pop(channel, None)
+            others = self._waiters[channel]
+            others.discard(waiter)
+            if not others:
+                del self._waiters[channel]
+                self._idle_since[channel] = now
 
-    def _news(self, waiter: _Waiter) -> tuple[bool, dict[str, bytes]]:
+    def _news(self, waiter: Waiter) -> dict[str, bytes]:
         with self._state_lock:
             waiter.event.clear()
-            if waiter.error is not None:
-                raise waiter.error
-            must_look, waiter.must_look = waiter.must_look, False
+            error, waiter.error = waiter.error, None
+            if error is not None:
+                raise error
             heard, waiter.heard = waiter.heard, {}
-            return must_look and not heard, heard
+            if heard:
+                self._last_was_there, waiter.was_there = waiter.was_there, False
+            return heard
 
-    def _take_lead(self, waiter: _Waiter) -> bool:
+    def _take_lead(self, waiter: Waiter) -> bool:
         with self._state_lock:
             if self._leader is None:
                 self._leader = waiter
-            return self._leader is waiter
+                self._sleepers.discard(waiter)
+                return True
+            self._sleepers.add(waiter)
+            return False
 
-    def _call_another(self) -> None:
-        """Wake someone who waits, so that he takes the lead when nobody has it. The lock is held."""
-        if self._leader is None and self._waiters:
-            next(iter(next(iter(self._waiters.values())))).event.set()
-
-    def _fail(self, error: BaseException) -> None:
-        with self._state_lock:
-            for waiters in self._waiters.values():
-                for waiter in waiters:
-                    waiter.error = error
-                    waiter.event.set()
+    def _fail(self, error: WireError) -> None:
+        """The lock is held."""
+        for waiter in self._open:
+            waiter.error = error
+            waiter.event.set()
 
     # What the leader does
 
-    def _lead(self, waiter: _Waiter, until: float) -> None:
+    def _lead(self, waiter: Waiter, until: float) -> None:
         """Serve the connection until there is news for the leader itself, or `until`."""
+        wire: Wire | None = None
         try:
             while not waiter.event.is_set() and time.monotonic() < until:
                 try:
@@ -177,25 +207,27 @@ class Ear:
                     self._drop()  # and connect again at once; what was published meanwhile is found by looking
                     self._connect()
         except WireError as error:
-            self._drop()
-            self._fail(error)
+            with self._state_lock:
+                self._fail(error)
         except BaseException:
             self._drop()
             raise
         finally:
             with self._state_lock:
                 self._leader = None
-            if waiter.error is not None:
-                self._drop()
+                if waiter.error is not None:
+                    wire = self._forget()
+            if wire is not None:
+                wire.close()
 
     def _serve(self, until: float) -> None:
         """Subscribe to what is wanted and pass on what arrives; return when something arrived or time is up."""
         wire = self._wire or self._connect()
-        self._subscribe(wire)
+        unsubscribing = self._ask(wire)
         if not wire.has_answer():
             now = time.monotonic()
-            moment = self._check_pulse(wire, now)
-            ready = readable([wire.socket, self._wake.receiver], min(until, moment) - now)
+            moment = min(until, unsubscribing, self._check_pulse(wire, now))
+            ready = readable([wire.socket, self._wake.receiver], moment - now)
             if self._wake.receiver in ready:
                 self._wake.hear()
         while wire.has_answer():
@@ -203,65 +235,64 @@ class Ear:
             self._pass_on(wire.read())
 
     def _connect(self) -> Wire:
-        wire = self._wire = self._open()
+        wire = self._wire = self._open_wire()
         self._heard_at, self._asked_at = time.monotonic(), None
         return wire
 
-    def _open(self) -> Wire:
+    def _open_wire(self) -> Wire:
         if self._speaks_resp3:
             try:
                 wire = self._pool.open(resp3=True)
             except WireError:
                 plain = self._pool.open()  # when the server is away, it is this that fails
-                self._end_resp3()
+                self._speaks_resp3 = False
                 return plain
             wire.reads_pushes = True
             return wire
         return self._pool.open()
 
-    def _end_resp3(self) -> None:
-        self._speaks_resp3 = False
-        with self._state_lock:
-            for waiters in self._waiters.values():
-                for waiter in waiters:
-                    waiter.is_looked_for = False
-
     def _drop(self) -> None:
-        self._looks.clear()
-        wire, self._wire = self._wire, None
+        with self._state_lock:
+            wire = self._forget()
         if wire is not None:
             wire.close()
-        self._asked_for.clear()
-        with self._state_lock:
-            self._confirmed.clear()
-            self._idle_since.clear()
-            for channel, waiters in self._waiters.items():
-                for waiter in waiters:
-                    waiter.unconfirmed.add(channel)
-                    waiter.must_look = False
-                    waiter.is_looked_for = self._speaks_resp3
 
-    def _subscribe(self, wire: Wire) -> None:
+    def _forget(self) -> Wire | None:
+        """Forget what was asked of the connection, to ask it of the next; return it, to be closed. The lock is held."""
+        wire, self._wire = self._wire, None
+        self._asked_for.clear()
+        self._looks.clear()
+        self._idle_since.clear()
+        self._unseen.update(self._waiters)
+        return wire
+
+    def _ask(self, wire: Wire) -> float:
+        """Subscribe to what is waited for since the last time, look what is there of it, and end what nobody needs.
+
+        Return the moment from which there is more to end.
+        """
         late = time.monotonic() - _LINGER
         with self._state_lock:
-            wanted = self._waiters.keys() - self._asked_for
+            unseen = [channel for channel in self._unseen if channel in self._waiters]
+            self._unseen.clear()
             # Oldest first, so that thousands that were left just now are not looked through each time.
             idle = [channel for channel, _ in takewhile(lambda entry: entry[1] < late, self._idle_since.items())]
             for channel in idle:
                 del self._idle_since[channel]
-                self._confirmed.discard(channel)
+            next_idle = next(iter(self._idle_since.values()), math.inf)
         commands: list[Command] = []
-        if idle:
-            commands.append(("UNSUBSCRIBE", *idle))
-        if wanted:
-            commands.append(("SUBSCRIBE", *wanted))
-            if self._speaks_resp3:
-                commands.append(("MGET", *wanted))
-                self._looks.append(list(wanted))
-        self._asked_for.difference_update(idle)
-        self._asked_for.update(wanted)
+        if ended := self._asked_for.intersection(idle):
+            commands.append(("UNSUBSCRIBE", *ended))
+            self._asked_for -= ended
+        if new := [channel for channel in unseen if channel not in self._asked_for]:
+            commands.append(("SUBSCRIBE", *new))
+            self._asked_for.update(new)
+        if unseen:
+            commands.append(("MGET", *unseen) if self._speaks_resp3 else ("PING", _LOOK))
+            self._looks.append(unseen)
         if commands:
             wire.send(pack_all(commands))
+        return next_idle + _LINGER
 
     def _check_pulse(self, wire: Wire, now: float) -> float:
         """Ask a silent server for a word; return the moment of the next check. Raises when it does not answer."""
@@ -278,33 +309,22 @@ class Ear:
     def _pass_on(self, push: Reply) -> None:
         if isinstance(push, Refusal):
             raise push
-        if self._speaks_resp3 and type(push) is list:
-            self._found(self._looks.popleft(), push)
-            return
         if not isinstance(push, list):
-            return  # the answer to a PING while nothing is subscribed
-        kind, channel = push[0], push[1].decode()
-        if kind == b"message" and self._is_wanted(push[2]):
-            with self._state_lock:
-                for waiter in self._waiters.get(channel, ()):
-                    waiter.heard[channel] = push[2]
-                    waiter.event.set()
-        elif kind == b"subscribe":
-            with self._state_lock:
-                self._confirmed.add(channel)
-                for waiter in self._waiters.get(channel, ()):
-                    waiter.unconfirmed.discard(channel)
-                    if not waiter.unconfirmed and not waiter.is_looked_for:
-                        waiter.must_look = True
-                        waiter.event.set()
+            return  # the answer to a PING
+        if self._speaks_resp3 and type(push) is list:
+            self._tell(zip(self._looks.popleft(), push, strict=True), was_there=True)
+        elif push[0] == b"message":
+            self._tell([(push[1].decode(), push[2])], was_there=False)
+        elif push == _SUBSCRIBED:
+            channels = self._looks.popleft()
+            self._tell(zip(channels, self._look(channels), strict=True), was_there=True)
 
-    def _found(self, channels: Sequence[str], payloads: Sequence[bytes | None]) -> None:
-        """Pass on what was there when the channels had been subscribed."""
+    def _tell(self, payloads: Iterable[tuple[str, bytes | None]], *, was_there: bool) -> None:
         with self._state_lock:
-            for channel, payload in zip(channels, payloads, strict=True):
+            for channel, payload in payloads:
                 if payload is None or not self._is_wanted(payload):
                     continue
                 for waiter in self._waiters.get(channel, ()):
                     waiter.heard[channel] = payload
-                    waiter.was_there = True
+                    waiter.was_there = waiter.was_there or was_there
                     waiter.event.set()

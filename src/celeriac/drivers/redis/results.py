@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from celeriac.drivers.redis.client import Client, call_script
@@ -14,7 +14,6 @@ from celeriac.drivers.redis.errors import WireError
 from celeriac.drivers.redis.scripts import STORE_RESULTS
 from celeriac.drivers.redis.wire import Command
 from celeriac.exceptions import CeleriacError
-from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.results import ResultRecord
 from celeriac.states import READY_STATES
 from celeriac.wire.results import state_of
@@ -36,10 +35,7 @@ class RedisResults:
         if prefix and not prefix.endswith(_ENDS_PREFIX):
             prefix += "_"
         self._prefix = f"{prefix}{_KEY}"
-        self._ear = Ear(client.pool, _is_end)
-        self._was_there = False
-        """The last result that was waited for alone was there already, so the next one may be."""
-        after_fork_in_child(self)
+        self._ear = Ear(client.pool, is_wanted=_is_end, look=self._look)
 
     @property
     def location(self) -> str:
@@ -70,22 +66,12 @@ class RedisResults:
             found.update((task_id, raw) for task_id, raw in zip(part, payloads, strict=True) if raw is not None)
         return found
 
-    def wait(self, ids: Sequence[str], *, timeout: float) -> Mapping[str, bytes]:
-        if not ids:
-            return {}
-        by_channel = {self._prefix + task_id: task_id for task_id in ids}
+    def listen(self, ids: Sequence[str] = ()) -> RedisListener:
+        return RedisListener(self, self._client, self._ear, self._prefix, ids)
 
-        def look() -> dict[str, bytes]:
-            return {self._prefix + task_id: raw for task_id, raw in self.fetch(ids).items() if _is_end(raw)}
-
-        looks_first = self._was_there or not self._ear.looks_itself
-        if looks_first and len(ids) == 1 and (ended := look()):
-            return {by_channel[channel]: raw for channel, raw in ended.items()}
-        try:
-            heard, self._was_there = self._ear.wait(by_channel, until=time.monotonic() + timeout, look=look)
-        except WireError as error:
-            raise self._client.error(error, doing=f"waiting for the results of {_ids(ids)}") from error
-        return {by_channel[channel]: raw for channel, raw in heard.items()}
+    def ends(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Return the payloads of those that have ended, by id."""
+        return {task_id: raw for task_id, raw in self.fetch(ids).items() if _is_end(raw)}
 
     def forget(self, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), _PER_TRIP):
@@ -95,9 +81,9 @@ class RedisResults:
     def sweep(self, *, limit: int) -> int:  # noqa: ARG002  the server ends results by itself
         return 0
 
-    def forget_parent(self) -> None:
-        """Begin anew after a fork."""
-        self._ear.forget_parent()
+    def _look(self, keys: Sequence[str]) -> Sequence[bytes | None]:
+        payloads: Sequence[bytes | None] = self._client.one(("MGET", *keys), doing="looking for results")
+        return payloads
 
     def _store_command(self, ttl: float | None, records: Sequence[ResultRecord]) -> Command:
         keys = [self._prefix + record.task_id for record in records]
@@ -105,6 +91,46 @@ class RedisResults:
         for record in records:
             arguments += (record.payload, 1 if record.state in READY_STATES else 0)
         return call_script(STORE_RESULTS, keys, arguments)
+
+
+class RedisListener:
+    """One who waits, by the ear that all share. Implements `ResultListener`."""
+
+    def __init__(self, results: RedisResults, client: Client, ear: Ear, prefix: str, ids: Sequence[str]) -> None:
+        self._results = results
+        self._client = client
+        self._ear = ear
+        self._prefix = prefix
+        self._first = ids
+        self._waiter = ear.open()
+
+    def add(self, ids: Iterable[str]) -> None:
+        self._ear.join(self._waiter, [self._prefix + task_id for task_id in ids])
+
+    def discard(self, ids: Iterable[str]) -> None:
+        self._ear.part(self._waiter, [self._prefix + task_id for task_id in ids])
+
+    def get(self, *, timeout: float) -> Mapping[str, bytes]:
+        until = time.monotonic() + timeout
+        first, self._first = self._first, ()
+        if first and (timeout <= 0 or (len(first) == 1 and self._ear.should_look_first)):
+            ends = self._results.ends(first)
+            if ends:
+                return ends
+        if first:
+            self.add(first)
+        try:
+            heard = self._ear.hear(self._waiter, until=until)
+        except WireError as error:
+            doing = f"waiting for the results of {_ids(self._ids())}"
+            raise self._client.error(error, doing=doing) from error
+        return {channel.removeprefix(self._prefix): raw for channel, raw in heard.items()}
+
+    def close(self) -> None:
+        self._ear.leave(self._waiter)
+
+    def _ids(self) -> list[str]:
+        return [channel.removeprefix(self._prefix) for channel in self._waiter.channels]
 
 
 def _is_end(payload: bytes) -> bool:

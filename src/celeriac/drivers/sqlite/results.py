@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from celeriac.clock import Clock
 from celeriac.drivers.sqlite import queries
 from celeriac.drivers.sqlite.client import Database
+from celeriac.drivers.sqlite.watch import Watch
 from celeriac.exceptions import BackendError
 from celeriac.interfaces.results import ResultRecord
 from celeriac.states import READY_STATES, SUCCESS
@@ -25,7 +27,8 @@ class SQLiteResults:
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._closings = 0
+        self.closings = 0
+        """How often it was closed."""
 
     @property
     def location(self) -> str:
@@ -36,7 +39,7 @@ class SQLiteResults:
             """An empty transaction fails where the file cannot be written."""
 
     def close(self) -> None:
-        self._closings += 1
+        self.closings += 1
         self._database.close()
 
     def store(self, records: Sequence[ResultRecord]) -> None:
@@ -60,18 +63,12 @@ class SQLiteResults:
     def fetch(self, ids: Sequence[str]) -> Mapping[str, bytes]:
         return self._select("fetch", ids)
 
-    def wait(self, ids: Sequence[str], *, timeout: float) -> Mapping[str, bytes]:
-        end = time.monotonic() + timeout
-        closings = self._closings
-        while True:
-            seen = self._database.watch.generation
-            ready = self._select("fetch_ready", ids)
-            remaining = end - time.monotonic()
-            if ready or not ids or remaining <= 0:
-                return ready
-            self._database.watch.wait(seen, remaining)
-            if closings != self._closings:
-                raise BackendError(f"{self.location} was closed while a result was waited for.")
+    def listen(self, ids: Sequence[str] = ()) -> SQLiteListener:
+        return SQLiteListener(self, self._database.watch, ids)
+
+    def ends(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Return the payloads of those that have ended, by id."""
+        return self._select("fetch_ready", ids) if ids else {}
 
     def forget(self, ids: Sequence[str]) -> None:
         with self._database.write(BackendError) as connection:
@@ -88,6 +85,53 @@ class SQLiteResults:
     def _select(self, statement: str, ids: Sequence[str]) -> dict[str, bytes]:
         with self._database.read(BackendError) as connection:
             return dict(connection.execute(_SQL[statement], (_list(ids), self._clock.now())).fetchall())
+
+
+class SQLiteListener:
+    """One who waits. Implements `ResultListener`; `changing` guards the ids."""
+
+    def __init__(self, results: SQLiteResults, watch: Watch, ids: Sequence[str]) -> None:
+        self._results = results
+        self._watch = watch
+        self._closings = results.closings
+        self._changing = threading.Lock()
+        self._ids = set(ids)
+        self._new = set(ids)
+        self._seen = watch.generation
+
+    def add(self, ids: Iterable[str]) -> None:
+        with self._changing:
+            self._ids.update(ids)
+            self._new.update(ids)
+        self._watch.nudge()
+
+    def discard(self, ids: Iterable[str]) -> None:
+        with self._changing:
+            self._ids.difference_update(ids)
+            self._new.difference_update(ids)
+
+    def get(self, *, timeout: float) -> Mapping[str, bytes]:
+        end = time.monotonic() + timeout
+        while True:
+            seen = self._watch.generation
+            if self._closings != self._results.closings:
+                raise BackendError(f"{self._results.location} was closed while a result was waited for.")
+            ready = self._results.ends(self._unseen(seen))
+            remaining = end - time.monotonic()
+            if ready or remaining <= 0:
+                return ready
+            self._watch.wait(seen, remaining, unless=lambda: bool(self._new))
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+    def _unseen(self, generation: int) -> list[str]:
+        """Return the ids that may have ended since the last look: all of them after a change, else the new ones."""
+        with self._changing:
+            ids = list(self._new if generation == self._seen else self._ids)
+            self._new.clear()
+            self._seen = generation
+            return ids
 
 
 def _finality(state: str) -> int:

@@ -86,17 +86,28 @@ class Watch:
             if self._waiters:
                 self._changed.notify_all()
 
-    def wait(self, seen: int, timeout: float) -> None:
-        """Return when the generation is no longer `seen`, or after `timeout` seconds."""
+    def nudge(self) -> None:
+        """Have those who wait see whether they still want to."""
+        with self._changed:
+            if self._waiters:
+                self._changed.notify_all()
+
+    def wait(self, seen: int, timeout: float, *, unless: Callable[[], bool] = lambda: False) -> None:
+        """Return when the generation is no longer `seen`, or after `timeout` seconds.
+
+        Also when `unless` says so, which is asked at each `nudge`.
+        """
         end = time.monotonic() + timeout
         with self._changed:
+            if self._generation != seen or unless():
+                return  # without a thread, which nobody would end when the database was just closed
             self._waiters += 1
             try:
                 if self._thread is None:
                     self._start()
                 elif self._waiters == 1:
                     self._changed.notify_all()
-                while self._generation == seen and (remaining := end - time.monotonic()) > 0:
+                while self._generation == seen and not unless() and (remaining := end - time.monotonic()) > 0:
                     self._changed.wait(remaining)
             finally:
                 self._waiters -= 1

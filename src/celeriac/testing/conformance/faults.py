@@ -13,6 +13,7 @@ import pytest
 from celeriac import states
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.results import ResultBackend
+from celeriac.result.waiting import wait_for
 from celeriac.testing.clock import FakeClock
 from celeriac.testing.conformance.results import payload, record
 from celeriac.testing.conformance.samples import LEASE, QUEUE, lapse, leases, names, outgoing, receive, send
@@ -108,6 +109,6 @@ def test_through_lost_connections_results_are_whole_and_no_state_steps_back(
         flaky.store([record(task_id)])
         flaky.store([record(task_id, states.RETRY)])
     assert dict(flaky.fetch(ids)) == {task_id: payload(task_id) for task_id in ids}
-    assert dict(flaky.wait(ids, timeout=5.0)) == {task_id: payload(task_id) for task_id in ids}
+    assert dict(wait_for(flaky, ids, timeout=5.0)) == {task_id: payload(task_id) for task_id in ids}
     flaky.forget(ids)
     assert dict(flaky.fetch(ids)) == {}

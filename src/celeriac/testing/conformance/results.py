@@ -13,6 +13,7 @@ from celeriac import states
 from celeriac.exceptions import BackendError
 from celeriac.interfaces.results import ResultBackend, ResultRecord
 from celeriac.interfaces.store import Store
+from celeriac.result.waiting import wait_for
 from celeriac.testing.clock import FakeClock
 from celeriac.testing.conformance.case import Case
 from celeriac.testing.conformance.samples import DEADLINE, in_thread
@@ -151,48 +152,48 @@ def test_a_batch_of_thousands_is_stored_and_fetched(results: ResultBackend) -> N
     ids = [f"id-{n}" for n in range(3000)]
     results.store([record(task_id) for task_id in ids])
     assert dict(results.fetch(ids)) == {task_id: payload(task_id) for task_id in ids}
-    assert len(results.wait(ids, timeout=DEADLINE)) == 3000
+    assert len(wait_for(results, ids, timeout=DEADLINE)) == 3000
     results.forget(ids)
     assert dict(results.fetch(ids)) == {}
 
 
 def test_waiting_for_what_is_ready_returns_at_once(results: ResultBackend) -> None:
     results.store([record("a", states.REVOKED)])
-    assert dict(results.wait(["a"], timeout=LONG)) == {"a": payload("a", states.REVOKED)}
+    assert dict(wait_for(results, ["a"], timeout=LONG)) == {"a": payload("a", states.REVOKED)}
 
 
 def test_waiting_returns_all_that_are_ready(results: ResultBackend) -> None:
     results.store([record("a"), record("b", states.FAILURE), record("c", states.STARTED)])
-    assert set(results.wait(["a", "b", "c", "d"], timeout=LONG)) == {"a", "b"}
+    assert set(wait_for(results, ["a", "b", "c", "d"], timeout=LONG)) == {"a", "b"}
 
 
 def test_waiting_ends_empty_when_its_time_is_over(results: ResultBackend) -> None:
     results.store([record("a", states.STARTED)])
     start = time.monotonic()
-    assert dict(results.wait(["a", "b"], timeout=0.2)) == {}
+    assert dict(wait_for(results, ["a", "b"], timeout=0.2)) == {}
     assert time.monotonic() - start >= 0.19
-    assert dict(results.wait(["a"], timeout=0.0)) == {}
+    assert dict(wait_for(results, ["a"], timeout=0.0)) == {}
 
 
 def test_waiting_for_nothing_is_over_at_once(results: ResultBackend) -> None:
-    assert dict(results.wait([], timeout=LONG)) == {}
+    assert dict(wait_for(results, [], timeout=LONG)) == {}
 
 
 @pytest.mark.parametrize("state", [states.SUCCESS, states.FAILURE, states.REVOKED])
 def test_another_clients_result_wakes_who_waits(results: ResultBackend, peer: ResultBackend, state: str) -> None:
-    with in_thread(lambda: results.wait(["x", "a"], timeout=LONG)) as woken:
+    with in_thread(lambda: wait_for(results, ["x", "a"], timeout=LONG)) as woken:
         peer.store([record("a", state)])
         assert dict(woken.result(DEADLINE)) == {"a": payload("a", state)}
 
 
 def test_another_threads_result_wakes_who_waits(results: ResultBackend) -> None:
-    with in_thread(lambda: results.wait(["a"], timeout=LONG)) as woken:
+    with in_thread(lambda: wait_for(results, ["a"], timeout=LONG)) as woken:
         results.store([record("a")])
         assert set(woken.result(DEADLINE)) == {"a"}
 
 
 def test_a_state_that_is_not_ready_wakes_nobody(results: ResultBackend, peer: ResultBackend) -> None:
-    with in_thread(lambda: results.wait(["a"], timeout=LONG)) as woken:
+    with in_thread(lambda: wait_for(results, ["a"], timeout=LONG)) as woken:
         for state in (states.RECEIVED, states.STARTED, states.RETRY, "PROGRESS"):
             peer.store([record("a", state)])
         peer.store([record("stranger")])
@@ -208,7 +209,7 @@ def test_many_may_wait_at_once(results: ResultBackend, peer: ResultBackend) -> N
 
     def wait(task_id: str) -> bytes:
         started.wait(DEADLINE)
-        return results.wait([task_id], timeout=LONG)[task_id]
+        return wait_for(results, [task_id], timeout=LONG)[task_id]
 
     with ThreadPoolExecutor(WAITERS) as pool:
         waits = [pool.submit(wait, task_id) for task_id in ids]
@@ -220,8 +221,8 @@ def test_many_may_wait_at_once(results: ResultBackend, peer: ResultBackend) -> N
 
 def test_several_who_wait_for_the_same_are_all_woken(results: ResultBackend, peer: ResultBackend) -> None:
     with (
-        in_thread(lambda: results.wait(["a"], timeout=LONG)) as first,
-        in_thread(lambda: results.wait(["b", "a"], timeout=LONG)) as second,
+        in_thread(lambda: wait_for(results, ["a"], timeout=LONG)) as first,
+        in_thread(lambda: wait_for(results, ["b", "a"], timeout=LONG)) as second,
     ):
         peer.store([record("a")])
         assert set(first.result(DEADLINE)) == set(second.result(DEADLINE)) == {"a"}
@@ -230,7 +231,7 @@ def test_several_who_wait_for_the_same_are_all_woken(results: ResultBackend, pee
 def test_closing_ends_a_wait_with_an_error_and_twice_is_no_error(reopen: Callable[[], Store]) -> None:
     results = reopen().results
     assert results is not None
-    with in_thread(lambda: results.wait(["a"], timeout=LONG)) as woken:
+    with in_thread(lambda: wait_for(results, ["a"], timeout=LONG)) as woken:
         results.close()
         results.close()
         with pytest.raises(BackendError):
