@@ -170,6 +170,16 @@ class RedisServer:
         return command
 
 
+class OldRedisServer(RedisServer):
+    """A server that speaks no RESP3, as some proxies do not."""
+
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port, host="127.0.0.1", protocol=2)
+
+    def _command(self) -> list[str]:
+        return [*super()._command(), "--rename-command", "HELLO", ""]
+
+
 class Sentinels:
     """A primary, a replica and one Sentinel that watches them under the name `name` and fails over in a second."""
 
