@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -26,10 +26,10 @@ class ResultListener(Protocol):
     One thread at a time is in `get`; any thread may `add` and `discard`, an event loop's too, for they do no I/O.
     """
 
-    def add(self, ids: Iterable[str]) -> None:
+    def add(self, ids: Collection[str]) -> None:
         """Wait for these too, and look whether they have ended, also for those that were waited for before."""
 
-    def discard(self, ids: Iterable[str]) -> None:
+    def discard(self, ids: Collection[str]) -> None:
         """Wait for these no more; an unknown id is no error."""
 
     def get(self, *, timeout: float) -> Mapping[str, bytes]:

@@ -25,15 +25,18 @@ def wait_for(backend: ResultBackend, ids: Sequence[str], *, timeout: float) -> M
     """
     if not ids:
         return {}
-    with closing(backend.listen(ids)) as listener:
+    listener = backend.listen(ids)
+    try:
         return listener.get(timeout=timeout)
+    finally:
+        listener.close()
 
 
 class GroupWaiter:
     """Waits for all results that coroutines wait for, in one thread, and tells their event loops.
 
-    The thread ends some seconds after the last was told: after one span of `look_every` seconds in which nothing was
-    waited for. Thread-safe; works across event loops. A forked child begins with nothing to wait for.
+    The store is looked at again every `look_every` seconds, and the thread ends when nothing was waited for at two of
+    these looks. Thread-safe; works across event loops. A forked child begins with nothing to wait for.
     """
 
     def __init__(self, backend: Callable[[], ResultBackend], *, look_every: float = WAIT_SLICE) -> None:
@@ -47,7 +50,7 @@ class GroupWaiter:
         self._guard_waiting = threading.RLock()
         self._waiting: dict[str, set[Future[bytes]]] = {}
         self._listener: ResultListener | None = None  # the thread's; None while there is none
-        self._idle_slices = 0
+        self._idle_looks = 0
 
     def add(self, task_id: str, future: Future[bytes]) -> None:
         """Have the payload of the task's end, or what the store raises, set on the future; `discard` it at last."""
@@ -72,12 +75,12 @@ class GroupWaiter:
         with closing(listener):
             try:
                 while self._goes_on(listener):
-                    self._tell_for_a_slice(listener)
+                    self._tell_until_next_look(listener)
             except Exception as error:  # noqa: BLE001  handed to every one who waits
                 self._fail(error)
 
     def _goes_on(self, listener: ResultListener) -> bool:
-        """Look again for all that is waited for; False when there was nothing for a whole slice."""
+        """Look for all that is waited for; False when there was nothing the last time either."""
         with self._guard_waiting:
             orphans = [
                 (task_id, future)
@@ -87,14 +90,14 @@ class GroupWaiter:
             ]
             for task_id, future in orphans:
                 self.discard(task_id, future)
-            self._idle_slices = 0 if self._waiting else self._idle_slices + 1
-            if self._idle_slices > 1:
+            self._idle_looks = 0 if self._waiting else self._idle_looks + 1
+            if self._idle_looks > 1:
                 self._listener = None
                 return False
             listener.add(self._waiting)
             return True
 
-    def _tell_for_a_slice(self, listener: ResultListener) -> None:
+    def _tell_until_next_look(self, listener: ResultListener) -> None:
         end = time.monotonic() + self._look_every
         while (left := end - time.monotonic()) > 0:
             ready = listener.get(timeout=left)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import Enum
 from typing import TypeAlias, TypeVar
 
@@ -228,11 +228,11 @@ class _ListenerBefore:
         self._ids = set(ids)
         self._call = call
 
-    def add(self, ids: Iterable[str]) -> None:
+    def add(self, ids: Collection[str]) -> None:
         self._ids.update(ids)
         self._inner.add(ids)
 
-    def discard(self, ids: Iterable[str]) -> None:
+    def discard(self, ids: Collection[str]) -> None:
         self._ids.difference_update(ids)
         self._inner.discard(ids)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import pytest
 
@@ -36,10 +36,10 @@ class SlowListener:
         self._store = store
         self._ids = list(ids)
 
-    def add(self, ids: Iterable[str]) -> None:
+    def add(self, ids: Collection[str]) -> None:
         self._ids.extend(ids)
 
-    def discard(self, ids: Iterable[str]) -> None:
+    def discard(self, ids: Collection[str]) -> None:
         self._ids = [task_id for task_id in self._ids if task_id not in ids]
 
     def get(self, *, timeout: float) -> Mapping[str, bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -113,12 +113,11 @@ class MemoryListener:
         self._heard: dict[str, bytes] = {}
         self._is_failed = False
         self._woken = threading.Event()
-        with records.keeping:
-            open_ones.add(self)
 
-    def add(self, ids: Iterable[str]) -> None:
+    def add(self, ids: Collection[str]) -> None:
         now = self._clock.now()
         with self._records.keeping:
+            self._open.add(self)
             for task_id in ids:
                 self._ids.add(task_id)
                 self._records.listening.setdefault(task_id, set()).add(self)
@@ -126,7 +125,7 @@ class MemoryListener:
                 if kept is not None and kept.state in READY_STATES and kept.is_live(now):
                     self.tell(task_id, kept.payload)
 
-    def discard(self, ids: Iterable[str]) -> None:
+    def discard(self, ids: Collection[str]) -> None:
         with self._records.keeping:
             self._discard(self._ids.intersection(ids))
 

@@ -34,9 +34,9 @@ _SUBSCRIBED: Final = [b"pong", b"look"]
 
 
 class Waiter:
-    """Who waits for some channels, which may change meanwhile. Its fields, but for `event`, are guarded by the ear."""
+    """Who waits for some channels, which may change meanwhile. The ear's lock guards its fields."""
 
-    __slots__ = ("channels", "error", "event", "heard", "was_there")
+    __slots__ = ("channels", "error", "event", "has_news", "heard", "was_there")
 
     def __init__(self) -> None:
         self.channels: set[str] = set()
@@ -44,7 +44,15 @@ class Waiter:
         self.was_there = False
         """Some of what was heard was there before it was waited for."""
         self.error: WireError | None = None
-        self.event = threading.Event()
+        self.has_news = False
+        self.event: threading.Event | None = None
+        """What a waiter sleeps on that does not lead; to make one costs as much as all the rest."""
+
+    def call(self) -> None:
+        """Have it see what is new, or take the lead."""
+        self.has_news = True
+        if self.event is not None:
+            self.event.set()
 
 
 class Ear:
@@ -128,15 +136,16 @@ class Ear:
                 heard = self._news(waiter)
                 if heard or time.monotonic() >= until:
                     return heard
-                if self._take_lead(waiter):
+                event = self._take_lead(waiter)
+                if event is None:
                     self._lead(waiter, until)
                 else:
-                    waiter.event.wait(max(0.0, until - time.monotonic()))
+                    event.wait(max(0.0, until - time.monotonic()))
         finally:
             with self._state_lock:
                 self._sleepers.discard(waiter)
                 if self._leader is None and self._sleepers:
-                    self._sleepers.pop().event.set()  # to take the lead
+                    self._sleepers.pop().call()
 
     def close(self) -> None:
         """Have all who wait raise, and close the connection."""
@@ -170,29 +179,35 @@ class Ear:
 
     def _news(self, waiter: Waiter) -> dict[str, bytes]:
         with self._state_lock:
-            waiter.event.clear()
+            waiter.has_news = False
+            if waiter.event is not None:
+                waiter.event.clear()
             error, waiter.error = waiter.error, None
             if error is not None:
                 raise error
+            self._last_was_there, waiter.was_there = waiter.was_there, False
             heard, waiter.heard = waiter.heard, {}
-            if heard:
-                self._last_was_there, waiter.was_there = waiter.was_there, False
             return heard
 
-    def _take_lead(self, waiter: Waiter) -> bool:
+    def _take_lead(self, waiter: Waiter) -> threading.Event | None:
+        """Return None to the one who leads from now on, and what to sleep on to another."""
         with self._state_lock:
             if self._leader is None:
                 self._leader = waiter
                 self._sleepers.discard(waiter)
-                return True
+                return None
             self._sleepers.add(waiter)
-            return False
+            if waiter.event is None:
+                waiter.event = threading.Event()
+                if waiter.has_news:
+                    waiter.call()
+            return waiter.event
 
     def _fail(self, error: WireError) -> None:
         """The lock is held."""
         for waiter in self._open:
             waiter.error = error
-            waiter.event.set()
+            waiter.call()
 
     # What the leader does
 
@@ -200,7 +215,7 @@ class Ear:
         """Serve the connection until there is news for the leader itself, or `until`."""
         wire: Wire | None = None
         try:
-            while not waiter.event.is_set() and time.monotonic() < until:
+            while not waiter.has_news and time.monotonic() < until:
                 try:
                     self._serve(until)
                 except ConnectionLost:
@@ -327,4 +342,4 @@ class Ear:
                 for waiter in self._waiters.get(channel, ()):
                     waiter.heard[channel] = payload
                     waiter.was_there = waiter.was_there or was_there
-                    waiter.event.set()
+                    waiter.call()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from celeriac.drivers.redis.client import Client, call_script
@@ -104,10 +104,10 @@ class RedisListener:
         self._first = ids
         self._waiter = ear.open()
 
-    def add(self, ids: Iterable[str]) -> None:
+    def add(self, ids: Collection[str]) -> None:
         self._ear.join(self._waiter, [self._prefix + task_id for task_id in ids])
 
-    def discard(self, ids: Iterable[str]) -> None:
+    def discard(self, ids: Collection[str]) -> None:
         self._ear.part(self._waiter, [self._prefix + task_id for task_id in ids])
 
     def get(self, *, timeout: float) -> Mapping[str, bytes]:

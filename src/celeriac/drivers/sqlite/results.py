@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -99,13 +99,13 @@ class SQLiteListener:
         self._new = set(ids)
         self._seen = watch.generation
 
-    def add(self, ids: Iterable[str]) -> None:
+    def add(self, ids: Collection[str]) -> None:
         with self._changing:
             self._ids.update(ids)
             self._new.update(ids)
         self._watch.nudge()
 
-    def discard(self, ids: Iterable[str]) -> None:
+    def discard(self, ids: Collection[str]) -> None:
         with self._changing:
             self._ids.difference_update(ids)
             self._new.difference_update(ids)
