@@ -9,10 +9,12 @@ import pytest
 from redis import Redis
 
 from celeriac import Celeriac
-from celeriac.drivers.redis import bell, connecting
+from celeriac.drivers.redis import bell, connecting, ear
 from celeriac.exceptions import BackendError, BrokerUnavailable
 from celeriac.interfaces.broker import Broker
+from celeriac.interfaces.results import ResultBackend, ResultRecord
 from celeriac.interfaces.store import Store
+from celeriac.result.waiting import wait_for
 from tests.faults.proxy import Proxy
 from tests.integration.redis.samples import DEADLINE, broker_of, ids, outgoing, raw_of, receive
 from tests.servers.redis import RedisServer
@@ -117,3 +119,59 @@ def test_who_watches_leaves_a_dead_connection_when_another_call_finds_one(
     outside.lpush(f"{prefix}q", raw_of(1))
     far.watch(["q"], wait=0.05)
     assert outside.exists(f"{prefix}celeriac:bell:q") == 1
+
+
+# -- waiting for results -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def far_results(proxy: Proxy, connect: Open, prefix: str) -> ResultBackend:
+    options = {"global_keyprefix": prefix}
+    store = connect(proxy.url, socket_timeout=0.5, connect_timeout=0.5, transport_options=options)
+    assert store.results is not None
+    return store.results
+
+
+def end(store: Store, *ids: str) -> None:
+    assert store.results is not None
+    store.results.store([ResultRecord(task_id, "SUCCESS", b'{"status":"SUCCESS"}', 60.0) for task_id in ids])
+
+
+def test_those_who_wait_find_a_dead_connection_that_is_silent(
+    far_results: ResultBackend, store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ear, "_SILENCE", 0.3)
+    monkeypatch.setattr(ear, "_PATIENCE", 0.3)
+    with ThreadPoolExecutor(20) as threads:
+        waiting = [threads.submit(wait_for, far_results, [f"t{n}"], timeout=60.0) for n in range(20)]
+        assert wait_for(far_results, ["none"], timeout=0.1) == {}
+        proxy.half_open()
+        end(store, *(f"t{n}" for n in range(20)))
+        assert [set(one.result(DEADLINE)) for one in waiting] == [{f"t{n}"} for n in range(20)]
+
+
+def test_a_look_that_is_not_answered_shows_a_dead_connection(
+    far_results: ResultBackend, store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ear, "_SILENCE", 60.0)
+    monkeypatch.setattr(ear, "_PATIENCE", 0.3)
+    assert wait_for(far_results, ["none"], timeout=0.1) == {}
+    proxy.half_open()
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(wait_for, far_results, ["t1", "t2"], timeout=60.0)
+        end(store, "t1")
+        assert set(waiting.result(DEADLINE)) == {"t1"}
+
+
+def test_those_who_wait_leave_a_dead_connection_when_another_call_finds_one(
+    far_results: ResultBackend, store: Store, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ear, "_SILENCE", 60.0)
+    monkeypatch.setattr(ear, "_PATIENCE", 60.0)
+    far_results.connect()
+    assert wait_for(far_results, ["none"], timeout=0.1) == {}
+    proxy.half_open()
+    with pytest.raises(BackendError, match="no answer in time"):
+        far_results.connect()
+    end(store, "t1")
+    assert set(wait_for(far_results, ["t1", "t2"], timeout=60.0)) == {"t1"}

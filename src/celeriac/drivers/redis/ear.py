@@ -26,8 +26,8 @@ from celeriac.forks import after_fork_in_child
 
 __all__ = ["Ear", "Waiter"]
 
-_SILENCE: Final = 10.0  # seconds without a word until the server is asked whether it is there
-_PATIENCE: Final = 5.0  # seconds for its answer
+_SILENCE: Final = 3.5  # seconds without a word until the server is asked whether it is there
+_PATIENCE: Final = 4.0  # seconds for its answers: what other calls wait (ADR 7)
 _LINGER: Final = 1.0  # seconds that a channel stays subscribed after its last waiter: most come back for the rest
 _LOOK: Final = "look"  # what the server is to say over RESP2 when it has subscribed us to all that came before
 _SUBSCRIBED: Final = [b"pong", b"look"]
@@ -83,7 +83,8 @@ class Ear:
         self._speaks_resp3 = True  # until the server or a proxy refuses it
         self._last_was_there = False
         self._wake = Wake()
-        self._wire: Wire | None = None  # the leader's alone, as the next four
+        self._wire: Wire | None = None  # the leader's alone, as the next five
+        self._generation = 0
         self._heard_at = 0.0
         self._asked_at: float | None = None
         self._asked_for: set[str] = set()
@@ -218,7 +219,9 @@ class Ear:
             while not waiter.has_news and time.monotonic() < until:
                 try:
                     self._serve(until)
-                except ConnectionLost:
+                except ConnectionLost as error:
+                    if isinstance(error, NoAnswer):
+                        self._pool.doubt()
                     self._drop()  # and connect again at once; what was published meanwhile is found by looking
                     self._connect()
         except WireError as error:
@@ -238,6 +241,8 @@ class Ear:
     def _serve(self, until: float) -> None:
         """Subscribe to what is wanted and pass on what arrives; return when something arrived or time is up."""
         wire = self._wire or self._connect()
+        if self._generation != self._pool.generation:
+            raise ConnectionLost("another connection gave no answer")
         unsubscribing = self._ask(wire)
         if not wire.has_answer():
             now = time.monotonic()
@@ -250,6 +255,7 @@ class Ear:
             self._pass_on(wire.read())
 
     def _connect(self) -> Wire:
+        self._generation = self._pool.generation
         wire = self._wire = self._open_wire()
         self._heard_at, self._asked_at = time.monotonic(), None
         return wire
@@ -286,12 +292,14 @@ class Ear:
 
         Return the moment from which there is more to end.
         """
-        late = time.monotonic() - _LINGER
+        now = time.monotonic()
         with self._state_lock:
             unseen = [channel for channel in self._unseen if channel in self._waiters]
             self._unseen.clear()
             # Oldest first, so that thousands that were left just now are not looked through each time.
-            idle = [channel for channel, _ in takewhile(lambda entry: entry[1] < late, self._idle_since.items())]
+            idle = [
+                channel for channel, _ in takewhile(lambda entry: entry[1] < now - _LINGER, self._idle_since.items())
+            ]
             for channel in idle:
                 del self._idle_since[channel]
             next_idle = next(iter(self._idle_since.values()), math.inf)
@@ -305,6 +313,7 @@ class Ear:
         if unseen:
             commands.append(("MGET", *unseen) if self._speaks_resp3 else ("PING", _LOOK))
             self._looks.append(unseen)
+            self._asked_at = self._asked_at or now
         if commands:
             wire.send(pack_all(commands))
         return next_idle + _LINGER
