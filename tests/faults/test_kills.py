@@ -8,10 +8,13 @@ import signal
 import time
 
 from tests.faults.conftest import Scale
-from tests.faults.trouble import Crew, Cut, FaultPlace, runs_of, strays
+from tests.faults.crew import Crew
+from tests.faults.trouble import Cut, FaultPlace, runs_of, strays
 from tests.integration.worker.node import until
 
 WAIT = 30.0
+WAITING = 300
+"""Tasks that wait while a crew is struck: more than it does between two looks."""
 
 
 def test_kills_at_random_moments_of_a_drain_lose_nothing(
@@ -28,17 +31,26 @@ def test_kills_at_random_moments_of_a_drain_lose_nothing(
     only_the_cut_off_ran_twice(crew, figures, tasks=tasks)
 
 
-def test_a_kill_storm_loses_nothing(place: FaultPlace, scale: Scale, chance: random.Random, figures) -> None:
-    tasks, seconds, pause = scale.of(300, 6000), scale.of(3, 30), scale.of(1, 2)
+def test_a_kill_storm_amid_the_work_loses_nothing(
+    place: FaultPlace, scale: Scale, chance: random.Random, figures
+) -> None:
+    strikes, pause = scale.of(4, 15), scale.of(1, 2)
+    wanted = place.send_work(WAITING)
+
+    def keep_busy() -> None:
+        if place.stats().ready < WAITING:
+            wanted.update(place.send_work(WAITING, first=len(wanted)))
+
     crew = Crew(place, chance=chance)
-    wanted: set[str] = set()
-    ends = time.monotonic() + seconds
-    parts = max(1, seconds // pause)
-    while time.monotonic() < ends:
-        wanted |= place.send_work(tasks // parts, first=len(wanted))
-        time.sleep(pause)
-        crew.strike()
+    for _ in range(strikes):
+        next_strike = time.monotonic() + pause
+        while time.monotonic() < next_strike:
+            keep_busy()
+            time.sleep(0.05)
+        crew.strike_at_work(keep_busy, deadline=WAIT)
     place.until_ended(wanted, deadline=WAIT)
+    assert [bool(strike.under_way) for strike in crew.strikes] == [True] * strikes
+    assert crew.unfinished() == {}
     only_the_cut_off_ran_twice(crew, figures, tasks=len(wanted))
 
 

@@ -1,11 +1,8 @@
-"""A place for trouble, a crew of nodes that gets killed there, and what the ledger says of it afterwards."""
+"""A place for trouble, a producer that works there, and what the ledger says of it afterwards."""
 
 from __future__ import annotations
 
-import os
-import random
 import shutil
-import signal
 import threading
 import time
 from collections import defaultdict
@@ -109,42 +106,6 @@ def strays(ledger: Ledger, cut: Mapping[int, list[Cut]], everyone: Iterable[Cut]
         if len(plain) > 1 or (len(runs) > 1 and runs[0] in plain and not has_thawed):
             found[subject] = runs
     return found
-
-
-class Crew:
-    """Nodes that work, and are replaced at once when they are killed."""
-
-    def __init__(self, place: FaultPlace, *, nodes: int = 2, chance: random.Random) -> None:
-        self.place = place
-        self.chance = chance
-        self.kills = 0
-        self.cut: dict[int, list[Cut]] = defaultdict(list)
-        self.nodes = [place.node(ready=False) for _ in range(nodes)]
-        for node in self.nodes:
-            node.wait_ready()
-
-    def strike(self, what: str | None = None) -> None:
-        """Kill a ``node`` (its own process alone), an ``engine``, or ``both``: a node with all its engines."""
-        what = what or self.chance.choice(["node", "engine", "both"])
-        nth = self.chance.randrange(len(self.nodes))
-        node = self.nodes[nth]
-        engines = node.engines()
-        self.kills += 1
-        if what == "engine" and engines:
-            self._kill(self.chance.choice(engines))
-            return
-        now = time.monotonic()
-        for pid in node.family():
-            self.cut[pid].append(Cut(now))
-        if what == "node":
-            node.kill_supervisor()
-        else:
-            node.kill()
-        self.nodes[nth] = self.place.node(ready=False)
-
-    def _kill(self, pid: int) -> None:
-        self.cut[pid].append(Cut(time.monotonic()))
-        os.kill(pid, signal.SIGKILL)
 
 
 class Producer:

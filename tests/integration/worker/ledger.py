@@ -39,16 +39,20 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._known: list[Line] = []
+        self._read = 0
         path.touch()
 
     def lines(self, event: str | None = None) -> list[Line]:
         """Return the lines, or those of one event, in the order in which they were written."""
-        found = []
-        for text in self.path.read_text().splitlines():
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            new, end, _ = file.read().rpartition(b"\n")
+        self._read += len(new + end)
+        for text in new.decode().splitlines():
             moment, pid, what, subject = text.split(" ", 3)
-            if event in (None, what):
-                found.append(Line(float(moment), int(pid), what, subject))
-        return found
+            self._known.append(Line(float(moment), int(pid), what, subject))
+        return [line for line in self._known if event in (None, line.event)]
 
     def subjects(self, event: str) -> list[str]:
         return [line.subject for line in self.lines(event)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 DEADLINE = 15.0
@@ -21,6 +22,18 @@ def until(reached: Callable[[], object], what: str = "the awaited state", *, dea
         if time.monotonic() > ends:
             raise AssertionError(f"{what} did not come within {deadline} s")
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def stand_still(pids: Iterable[int]) -> Iterator[list[int]]:
+    """Freeze processes for as long as the block takes; give those that live, once none of them moves any more."""
+    still = [pid for pid in pids if _signal(pid, signal.SIGSTOP)]
+    try:
+        until(lambda: all((_stat(pid) or "Z")[0] in "TZX" for pid in still), "the standstill of processes")
+        yield still
+    finally:
+        for pid in still:
+            _signal(pid, signal.SIGCONT)
 
 
 class WorkerProcess:
@@ -107,7 +120,7 @@ class WorkerProcess:
     def kill(self) -> None:
         """End the whole family at once, as a power cut would."""
         for pid in self.family():
-            _kill(pid)
+            _signal(pid, signal.SIGKILL)
         self._process.wait(DEADLINE)
         until(lambda: not self._left(), "the end of the killed")
 
@@ -121,11 +134,13 @@ class WorkerProcess:
         return [pid for pid in self._family if _started(pid) == self._family[pid]]
 
 
-def _kill(pid: int) -> None:
+def _signal(pid: int, number: signal.Signals) -> bool:
+    """Send a signal. False when the process is gone."""
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
     except ProcessLookupError:
-        pass
+        return False
+    return True
 
 
 def _session(leader: int) -> dict[int, str]:
