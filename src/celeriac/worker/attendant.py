@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -64,8 +65,9 @@ class Attendant:
                 more = self._attend(urgent=urgent)
             except Exception:
                 # This thread must outlive any surprise: without it, results would wait for the next receive.
-                logger.exception("The attendant met an error and goes on")
                 more = True
+                with contextlib.suppress(MemoryError):  # a task has it all
+                    logger.exception("The attendant met an error and goes on")
             if more:
                 self._wanted.set()
 

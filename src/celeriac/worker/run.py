@@ -27,6 +27,7 @@ from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
 from celeriac.worker.limits import SoftLimits
 from celeriac.worker.outcome import Completion, Settle
+from celeriac.worker.shortage import let_go
 from celeriac.worker.task_log import TaskLog, shown
 
 logger = logging.getLogger(__name__)
@@ -100,6 +101,7 @@ class TaskRunner:
             try:
                 value = self._run_limited(context, soft, limits) if soft else self._run_now(context)
             except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
+                let_go(error)
                 return self._failed(context, error, time.perf_counter() - started)
             return self._succeeded(context, value, time.perf_counter() - started)
         finally:
@@ -118,6 +120,7 @@ class TaskRunner:
             running_call = self._call(*job.call.args, **job.call.kwargs)
             value = await (running_call if soft is hard is None else _limited(running_call, soft=soft, hard=hard))
         except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
+            let_go(error)
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 return self._cancelled(context, error, time.perf_counter() - started)
             return self._failed(context, error, time.perf_counter() - started)
@@ -125,6 +128,7 @@ class TaskRunner:
 
     def broken(self, job: Runnable, error: BaseException) -> Completion:
         """Return what follows when this runner itself failed: the task has failed, and says of what."""
+        let_go(error)
         logger.error("Task %s[%s]: its end could not be recorded as it was", job.call.name, job.call.id, exc_info=error)
         if signals.task_internal_error.receivers:
             signals.task_internal_error.send(

@@ -5,13 +5,19 @@ from __future__ import annotations
 import ctypes
 import os
 import random
+import resource
 import signal
 import time
+from pathlib import Path
 
 from celeriac import Celeriac
+from celeriac.worker.wear import resident_kib
 from tests.integration.worker.ledger import note
 
+MEBIBYTE = 1 << 20
+
 app = Celeriac("trouble")
+leaked = []
 
 
 @app.task
@@ -43,6 +49,39 @@ def end_the_process(subject, how):
         os._exit(3)
     os.kill(os.getpid(), {"kill": signal.SIGKILL, "segfault": signal.SIGSEGV}[how])
     time.sleep(60)
+
+
+@app.task
+def fill(subject, size, room):
+    """Take memory in pieces of so many bytes until there is none: this process is given that many more than it has."""
+    note("begin", subject)
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, resource.RLIM_INFINITY))
+    taken = []
+    while True:
+        taken.append(bytearray(size))
+
+
+@app.task
+def grow(subject, most):
+    """Take and use a MiB each 2 ms, up to so many: slowly enough that somebody outside can end this process for it."""
+    note("begin", subject)
+    taken = []
+    while len(taken) < most:
+        taken.append(b"x" * MEBIBYTE)
+        time.sleep(0.002)
+    note("end", subject)
+
+
+@app.task
+def leak(subject, size):
+    """Keep so many bytes for ever. Note how many KiB this process had in use when the task began."""
+    note("begin", subject)
+    note("resident", resident_kib())
+    leaked.append(b"x" * size)
+    time.sleep(0.06)  # the engine looks at its memory each 50 ms
+    note("end", subject)
 
 
 @app.task

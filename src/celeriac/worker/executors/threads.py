@@ -17,7 +17,11 @@ _ASK_AGAIN: Final[Seconds] = 0.1
 
 
 class ThreadExecutor(Generic[J]):
-    """As many slots as threads. `run` must not raise; `freed` is called, from the slot's thread, after each job."""
+    """As many slots as threads. `freed` is called, from the slot's thread, after each job.
+
+    `run` must not raise. What it raises all the same, without memory for instance, comes out of `free`: the job has no
+    end then, and the engine that asks must have one, so that its supervisor settles for the job.
+    """
 
     def __init__(self, run: Callable[[J], None], *, slots: int, freed: Callable[[], None]) -> None:
         self._run = run
@@ -28,6 +32,7 @@ class ThreadExecutor(Generic[J]):
         self._running: dict[int, float] = {}
         self._taken = 0
         self._threads: list[threading.Thread] = []
+        self._failure: BaseException | None = None
 
     @property
     def slots(self) -> int:
@@ -35,6 +40,8 @@ class ThreadExecutor(Generic[J]):
 
     @property
     def free(self) -> int:
+        if self._failure is not None:
+            raise self._failure
         return self._slots - self._taken
 
     @property
@@ -78,6 +85,8 @@ class ThreadExecutor(Generic[J]):
                 self._running[me] = time.monotonic()
             try:
                 self._run(job)
+            except BaseException as error:  # noqa: BLE001  told where somebody can do something about it
+                self._failure = error
             finally:
                 with self._guard_running:
                     del self._running[me]
