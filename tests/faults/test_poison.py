@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.faults.conftest import LEASE, Scale
 from tests.faults.trouble import Cut, FaultPlace, runs_of, strays
 from tests.integration.worker.node import until
@@ -43,14 +45,19 @@ def test_a_task_stuck_in_c_ends_at_its_hard_limit(place: FaultPlace) -> None:
     assert worker.terminate() == 0, worker.log
 
 
-def test_what_outlasts_its_lease_runs_once(place: FaultPlace, scale: Scale, figures) -> None:
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_what_outlasts_its_lease_runs_once(place: FaultPlace, pool: str, scale: Scale, figures) -> None:
     """One sleeps for more than three leases, one holds the interpreter's lock for as long; a second node waits."""
     seconds = scale.of(4, 40) * LEASE
-    place.node()
-    place.node()
+    nodes = [place.node("-P", pool, "-c", "2") for _ in range(2)]
     results = [place.send_task(name, name, seconds) for name in ("nap", "hold_the_lock")]
     for result in results:
-        result.get(timeout=seconds + WAIT)
+        assert result.get(timeout=seconds + WAIT) is None
     place.until_idle()
-    figures(tasks=2, lost=0, duplicated=len(place.ledger.repeated("begin")), task_s=seconds)
+    (stood_still,) = map(float, place.ledger.subjects("stood_still"))
+    figures(tasks=2, lost=0, duplicated=len(place.ledger.repeated("begin")), task_s=seconds, lock_held_s=stood_still)
+    assert stood_still > 3 * LEASE, "the lock was not held: this proves nothing"
     assert sorted(place.ledger.subjects("begin")) == ["hold_the_lock", "nap"]
+    assert sorted(place.ledger.subjects("end")) == ["hold_the_lock", "nap"]
+    assert all("leases were lost" not in node.log for node in nodes)
+    assert [node.terminate() for node in nodes] == [0, 0]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import random
 import resource
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -36,10 +38,23 @@ def nap(subject, seconds):
 
 @app.task
 def hold_the_lock(subject, seconds):
-    """Sleep in C with the interpreter's lock held: no other thread of this process runs meanwhile."""
+    """Sleep in C with the interpreter's lock held. Note for how many seconds another thread stood still meanwhile."""
     note("begin", subject)
+    moments = [time.monotonic()]
+    is_over = threading.Event()
+    ticking = threading.Thread(target=lambda: tick(moments, is_over))
+    ticking.start()
     ctypes.PyDLL(None).usleep(int(seconds * 1e6))
+    is_over.set()
+    ticking.join()
+    note("stood_still", max(later - earlier for earlier, later in itertools.pairwise(moments)))
     note("end", subject)
+
+
+def tick(moments, is_over):
+    while not is_over.wait(0.01):
+        moments.append(time.monotonic())
+    moments.append(time.monotonic())
 
 
 @app.task
@@ -104,11 +119,14 @@ def again(self, subject):
 @app.task(bind=True, max_retries=1)
 def mixed(self, subject, sent):
     """Do what a soak is made of: most succeed, some fail, some are tried twice. Note the seconds since the sending."""
+    tried = f"{subject}.{self.request.retries}"
+    note("begin", tried)
     if self.request.retries == 0:
         note("latency", f"{time.time() - sent:.6f}")
         if subject % 20 == 1:
+            note("end", tried)
             raise self.retry(countdown=0.05)
     time.sleep(0.003)
-    note("end", subject)
+    note("end", tried)
     if subject % 20 == 2:
         raise ValueError(subject)
