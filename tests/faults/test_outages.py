@@ -6,15 +6,12 @@ import time
 
 import pytest
 
+from tests.faults.amid_work import trouble_amid_work
 from tests.faults.conftest import Scale
 from tests.faults.proxy import Proxy
-from tests.faults.trouble import Cut, FaultPlace, Producer, strays
-from tests.integration.worker.node import until
+from tests.faults.trouble import FaultPlace
 from tests.servers.redis import RedisServer
 
-WAIT = 30.0
-RESUMED = 5.0
-"""Seconds after the broker's return in which tasks run again, and a call of the client is over."""
 LEASE = 6.0
 """Seconds: longer than the short outages."""
 
@@ -22,39 +19,6 @@ LEASE = 6.0
 @pytest.fixture
 def place(make_place, server: RedisServer) -> FaultPlace:
     return make_place(server.url, visibility_timeout=LEASE)
-
-
-def trouble_amid_work(place: FaultPlace, cause, *, figures, kills: int = 1) -> None:
-    """Produce and consume; `cause` makes trouble and returns when it is over. Then all that was sent is done."""
-    worker = place.node()
-    producer = Producer(place)
-    place.until_noted("end", 50)
-    began = time.monotonic()
-    cause()
-    over = time.monotonic()
-    until(lambda: resumed(place, over) is not None, "a task after the trouble", deadline=RESUMED)
-    seen = place.ledger.count("end")
-    place.until_noted("end", seen + 50, deadline=RESUMED + WAIT)
-    wanted = producer.stop()
-    place.until_ended(wanted, deadline=WAIT)
-    figures(
-        tasks=len(wanted),
-        kills=kills,
-        lost=0,
-        duplicated=len(place.ledger.repeated("end")),
-        resumed_after_s=resumed(place, over),
-        refused=producer.refused,
-        longest_send_s=producer.longest,
-    )
-    assert strays(place.ledger, {}, [Cut(began, over + RESUMED)]) == {}
-    assert place.stats().dead == 0
-    assert worker.terminate() == 0, worker.log
-
-
-def resumed(place: FaultPlace, over: float) -> float | None:
-    """Return how many seconds after that moment the first task began; None while none has."""
-    begins = [line.moment for line in place.ledger.lines("begin") if line.moment > over]
-    return min(begins) - over if begins else None
 
 
 @pytest.mark.parametrize("how", ["stopped", "frozen"])

@@ -6,9 +6,9 @@ import shutil
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from celeriac import AsyncResult
 from celeriac.app.dispatch import Call
@@ -109,19 +109,32 @@ def strays(ledger: Ledger, cut: Mapping[int, list[Cut]], everyone: Iterable[Cut]
 
 
 class Producer:
-    """Sends one task after another in a thread of its own until it is stopped. `sent` are the sends that returned."""
+    """Sends one task after another in a thread of its own until it is stopped. `sent` are the sends that returned.
 
-    def __init__(self, place: FaultPlace, *, pause: float = 0.005) -> None:
+    When one has returned, `is_kept` is asked, with the moment at which it began, whether the broker will keep it
+    whatever comes. Those of which it does not know are `in_doubt`, and no promise is made for them.
+    """
+
+    def __init__(
+        self, place: FaultPlace, *, pause: float = 0.005, is_kept: Callable[[float], bool] = lambda _: True
+    ) -> None:
         self.sent: set[str] = set()
         self.refused = 0
+        self.in_doubt = 0
         self.longest = 0.0
-        self._place, self._pause = place, pause
+        self._place, self._pause, self._is_kept = place, pause, is_kept
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="producer")
+        self._thread = threading.Thread(target=self._run, name="producer", daemon=True)
         self._thread.start()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+
     def stop(self) -> set[str]:
-        """Return the subjects of all sends that returned."""
+        """Return the subjects of all sends that returned and are kept."""
         self._is_over.set()
         self._thread.join(15.0)
         assert not self._thread.is_alive(), "a send hangs"
@@ -136,6 +149,10 @@ class Producer:
                 self._place.send_task("work", number)
             except OperationalError:
                 self.refused += 1
-            else:
-                self.sent.add(str(number))
+                self.longest = max(self.longest, time.monotonic() - began)
+                continue
             self.longest = max(self.longest, time.monotonic() - began)
+            if self._is_kept(began):
+                self.sent.add(str(number))
+            else:
+                self.in_doubt += 1

@@ -181,46 +181,76 @@ class OldRedisServer(RedisServer):
 
 
 class Sentinels:
-    """A primary, a replica and one Sentinel that watches them under the name `name` and fails over in a second."""
+    """A primary, its replicas, and Sentinels that watch them under the name `name` and fail over in a second.
+
+    Most of the Sentinels must agree that the primary is away. `options` are the primary's.
+    """
 
     name = "mymaster"
 
-    def __init__(self) -> None:
-        self.primary = RedisServer()
-        self.replica = RedisServer(options={"replicaof": f"127.0.0.1 {self.primary.port}"})
-        self.port = free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, *, replicas: int = 1, sentinels: int = 1, options: dict[str, str] | None = None) -> None:
+        at_once = {"repl-diskless-sync-delay": "0"}
+        self.primary = RedisServer(options=at_once | (options or {}))
+        follow = at_once | {"replicaof": f"127.0.0.1 {self.primary.port}"}
+        self.replicas = [RedisServer(options=follow) for _ in range(replicas)]
+        self.ports = [free_port() for _ in range(sentinels)]
+        self._quorum = sentinels // 2 + 1
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> Self:
         self.primary.start()
-        self.replica.start()
-        _wait_for(lambda: self.replica.client().info("replication").get("master_link_status") == "up")
-        file = self.primary.folder / "sentinel.conf"
-        file.write_text(
-            f"port {self.port}\nbind 127.0.0.1\ndir {self.primary.folder}\n"
-            f"sentinel monitor {self.name} 127.0.0.1 {self.primary.port} 1\n"
-            f"sentinel down-after-milliseconds {self.name} 500\nsentinel failover-timeout {self.name} 2000\n"
-        )
-        self._process = subprocess.Popen(
-            [program(), str(file), "--sentinel"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        _wait_for(lambda: self._state().get("num-slaves") == 1)
+        for replica in self.replicas:
+            replica.start()
+        _wait_for(lambda: all(map(_is_in_step, self.replicas)))
+        for port in self.ports:
+            self._start_sentinel(port)
+        _wait_for(lambda: all(map(self._is_ready, self.ports)))
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(STARTING)
-        self.primary.remove()
-        self.replica.remove()
+        for process in self._processes:
+            process.kill()
+            process.wait(STARTING)
+        for server in (self.primary, *self.replicas):
+            server.remove()
 
     @property
     def url(self) -> str:
-        return f"sentinel://127.0.0.1:{self.port}/0"
+        return ";".join(f"sentinel://127.0.0.1:{port}/0" for port in self.ports)
 
-    def _state(self) -> dict[str, object]:
-        with redis.Redis(port=self.port, host="127.0.0.1") as client:
-            return dict(client.sentinel_master(self.name))
+    def fail_over(self) -> None:
+        """Have a replica promoted while all are well."""
+        with redis.Redis(port=self.ports[0], host="127.0.0.1") as client:
+            client.execute_command("SENTINEL", "FAILOVER", self.name)
+
+    def promoted(self) -> RedisServer | None:
+        """Return the replica that a Sentinel names as the primary; None while none does."""
+        for port in self.ports:
+            with redis.Redis(port=port, host="127.0.0.1") as client:
+                _, named = client.sentinel_get_master_addr_by_name(self.name)
+            if named != self.primary.port:
+                return next(replica for replica in self.replicas if replica.port == named)
+        return None
+
+    def _start_sentinel(self, port: int) -> None:
+        file = self.primary.folder / f"sentinel-{port}.conf"
+        file.write_text(
+            f"port {port}\nbind 127.0.0.1\ndir {self.primary.folder}\n"
+            f"sentinel monitor {self.name} 127.0.0.1 {self.primary.port} {self._quorum}\n"
+            f"sentinel down-after-milliseconds {self.name} 500\nsentinel failover-timeout {self.name} 2000\n"
+        )
+        command = [program(), str(file), "--sentinel"]
+        self._processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+
+    def _is_ready(self, port: int) -> bool:
+        with redis.Redis(port=port, host="127.0.0.1") as client:
+            known = client.sentinel_master(self.name)
+        return (known["num-slaves"], known["num-other-sentinels"]) == (len(self.replicas), len(self.ports) - 1)
+
+
+def _is_in_step(replica: RedisServer) -> bool:
+    with replica.client() as client:
+        return bool(client.info("replication").get("master_link_status") == "up")
 
 
 def make_certificates(folder: Path) -> None:

@@ -9,12 +9,13 @@ from typing import Final
 
 from msgspec import Struct
 
+from celeriac.drivers.redis.client import with_source
 from celeriac.drivers.redis.connections import Pool
-from celeriac.drivers.redis.errors import ConnectionLost, NoAnswer, Refusal
+from celeriac.drivers.redis.errors import DEPOSED, ConnectionLost, NoAnswer, Refusal
 from celeriac.drivers.redis.keys import QueueKeys
 from celeriac.drivers.redis.waits import Wake, readable
 from celeriac.drivers.redis.watcher import Watcher
-from celeriac.drivers.redis.wire import Command, Reply, Wire, pack_all
+from celeriac.drivers.redis.wire import Command, Reply, Wire, pack, pack_all
 
 __all__ = ["Bell", "Bells", "Watched"]
 
@@ -85,7 +86,12 @@ class Bell:
             rung = wire.read()
             claimed = wire.read()
             if isinstance(rung, Refusal):
+                if rung.code in DEPOSED:
+                    self._pool.doubt()
                 raise rung
+            if isinstance(claimed, Refusal) and claimed.is_unknown_script:
+                wire.send(pack(with_source(claim)))  # here: after a failover other connections may lead elsewhere
+                claimed = wire.read()
             return claimed, is_called
         except ConnectionLost as error:
             self.drop()

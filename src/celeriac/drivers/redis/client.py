@@ -7,11 +7,11 @@ from typing import Final
 
 from celeriac.clock import SYSTEM_CLOCK, Clock
 from celeriac.drivers.redis.connections import Pool
-from celeriac.drivers.redis.errors import ConnectionLost, Kind, NoAnswer, Refusal, WireError, translate
+from celeriac.drivers.redis.errors import DEPOSED, ConnectionLost, Kind, NoAnswer, Refusal, WireError, translate
 from celeriac.drivers.redis.scripts import Script, source_of
 from celeriac.drivers.redis.wire import Command, Reply, Wire, pack_all
 
-__all__ = ["Client", "call_script", "run_on"]
+__all__ = ["Client", "call_script", "run_on", "with_source"]
 
 _EVALSHA: Final = "EVALSHA"
 
@@ -97,10 +97,9 @@ class Client:
             self._drop(wire, error)
             raise
         refusals = [reply for reply in replies if reply.__class__ is Refusal]
-        if refusals and any(refusal.code == "READONLY" for refusal in refusals):
-            # The primary has become a replica: no connection of its past may be used again.
+        if refusals and any(refusal.code in DEPOSED for refusal in refusals):
             wire.close()
-            self.pool.close()
+            self.pool.doubt()
         else:
             self.pool.give(wire)
         return replies
@@ -138,11 +137,12 @@ def _answers(wire: Wire, commands: Sequence[Command]) -> list[Reply]:
     replies = [wire.read() for _ in commands]
     unknown = [place for place, reply in enumerate(replies) if isinstance(reply, Refusal) and reply.is_unknown_script]
     if unknown:
-        wire.send(pack_all([_with_source(commands[place]) for place in unknown]))
+        wire.send(pack_all([with_source(commands[place]) for place in unknown]))
         for place in unknown:
             replies[place] = wire.read()
     return replies
 
 
-def _with_source(command: Command) -> Command:
+def with_source(command: Command) -> Command:
+    """Return a call of a script for a server that may not know it, see `call_script`."""
     return ("EVAL", source_of(command[1]), *command[2:])

@@ -28,7 +28,8 @@ class Pool:
     """Connections that wait for their next use, the most recently used first. Thread-safe; the lock is held for no I/O.
 
     `clock_offset` is what to add to the local clock to read the server's: 0 while they agree within a second.
-    `generation` counts how often a connection was found dead: one that was opened before the last time is not trusted.
+    `generation` counts how often a connection was found dead, or its server deposed: one that was opened before the
+    last time is not trusted.
     """
 
     def __init__(self, address: Address, options: StoreOptions) -> None:
@@ -87,7 +88,7 @@ class Pool:
         """Take note that a connection gave no answer in time: the others died with it, as far as anybody knows.
 
         What broke one without a word (a router that lost its state, a frozen proxy) broke all, and each would cost its
-        next user the whole wait for an answer.
+        next user the whole wait for an answer. The same is called when one leads to a server that was deposed.
         """
         self.generation += 1
         self.close()

@@ -20,6 +20,7 @@ __all__ = [
     "BACKEND",
     "BROKER",
     "COORDINATOR",
+    "DEPOSED",
     "Asker",
     "ConnectionLost",
     "Kind",
@@ -87,6 +88,10 @@ AWAY: Final = frozenset(
     {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MAXCLIENTS", "NOREPLICAS", "READONLY", "TRYAGAIN"}
 )
 """Codes of a server that cannot serve now, and may later; another may serve in its place."""
+
+DEPOSED: Final = frozenset({"MASTERDOWN", "NOREPLICAS", "READONLY"})
+"""Codes of a server whose place another may have taken for good, so that no connection of its past may be used again:
+it has become a replica, or its replicas follow another, of which Sentinel tells it only 8 s later."""
 
 _ADVICE: Final = {
     "OOM": "the server is out of memory: raise maxmemory, remove keys, or let workers drain the queues",

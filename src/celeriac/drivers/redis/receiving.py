@@ -150,8 +150,6 @@ class Receiver:
         if is_called:
             self._is_interrupted = False
         if isinstance(reply, Refusal):
-            if reply.is_unknown_script:
-                return self._claim(watched, limit, lease, owner), is_called
             raise self._client.error(reply, doing=_doing(watched)) from reply
         return _deliveries(reply or (), watched, prefix), is_called
 
