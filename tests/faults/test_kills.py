@@ -7,6 +7,8 @@ import random
 import signal
 import time
 
+import pytest
+
 from tests.faults.conftest import Scale
 from tests.faults.crew import Crew
 from tests.faults.trouble import Cut, FaultPlace, runs_of, strays
@@ -92,25 +94,30 @@ def first_begin(place: FaultPlace, pid: int, thawed: float) -> float:
     return min(begins, default=thawed)
 
 
-def test_no_task_that_ended_runs_again_after_a_term(
-    make_place, store: str, scale: Scale, chance: random.Random, figures
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_no_task_that_ended_runs_again_after_a_term(  # noqa: PLR0913  fixtures
+    make_place, store: str, pool: str, scale: Scale, chance: random.Random, figures
 ) -> None:
+    """Each TERM comes some tasks and milliseconds after the last worker's, while tasks run and others wait."""
     place = make_place(store)
-    stops, each = scale.of(15, 200), 20
+    stops = scale.of(8, 200)
     wanted: set[str] = set()
     for _ in range(stops):
-        wanted |= place.send_work(each, first=len(wanted))
-        worker = place.node("-c", "1")
-        goal = len(set(place.ledger.subjects("end"))) + chance.randrange(1, each)
-        place.until_noted("end", min(goal, len(wanted)))
-        time.sleep(chance.uniform(0, 0.01))
+        if place.stats().ready < WAITING:
+            wanted |= place.send_work(WAITING, first=len(wanted))
+        worker = place.node("-P", pool, "-c", "2")
+        place.until_noted("end", place.ledger.count("end") + chance.randrange(1, 20))
+        time.sleep(chance.uniform(0, 0.02))
         assert worker.terminate() == 0, worker.log
         place.workers.remove(worker)
+        assert place.stats().ready > 0, "the stop came after the work"
+        assert place.stats().leased == 0, worker.log
     place.node()
     place.until_ended(wanted, deadline=WAIT)
     again = {subject: runs for subject, runs in runs_of(place.ledger).items() if len(runs) > 1}
     figures(tasks=len(wanted), kills=stops, lost=0, duplicated=len(again))
     assert again == {}
+    assert place.stats().dead == 0
 
 
 def test_delayed_tasks_outlive_kills_and_are_never_early(

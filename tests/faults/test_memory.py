@@ -6,12 +6,12 @@ import os
 import signal
 import threading
 import time
-from pathlib import Path
 from typing import Any, Self
 
 from celeriac import AsyncResult
 from celeriac.exceptions import TaskError, WorkerLostError
 from tests.faults.conftest import Scale
+from tests.faults.processes import kib
 from tests.faults.trouble import Cut, FaultPlace, runs_of, strays
 from tests.integration.worker.node import WorkerProcess, until
 
@@ -131,18 +131,9 @@ class MemoryKiller:
         self._thread.join(WAIT)
 
     def _run(self) -> None:
-        most = ROOM // 1024 + max(field(pid, "VmRSS") for pid in self._worker.engines())
+        most = ROOM // 1024 + max(kib(pid, "VmRSS") for pid in self._worker.engines())
         while not self._is_over.wait(0.01):
             for pid in self._worker.engines():
-                if pid not in self.cuts and field(pid, "VmRSS") > most:
+                if pid not in self.cuts and kib(pid, "VmRSS") > most:
                     self.cuts[pid] = [Cut(time.monotonic())]
                     os.kill(pid, signal.SIGKILL)
-
-
-def field(pid: int, name: str) -> int:
-    """Return a field of ``/proc/PID/status`` in KiB; 0 for a process that has ended."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
