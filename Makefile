@@ -22,7 +22,7 @@ test-all: ## the same with the slow tests
 	@$(BOOTSTRAP) develop interop redis
 	$(PYTEST) -m "not full" $(ARGS)
 
-test-faults: ## the fault tests in full length, some 20 minutes, figures in benchmarks/results/
+test-faults: ## the fault tests in full length, some 35 minutes, figures in benchmarks/results/
 	@$(BOOTSTRAP) develop redis
 	FAULTS_FIGURES=benchmarks/results $(BIN)/python -m pytest -m full tests/faults $(ARGS)
 

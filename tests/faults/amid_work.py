@@ -5,12 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from celeriac import Celeriac
 from tests.faults.trouble import Cut, FaultPlace, Producer, strays
 from tests.integration.worker.node import until
 
 WAIT = 30.0
 RESUMED = 5.0
-"""Seconds after the broker's return in which tasks run again, and a call of the client is over."""
+"""Seconds after the broker's return in which tasks run again."""
+FOUND_OUT = 15.0
+"""The same where connections lead nowhere and nobody says so."""
+PROBE = "probe"
 
 
 def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles differ
@@ -20,12 +24,15 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
     figures: Callable[..., None],
     kills: int = 1,
     is_kept: Callable[[float], bool] = lambda _: True,
-    has_resumed: Callable[[float], bool] | None = None,
+    past_the_trouble: str | None = None,
+    has_resumed: Callable[[], bool] | None = None,
+    within: float = RESUMED,
 ) -> None:
     """Produce and consume; `cause` makes trouble and returns when it is over. Then all that was sent is done.
 
-    `is_kept` is the producer's. `has_resumed` tells, from the moment on at which the trouble was over, whether work
-    goes on; by default it does when a task has begun.
+    `is_kept` is the producer's. Work goes on when a task begins that was sent after the trouble to the URL
+    `past_the_trouble` (by default the place's own), which owes nothing to the producer; or when `has_resumed` says so.
+    Only what ran before that may run twice.
     """
     worker = place.node()
     with Producer(place, is_kept=is_kept) as producer:
@@ -33,23 +40,33 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
         began = time.monotonic()
         cause()
         over = time.monotonic()
-        resumed = has_resumed or (lambda moment: any(line.moment > moment for line in place.ledger.lines("begin")))
-        until(lambda: resumed(over), "a task after the trouble", deadline=RESUMED)
-        resumed_after = time.monotonic() - over
+        if has_resumed is None:
+            send_probe(place, past_the_trouble)
+        resumed = has_resumed or (lambda: PROBE in place.ledger.subjects("begin"))
+        until(resumed, "a task after the trouble", deadline=within)
+        back = time.monotonic()
         seen = place.ledger.count("end")
-        place.until_noted("end", seen + 50, deadline=RESUMED + WAIT)
+        place.until_noted("end", seen + 50, deadline=WAIT)
         wanted = producer.stop()
     place.until_ended(wanted, deadline=WAIT)
+    twice = place.ledger.repeated("end")
     figures(
         tasks=len(wanted),
         kills=kills,
         lost=0,
-        duplicated=len(place.ledger.repeated("end")),
-        resumed_after_s=resumed_after,
+        duplicated=len(twice),
+        resumed_after_s=back - over,
         refused=producer.refused,
         in_doubt=producer.in_doubt,
         longest_send_s=producer.longest,
     )
-    assert strays(place.ledger, {}, [Cut(began, over + RESUMED)]) == {}
+    assert strays(place.ledger, {}, [Cut(began, back)]) == {}
     assert place.stats().dead == 0
     assert worker.terminate() == 0, worker.log
+
+
+def send_probe(place: FaultPlace, url: str | None) -> None:
+    with Celeriac(
+        "probe", broker=url or place.broker_url, broker_transport_options=place.transport, set_as_current=False
+    ) as client:
+        client.send_task("trouble.work", (PROBE,))

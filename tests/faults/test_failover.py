@@ -91,7 +91,7 @@ def test_a_failover_amid_the_work_loses_nothing_that_the_replicas_had(
         if how == "thawed":
             sentinels.primary.resume()
 
-    def has_resumed(_over: float) -> bool:
+    def has_resumed() -> bool:
         """The old primary may serve some still: what counts is a task whose result the new one is told."""
         return results(sentinels.promoted()) > before
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from tests.faults.amid_work import trouble_amid_work
+from tests.faults.amid_work import FOUND_OUT, RESUMED, trouble_amid_work
 from tests.faults.conftest import Scale
 from tests.faults.proxy import Proxy
 from tests.faults.trouble import FaultPlace
@@ -58,32 +60,54 @@ class TestThroughAProxy:
     def place(self, make_place, proxy: Proxy) -> FaultPlace:
         return make_place(proxy.url, visibility_timeout=LEASE)
 
-    def test_connections_that_are_reset_lose_nothing(self, place: FaultPlace, proxy: Proxy, scale, figures) -> None:
-        trouble_amid_work(place, proxy.reset, figures=figures)
+    @pytest.fixture
+    def trouble(self, place: FaultPlace, server: RedisServer, figures) -> Callable[..., None]:
+        return partial(trouble_amid_work, place, figures=figures, past_the_trouble=server.url)
 
-    def test_three_drops_in_two_seconds_lose_nothing(self, place: FaultPlace, proxy: Proxy, scale, figures) -> None:
+    def test_connections_that_are_reset_lose_nothing(self, trouble, proxy: Proxy, scale: Scale, chance) -> None:
+        resets = scale.of(1, 20)
+
+        def reset() -> None:
+            proxy.reset()
+            for _ in range(resets - 1):
+                time.sleep(chance.uniform(0.0, 1.0))
+                proxy.reset()
+
+        trouble(reset, kills=resets)
+
+    def test_three_drops_in_two_seconds_lose_nothing(self, trouble, proxy: Proxy, scale: Scale) -> None:
+        rounds = scale.of(1, 5)
+
         def drops() -> None:
-            for _ in range(3):
+            for _ in range(3 * rounds):
                 proxy.reset()
                 time.sleep(0.66)
 
-        trouble_amid_work(place, drops, figures=figures, kills=3)
+        trouble(drops, kills=3 * rounds)
 
-    def test_half_open_connections_are_left(self, place: FaultPlace, proxy: Proxy, scale, figures) -> None:
-        trouble_amid_work(place, proxy.half_open, figures=figures)
+    def test_half_open_connections_are_left(self, trouble, proxy: Proxy, scale: Scale) -> None:
+        rounds = scale.of(1, 5)
 
-    def test_a_black_hole_is_survived(self, place: FaultPlace, proxy: Proxy, scale: Scale, figures) -> None:
+        def halve() -> None:
+            proxy.half_open()
+            for _ in range(rounds - 1):
+                time.sleep(RESUMED)
+                proxy.half_open()
+
+        trouble(halve, kills=rounds, within=FOUND_OUT)
+
+    def test_a_black_hole_is_survived(self, trouble, proxy: Proxy, scale: Scale) -> None:
         def swallow() -> None:
             proxy.is_black_hole = True
             time.sleep(scale.of(3, 10))
             proxy.is_black_hole = False
 
-        trouble_amid_work(place, swallow, figures=figures)
+        trouble(swallow)
 
-    def test_a_slow_line_loses_nothing(self, place: FaultPlace, proxy: Proxy, scale: Scale, figures) -> None:
+    def test_a_slow_line_loses_nothing(self, trouble, proxy: Proxy, scale: Scale) -> None:
         def crawl() -> None:
             proxy.delay = 0.1
             time.sleep(scale.of(2, 20))
             proxy.delay = 0.0
 
-        trouble_amid_work(place, crawl, figures=figures)
+        trouble(crawl)

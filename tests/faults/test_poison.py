@@ -34,14 +34,21 @@ def test_a_task_that_ends_its_process_is_a_dead_letter_after_3_crashes(
     assert worker.terminate() == 0, worker.log
 
 
-def test_a_task_stuck_in_c_ends_at_its_hard_limit(place: FaultPlace) -> None:
+def test_tasks_stuck_in_c_end_at_their_hard_limit(place: FaultPlace, scale: Scale, figures) -> None:
+    number = scale.of(1, 20)
     worker = place.node("-c", "1")
-    stuck = place.send_task("hold_the_lock", "stuck", 60.0, time_limit=1.0)
-    wanted = place.send_work(20)
-    place.until_ended(wanted, deadline=WAIT)
-    assert "TimeLimitExceeded" in repr(stuck.get(timeout=WAIT, propagate=False))
-    place.until_idle()
-    assert place.ledger.subjects("begin").count("stuck") == 1
+    stuck = {
+        f"stuck-{nth}": place.send_task("hold_the_lock", f"stuck-{nth}", 60.0, time_limit=1.0) for nth in range(number)
+    }
+    wanted = place.send_work(20 * number)
+    place.until_ended(wanted, deadline=WAIT * number)
+    for result in stuck.values():
+        assert "TimeLimitExceeded" in repr(result.get(timeout=WAIT, propagate=False))
+    figures(tasks=len(wanted), kills=number, lost=0, duplicated=len(place.ledger.repeated("begin")))
+    runs = runs_of(place.ledger)
+    assert [[run.end for run in runs[subject]] for subject in stuck] == [[None]] * number
+    assert strays(place.ledger, {}) == {}
+    assert place.stats().dead == 0
     assert worker.terminate() == 0, worker.log
 
 
