@@ -71,6 +71,9 @@ def fill(subject, size, room):
     """Take memory in pieces of so many bytes until there is none: this process is given that many more than it has."""
     note("begin", subject)
     if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+        spare = threading.Thread(target=int)
+        spare.start()
+        spare.join()  # whoever starts a thread later finds its stack, which the C library keeps
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, resource.RLIM_INFINITY))
     taken = []

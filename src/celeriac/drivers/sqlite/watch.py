@@ -144,8 +144,10 @@ class Watch:
             bell.leave_to_parent()
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="celeriac-sqlite-watch", daemon=True)
-        self._thread.start()
+        """Start the thread; called with the lock held. Raises RuntimeError when the system has none, each time."""
+        thread = threading.Thread(target=self._run, name="celeriac-sqlite-watch", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def _run(self) -> None:
         bell = self._bell = _hang_bell(self.path)
