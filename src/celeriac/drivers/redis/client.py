@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from celeriac.clock import SYSTEM_CLOCK, Clock
+from celeriac.clock import Clock, SystemClock
 from celeriac.drivers.redis.connections import Pool
 from celeriac.drivers.redis.errors import DEPOSED, ConnectionLost, Kind, NoAnswer, Refusal, WireError, translate
 from celeriac.drivers.redis.scripts import Script, source_of
@@ -40,7 +40,7 @@ class Client:
     @property
     def has_system_clock(self) -> bool:
         """True when the time is read from the machine's clock, which the server's may stand in for."""
-        return self._clock is SYSTEM_CLOCK
+        return isinstance(self._clock, SystemClock)
 
     def now(self) -> float:
         """Return the moment by the server's clock (UTC epoch seconds)."""

@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Final
 
-from celeriac.clock import SYSTEM_CLOCK
+from celeriac.clock import SystemClock
 from celeriac.drivers.redis.address import Address
 from celeriac.drivers.redis.connecting import Connector
 from celeriac.drivers.redis.errors import WireError
@@ -27,21 +27,37 @@ _CLOCKS_AGREE: Final = 1.0  # seconds
 class Pool:
     """Connections that wait for their next use, the most recently used first. Thread-safe; the lock is held for no I/O.
 
-    `clock_offset` is what to add to the local clock to read the server's: 0 while they agree within a second.
     `generation` counts how often a connection was found dead, or its server deposed: one that was opened before the
     last time is not trusted.
     """
 
     def __init__(self, address: Address, options: StoreOptions) -> None:
         self.address = address
-        self.clock_offset = 0.0
         self.generation = 0
         self._connector = Connector(address, options)
         self._kept = int(options.transport_options.get("max_connections") or _KEPT)
-        self._calibrated = options.clock is not SYSTEM_CLOCK
+        self._clock = options.clock
+        self._calibrated = not isinstance(options.clock, SystemClock)
+        self._offset = 0.0  # as it was measured
+        self._started: float | None = None  # the local clock less the time since the boot, when that was measured
         self._idle: list[tuple[Wire, float]] = []
         self._idle_lock = threading.Lock()
         after_fork_in_child(self)
+
+    @property
+    def clock_offset(self) -> float:
+        """What to add to the local clock to read the server's: 0 while they agree within a second.
+
+        Where the local clock was set since it was compared with the server's, that is taken into account at once, and
+        the next connection that is taken compares them again.
+        """
+        offset = self._offset
+        if self._started is not None:
+            step = self._clock.now() - self._clock.boottime() - self._started
+            if abs(step) > _CLOCKS_AGREE:
+                self._calibrated = False
+                offset -= step
+        return offset if abs(offset) > _CLOCKS_AGREE else 0.0
 
     def take(self) -> Wire:
         """Return a connection that is open as far as can be told without a round trip."""
@@ -51,7 +67,7 @@ class Pool:
                     break
                 wire, used_at = self._idle.pop()
             if time.monotonic() - used_at < _FRESH or _is_quiet(wire):
-                return wire
+                return self._calibrated_by(wire)
             wire.close()
         return self.open()
 
@@ -68,14 +84,7 @@ class Pool:
 
         Raises `ConnectionLost`, or the `Refusal` of a server that does not let us in.
         """
-        wire = self._connector.open(resp3=resp3)
-        try:
-            if not self._calibrated:
-                self._calibrate(wire)
-        except BaseException:
-            wire.close()
-            raise
-        return wire
+        return self._calibrated_by(self._connector.open(resp3=resp3))
 
     def close(self) -> None:
         """Close all idle connections. Later calls open new ones."""
@@ -98,18 +107,33 @@ class Pool:
         self._idle_lock = threading.Lock()
         self.close()
 
+    def _calibrated_by(self, wire: Wire) -> Wire:
+        """Compare the clocks over this connection if that must be done, and return it."""
+        try:
+            if not self._calibrated:
+                self._calibrate(wire)
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
     def _calibrate(self, wire: Wire) -> None:
-        """Compare the clocks once: leases and delays of several machines must run on one clock, the server's."""
-        before = time.time()
+        """Compare the clocks: leases and delays of several machines must run on one clock, the server's.
+
+        Done once, and again when the local clock was set: a node would otherwise take back what others hold, or let
+        its own leases end.
+        """
+        before = self._clock.now()
         seconds, micros = wire.call(("TIME",))
-        offset = int(seconds) + int(micros) / 1e6 - (before + time.time()) / 2
+        now = self._clock.now()
+        self._offset = int(seconds) + int(micros) / 1e6 - (before + now) / 2
+        self._started = now - self._clock.boottime()
         self._calibrated = True
-        if abs(offset) > _CLOCKS_AGREE:
-            self.clock_offset = offset
+        if abs(self._offset) > _CLOCKS_AGREE:
             log.warning(
                 "The clock of Redis at %s is %+.1f s from this machine's; leases and delays follow the server's.",
                 self.address.location,
-                offset,
+                self._offset,
             )
 
 
