@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -166,6 +168,33 @@ def test_a_writer_that_keeps_the_file_locked_is_named_after_a_bounded_wait(tmp_p
     broker.close()
 
 
+def test_a_call_that_is_broken_off_while_it_waits_for_the_lock_does_not_keep_it(
+    tmp_path: Path,
+) -> None:
+    broker = open_broker(f"sqlite:///{tmp_path}/a.db")
+    broker.send([OUTGOING])
+    before = signal.getsignal(signal.SIGALRM)
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        end = threading.Timer(0.5, other.execute, ["COMMIT"])
+        end.start()
+        signal.signal(signal.SIGALRM, _break_off)
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                broker.send([OUTGOING, OUTGOING])
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        end.join()
+        other.execute("PRAGMA busy_timeout = 100")
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+    broker.send([OUTGOING])
+    assert broker.stats(["work"])["work"].ready == 2
+    broker.close()
+
+
 def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "full.db")) as connection:
         connection.execute("CREATE TABLE t (a)")
@@ -207,6 +236,10 @@ def test_a_client_that_was_closed_opens_the_file_again(tmp_path: Path) -> None:
     broker.close()
     assert broker.stats(["work"])["work"].ready == 1
     broker.close()
+
+
+def _break_off(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _parts(store: Store):  # type: ignore[no-untyped-def]

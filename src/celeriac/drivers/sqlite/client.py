@@ -65,8 +65,9 @@ class Database:
         with self._writing:
             try:
                 connection = self._writing_connection()
-                connection.execute("BEGIN IMMEDIATE")
                 try:
+                    # Inside, for a signal that comes in the wait for the lock strikes when the transaction has begun.
+                    connection.execute("BEGIN IMMEDIATE")
                     yield connection
                 except BaseException:
                     connection.rollback()
@@ -207,8 +208,8 @@ class Database:
             )
 
     def _create(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")
         try:
+            connection.execute("BEGIN IMMEDIATE")
             if _pragma(connection, "user_version") == 0:
                 for statement in queries.schema().split(";\n"):
                     connection.execute(statement)
