@@ -87,7 +87,7 @@ class Dispatcher:
         self._moments = moments
         self._origin = origin
         self._plans: dict[str, Plan] = {}
-        self._group = GroupCommit(publisher.send)
+        self._group = GroupCommit(publisher.send, patience=publisher.budget)
 
     def send(self, call: Call) -> AsyncResult[Any]:
         """Send one call; return its result's handle when the broker has it. Raises `BrokerError` kin in time."""

@@ -7,9 +7,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Final
 
-from celeriac.exceptions import SendIncomplete
+from msgspec import Struct
+
+from celeriac.clock import SYSTEM_CLOCK, Clock
+from celeriac.exceptions import BrokerUnavailable, SendIncomplete
 from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.broker import Outgoing
+from celeriac.types import Seconds
 
 _IDLE: Final = 5.0
 """Seconds after which the sending thread ends when nothing came."""
@@ -17,34 +21,50 @@ _MOST: Final = 500
 """Messages in one round trip."""
 
 
+class _Pending(Struct, frozen=True):
+    """A message that waits to be sent, since when by `Clock.monotonic`, and who is told."""
+
+    outgoing: Outgoing
+    since: Seconds
+    future: Future[None]
+
+
 class GroupCommit:
     """One thread that sends what has gathered while its last batch was under way. Thread-safe.
 
+    When a batch found the broker away, what has waited for `patience` seconds by then fails with it: thousands would
+    otherwise wait for one another's timeouts.
     What a parent process has not sent yet stays the parent's: a forked child begins with nothing.
     """
 
-    def __init__(self, send: Callable[[Sequence[Outgoing]], None]) -> None:
+    def __init__(
+        self, send: Callable[[Sequence[Outgoing]], None], *, patience: Seconds, clock: Clock = SYSTEM_CLOCK
+    ) -> None:
         self._send = send
+        self._patience = patience
+        self._clock = clock
         self.forget_parent()
         after_fork_in_child(self)
 
     def forget_parent(self) -> None:
         self._guard_pending = threading.Condition()
-        self._pending: list[tuple[Outgoing, Future[None]]] = []
+        self._pending: list[_Pending] = []
         self._thread: threading.Thread | None = None
         self._closed = False
 
     def add(self, outgoing: Outgoing) -> Future[None]:
         """Return a future that is done when the broker has the message; it carries the error otherwise.
 
-        A future that is cancelled before its batch is sent takes its message back.
+        A future that is cancelled before its batch is sent takes its message back. Raises RuntimeError, and takes
+        nothing, when the system has no thread for it.
         """
         future: Future[None] = Future()
         with self._guard_pending:
-            self._pending.append((outgoing, future))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="celeriac-group-commit", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="celeriac-group-commit", daemon=True)
+                thread.start()
+                self._thread = thread
+            self._pending.append(_Pending(outgoing, self._clock.monotonic(), future))
             self._guard_pending.notify()
         return future
 
@@ -60,9 +80,9 @@ class GroupCommit:
     def _run(self) -> None:
         while batch := self._take():
             # From here on a future cannot be cancelled any more: its message is on the way.
-            wanted = [(outgoing, future) for outgoing, future in batch if future.set_running_or_notify_cancel()]
+            wanted = [each for each in batch if each.future.set_running_or_notify_cancel()]
             if wanted:
-                self._send_batch([outgoing for outgoing, _ in wanted], [future for _, future in wanted])
+                self._send_batch([each.outgoing for each in wanted], [each.future for each in wanted])
 
     def _send_batch(self, batch: Sequence[Outgoing], futures: Sequence[Future[None]]) -> None:
         try:
@@ -71,10 +91,22 @@ class GroupCommit:
             _settle(futures, error, failed=frozenset(error.unsent))
         except Exception as error:  # noqa: BLE001  handed to every one who waits
             _settle(futures, error, failed=frozenset(range(len(futures))))
+            if isinstance(error, BrokerUnavailable):
+                self._give_up(error)
         else:
             _settle(futures, None, failed=frozenset())
 
-    def _take(self) -> list[tuple[Outgoing, Future[None]]]:
+    def _give_up(self, error: BrokerUnavailable) -> None:
+        """Fail what has waited as long as a caller may for a broker that is away."""
+        latest = self._clock.monotonic() - self._patience
+        with self._guard_pending:
+            late = [each for each in self._pending if each.since <= latest]
+            self._pending = self._pending[len(late) :]
+        for each in late:
+            if each.future.set_running_or_notify_cancel():
+                each.future.set_exception(error)
+
+    def _take(self) -> list[_Pending]:
         with self._guard_pending:
             if not self._pending and not self._closed:
                 self._guard_pending.wait(_IDLE)

@@ -91,6 +91,11 @@ class Publisher:
         self._idle = deque()
 
     @property
+    def budget(self) -> Seconds:
+        """How long a send takes at most in all, unless its caller says otherwise."""
+        return self._default.budget
+
+    @property
     def most_urgent(self) -> Literal["lowest", "highest"]:
         """Which end of the priorities the broker serves first."""
         return self._broker().capabilities.most_urgent

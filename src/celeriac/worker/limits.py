@@ -20,6 +20,8 @@ from celeriac.types import Seconds
 
 _FOREVER: Final[Seconds] = 3600.0
 _MOST_DONE: Final = 1000
+_SWEEP: Final[Seconds] = 0.5
+"""Seconds until an exception that was raised in this very thread, and has not come, is taken for lost."""
 
 
 class SoftLimits(Protocol):
@@ -73,14 +75,15 @@ class ThreadLimits:
     def arm(self, seconds: Seconds) -> None:
         me = threading.get_ident()
         with self._guard_armed:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="celeriac-limits", daemon=True)
+                thread.start()
+                self._thread = thread
             number = self._armed[me] = next(self._numbers)
             if len(self._due) > _MOST_DONE + 2 * len(self._armed):  # most are of tasks that have ended long ago
                 self._due = [due for due in self._due if self._armed.get(due[2]) == due[1]]
                 heapq.heapify(self._due)
             heapq.heappush(self._due, (time.monotonic() + seconds, number, me))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="celeriac-limits", daemon=True)
-                self._thread.start()
             self._guard_armed.notify()
 
     def disarm(self) -> None:
@@ -112,11 +115,14 @@ def _sweep(me: int) -> None:
     """See to it that no limit that was raised in this thread, and not delivered yet, strikes its next task.
 
     It cannot be taken back by None: the interpreter would then believe for good that something is on its way, and
-    Python 3.11 would never again get into a function that is profiled or traced.
+    Python 3.11 would never again get into a function that is profiled or traced. It comes at once, unless it was
+    swallowed (in a finaliser), or the interpreter raised it elsewhere: in a thread that could not start another, Python
+    3.11 does so.
     """
     try:
         _raise_in(me, _Swept)
-        while True:
+        ends = time.monotonic() + _SWEEP
+        while time.monotonic() < ends:
             time.sleep(0)
     except _Swept:
         return

@@ -13,9 +13,11 @@ from celeriac.app.group_commit import GroupCommit
 from celeriac.app.publishing import Publisher, PublishPolicy
 from celeriac.exceptions import BrokerUnavailable, SendIncomplete
 from celeriac.interfaces.broker import Nonce, Outgoing
+from celeriac.testing.clock import FakeClock
 from celeriac.testing.conformance.samples import outgoing
 from celeriac.testing.faults import BrokerBefore
 from tests.unit.forks import can_fork, holds_in_a_fork
+from tests.unit.threads import no_new_threads
 
 DEADLINE = 10.0
 
@@ -46,7 +48,7 @@ class Gate:
 
 def test_what_comes_while_a_batch_is_under_way_goes_out_together_next():
     gate = Gate()
-    group = GroupCommit(gate)
+    group = GroupCommit(gate, patience=4.0)
     first = group.add(outgoing("first"))
     gate.first_is_under_way()
     rest = [group.add(outgoing(n)) for n in range(5)]
@@ -60,7 +62,7 @@ def test_what_comes_while_a_batch_is_under_way_goes_out_together_next():
 
 def test_a_batch_has_a_limit():
     gate = Gate()
-    group = GroupCommit(gate)
+    group = GroupCommit(gate, patience=4.0)
     group.add(outgoing("first"))
     gate.first_is_under_way()
     futures = [group.add(outgoing(n)) for n in range(1100)]
@@ -73,7 +75,7 @@ def test_a_batch_has_a_limit():
 
 def test_an_error_reaches_everyone_in_the_batch_and_nobody_else():
     gate = Gate(None, BrokerUnavailable("away"))
-    group = GroupCommit(gate)
+    group = GroupCommit(gate, patience=4.0)
     first = group.add(outgoing("first"))
     gate.first_is_under_way()
     rest = [group.add(outgoing(n)) for n in range(2)]
@@ -86,10 +88,38 @@ def test_an_error_reaches_everyone_in_the_batch_and_nobody_else():
     group.close()
 
 
+def test_who_has_waited_long_enough_fails_with_the_batch_that_found_the_broker_away():
+    clock, gate = FakeClock(), Gate(BrokerUnavailable("away"))
+    group = GroupCommit(gate, patience=4.0, clock=clock)
+    first = group.add(outgoing("first"))
+    gate.first_is_under_way()
+    early = [group.add(outgoing(f"early {n}")) for n in range(1100)]
+    clock.advance(4.0)
+    late = group.add(outgoing("late"))
+    gate.open()
+    for future in (first, *early):
+        with pytest.raises(BrokerUnavailable, match="away"):
+            future.result(DEADLINE)
+    assert late.result(DEADLINE) is None
+    assert gate.batches == [["first"], ["late"]]
+    group.close()
+
+
+def test_without_a_thread_nothing_is_taken_and_the_next_send_tries_again():
+    gate = Gate()
+    gate.open()
+    group = GroupCommit(gate, patience=4.0)
+    with no_new_threads(), pytest.raises(RuntimeError, match="thread"):
+        group.add(outgoing("refused"))
+    assert group.add(outgoing("taken")).result(DEADLINE) is None
+    assert gate.batches == [["taken"]]
+    group.close()
+
+
 @pytest.mark.parametrize("unsent", [(), (1,), (0, 2), (0, 1, 2)])
 def test_of_a_batch_that_was_stored_in_part_only_the_unsent_fail(unsent):
     gate = Gate(None, SendIncomplete("in part", unsent=unsent))
-    group = GroupCommit(gate)
+    group = GroupCommit(gate, patience=4.0)
     group.add(outgoing("first"))
     gate.first_is_under_way()
     futures = [group.add(outgoing(n)) for n in range(3)]
@@ -101,7 +131,7 @@ def test_of_a_batch_that_was_stored_in_part_only_the_unsent_fail(unsent):
 
 def test_a_cancelled_send_is_left_out_and_does_not_shift_the_others():
     gate = Gate(None, SendIncomplete("in part", unsent=[1]))
-    group = GroupCommit(gate)
+    group = GroupCommit(gate, patience=4.0)
     group.add(outgoing("first"))
     gate.first_is_under_way()
     futures = [group.add(outgoing(n)) for n in range(3)]
@@ -115,7 +145,7 @@ def test_a_cancelled_send_is_left_out_and_does_not_shift_the_others():
 
 def test_a_send_that_is_under_way_cannot_be_cancelled_any_more():
     gate = Gate()
-    group = GroupCommit(gate)
+    group = GroupCommit(gate, patience=4.0)
     future = group.add(outgoing(1))
     gate.first_is_under_way()
     assert not future.cancel()
@@ -127,7 +157,7 @@ def test_a_send_that_is_under_way_cannot_be_cancelled_any_more():
 def test_close_sends_what_is_pending_and_ends_the_thread():
     gate = Gate()
     gate.open()
-    group = GroupCommit(gate)
+    group = GroupCommit(gate, patience=4.0)
     futures = [group.add(outgoing(n)) for n in range(20)]
     group.close()
     assert all(future.done() for future in futures)
@@ -137,7 +167,7 @@ def test_close_sends_what_is_pending_and_ends_the_thread():
 def test_it_may_be_used_again_after_close():
     gate = Gate()
     gate.open()
-    group = GroupCommit(gate)
+    group = GroupCommit(gate, patience=4.0)
     group.close()
     assert group.add(outgoing(1)).result(DEADLINE) is None
     group.close()
@@ -146,7 +176,7 @@ def test_it_may_be_used_again_after_close():
 @can_fork
 def test_a_forked_child_sends_what_it_adds_and_not_what_the_parent_was_sending():
     gate = Gate()
-    group = GroupCommit(gate)
+    group = GroupCommit(gate, patience=4.0)
     group.add(outgoing("first"))
     gate.first_is_under_way()
     group.add(outgoing("pending"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from celeriac.interfaces.results import ResultRecord
 from celeriac.interfaces.store import StoreOptions
 from celeriac.testing.clock import FakeClock
 from celeriac.wire.message import Message
+from tests.unit.threads import no_new_threads
 
 OUTGOING = Outgoing(route=Route(queue="work"), message=Message(headers={"id": "1"}, body=b"[[], {}, {}]"))
 
@@ -120,3 +123,16 @@ def test_without_a_bell_a_waiter_still_finds_what_another_client_sent(tmp_path: 
     assert len(found) == 1
     waiting.close()
     sending.close()
+
+
+def test_a_wait_that_found_no_thread_does_not_make_the_next_ones_deaf(tmp_path: Path) -> None:
+    here = open_broker(tmp_path / "a.db")
+    with no_new_threads(), pytest.raises(RuntimeError, match="thread"):
+        here.receive(["work"], limit=1, wait=5.0, lease=30.0, owner="one")
+    sender = (
+        "import sys, sqlite3, time; time.sleep(0.5); from celeriac import Celeriac;"
+        " Celeriac('x', broker=sys.argv[1]).send_task('task', queue='work')"
+    )
+    with subprocess.Popen([sys.executable, "-c", sender, f"sqlite:///{tmp_path}/a.db"]):
+        assert len(here.receive(["work"], limit=1, wait=10.0, lease=30.0, owner="one")) == 1
+    here.close()

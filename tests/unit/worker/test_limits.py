@@ -7,11 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from celeriac.exceptions import SoftTimeLimitExceeded
 from celeriac.worker.limits import ThreadLimits
+from tests.unit.threads import no_new_threads
 
 DEADLINE = 10.0
 
@@ -77,6 +79,39 @@ def test_a_limit_strikes_its_own_task_and_never_the_next():
     assert 0 <= struck <= 300
 
 
+def test_a_limit_that_could_not_be_set_for_want_of_a_thread_spoils_no_later_one():
+    limits = ThreadLimits()
+    with no_new_threads(), pytest.raises(RuntimeError, match="thread"):
+        limits.arm(0.001)
+
+    def task() -> None:
+        limits.arm(0.001)
+        try:
+            until_struck()
+        finally:
+            limits.disarm()
+
+    with pytest.raises(SoftTimeLimitExceeded):
+        in_a_thread(task)
+
+
+def test_a_limit_that_the_interpreter_does_not_deliver_holds_up_no_thread():
+    limits = ThreadLimits()
+
+    def task() -> None:
+        # Where a thread could not start another, Python 3.11 raises in what it left of that one instead.
+        with no_new_threads(), pytest.raises(RuntimeError, match="thread"):
+            threading.Thread(target=print).start()
+        with suppress(SoftTimeLimitExceeded):
+            limits.arm(0.001)
+            try:
+                time.sleep(0.1)
+            finally:
+                limits.disarm()
+
+    in_a_thread(task)
+
+
 def test_limits_of_tasks_that_have_ended_are_not_kept():
     limits = ThreadLimits()
     for _ in range(5000):
@@ -92,6 +127,7 @@ def test_after_a_limit_functions_can_be_profiled_and_traced(seconds):
 import sys, time
 from celeriac.exceptions import SoftTimeLimitExceeded
 from celeriac.worker.limits import ThreadLimits
+from tests.unit.threads import no_new_threads
 limits = ThreadLimits()
 try:
     limits.arm({seconds})
