@@ -7,6 +7,7 @@ have ended, and what was to be stored of it when it had.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import struct
@@ -17,6 +18,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from celeriac.exceptions import ImproperlyConfigured
 from celeriac.types import Seconds
 from celeriac.worker.notes import HoldingNote, read_holding_note
 from celeriac.worker.pulse import Pulse
@@ -58,7 +60,7 @@ class Board:
 
     Forked engines inherit it. For those that are spawned (`is_spawned`) it is a file, which they open by `path`: one
     without a name, which they inherit open as `handle`, so that nothing is left of a node that is killed; on Windows,
-    which has none such, one that `close` removes.
+    which has none such, one that `close` removes. Raises `ImproperlyConfigured` when there is no room for it.
     """
 
     def __init__(self, *, engines: int, rows: int, is_spawned: bool = False) -> None:
@@ -69,9 +71,13 @@ class Board:
         if not is_spawned:
             self._memory = mmap.mmap(-1, size)
             return
-        handle, self.path = tempfile.mkstemp(prefix="celeriac-board-")
-        os.truncate(handle, size)
-        self._memory = mmap.mmap(handle, size)
+        try:
+            handle, self.path, self._memory = _mapped(size)
+        except OSError as error:
+            raise ImproperlyConfigured(
+                f"A file of {size} bytes, in which engines say what they run, cannot be made in the directory for"
+                f" temporary files: {error.strerror or error}. Make room there, or let TMPDIR name another."
+            ) from error
         if os.name == "nt":
             os.close(handle)
         else:
@@ -192,6 +198,19 @@ def as_written(tag: str) -> str:
 def _size(rows: int) -> int:
     """Return how many bytes the board of one engine takes: a multiple of 8, as pulses want it."""
     return _HEAD + (rows + _REMEMBERED) * (_ROW.size + _AREA)
+
+
+def _mapped(size: int) -> tuple[int, str, mmap.mmap]:
+    """Make the file, and map it. It is written whole: a page that finds no room later ends the process (SIGBUS)."""
+    handle, path = tempfile.mkstemp(prefix="celeriac-board-")
+    try:
+        if os.write(handle, bytes(size)) < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return handle, path, mmap.mmap(handle, size)
+    except BaseException:
+        os.close(handle)
+        Path(path).unlink()
+        raise
 
 
 def _told(overdue: Seconds, task_id: bytes, name: bytes) -> tuple[str, str]:

@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
+from celeriac.exceptions import ImproperlyConfigured
 from celeriac.worker.board import Board, as_written
 from celeriac.worker.renewals import Claim
 
@@ -119,3 +121,16 @@ def test_renewals_stand_beside_the_runs_until_the_engine_is_replaced(board):
     assert board.of(2).renewals.sure_at(claim) == 1.0
     mine.clear()
     assert opened.renewals.sure_at(claim) == 1.0
+
+
+def test_the_file_of_a_board_has_its_room_on_the_disk_from_the_beginning():
+    board = Board(engines=4, rows=100, is_spawned=True)  # a hole that finds no room ends the process
+    status = Path(board.path).stat()
+    board.close()
+    assert status.st_blocks * 512 >= status.st_size > 4 * 100 * 500
+
+
+def test_a_board_that_finds_no_place_is_an_error_that_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(ImproperlyConfigured, match="TMPDIR"):
+        Board(engines=1, rows=1, is_spawned=True)
