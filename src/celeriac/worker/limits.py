@@ -19,6 +19,8 @@ from celeriac.exceptions import SoftTimeLimitExceeded
 from celeriac.types import Seconds
 
 _FOREVER: Final[Seconds] = 3600.0
+_LONGEST: Final[Seconds] = 1e9
+"""The longest limit that is set; timers do not count much further."""
 _MOST_DONE: Final = 1000
 _SWEEP: Final[Seconds] = 0.5
 """Seconds until an exception that was raised in this very thread, and has not come, is taken for lost."""
@@ -45,11 +47,12 @@ class AlarmLimits:
 
     def __init__(self) -> None:
         self._armed = False
-        signal.signal(signal.SIGALRM, self._on_alarm)
+        signal.signal(signal.SIGALRM, self._on_alarm)  # also for an alarm that a task without a limit leaves behind
 
     def arm(self, seconds: Seconds) -> None:
         self._armed = True
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        signal.signal(signal.SIGALRM, self._on_alarm)  # a task before this one may have left a handler of its own
+        signal.setitimer(signal.ITIMER_REAL, min(seconds, _LONGEST))
 
     def disarm(self) -> None:
         self._armed = False
@@ -83,7 +86,7 @@ class ThreadLimits:
             if len(self._due) > _MOST_DONE + 2 * len(self._armed):  # most are of tasks that have ended long ago
                 self._due = [due for due in self._due if self._armed.get(due[2]) == due[1]]
                 heapq.heapify(self._due)
-            heapq.heappush(self._due, (time.monotonic() + seconds, number, me))
+            heapq.heappush(self._due, (time.monotonic() + min(seconds, _LONGEST), number, me))
             self._guard_armed.notify()
 
     def disarm(self) -> None:

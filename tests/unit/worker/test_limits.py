@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
 
 from celeriac.exceptions import SoftTimeLimitExceeded
-from celeriac.worker.limits import ThreadLimits
+from celeriac.worker.limits import AlarmLimits, ThreadLimits
 from tests.unit.threads import no_new_threads
 
 DEADLINE = 10.0
+
+
+@pytest.fixture(autouse=True)
+def alarm_as_before() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGALRM)
+    yield
+    signal.signal(signal.SIGALRM, before)
 
 
 def until_struck() -> None:
@@ -55,6 +63,38 @@ def test_a_task_that_passes_its_limit_is_told():
 
     with pytest.raises(SoftTimeLimitExceeded):
         in_a_thread(task)
+
+
+@pytest.mark.parametrize("seconds", [1e10, 1e300])
+def test_a_limit_that_no_timer_can_count_strikes_nobody_and_harms_no_other(seconds):
+    limits = ThreadLimits()
+
+    def tasks() -> None:
+        limits.arm(seconds)
+        limits.disarm()
+        limits.arm(0.001)
+        try:
+            until_struck()
+        finally:
+            limits.disarm()
+
+    with pytest.raises(SoftTimeLimitExceeded):
+        in_a_thread(tasks)
+    main = AlarmLimits()
+    main.arm(seconds)
+    main.disarm()
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL], ids=["ignored", "deadly"])
+def test_a_task_that_took_over_the_alarm_takes_no_limit_from_the_next(handler):
+    limits = AlarmLimits()
+    signal.signal(signal.SIGALRM, handler)
+    limits.arm(0.01)
+    try:
+        with pytest.raises(SoftTimeLimitExceeded):
+            until_struck()
+    finally:
+        limits.disarm()
 
 
 def test_a_limit_strikes_its_own_task_and_never_the_next():
@@ -126,7 +166,7 @@ def test_after_a_limit_functions_can_be_profiled_and_traced(seconds):
     program = f"""
 import sys, time
 from celeriac.exceptions import SoftTimeLimitExceeded
-from celeriac.worker.limits import ThreadLimits
+from celeriac.worker.limits import AlarmLimits, ThreadLimits
 from tests.unit.threads import no_new_threads
 limits = ThreadLimits()
 try:
