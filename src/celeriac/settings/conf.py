@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 from types import NoneType
-from typing import Any
+from typing import Any, Final
 
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.settings.beat import BeatSettings
@@ -22,6 +22,9 @@ from celeriac.settings.table import Field
 from celeriac.settings.task import GeneralSettings, RoutingSettings, TaskSettings
 from celeriac.settings.values import convert, from_text, is_measure, members
 from celeriac.settings.worker import WorkerLogSettings, WorkerSettings
+
+_MOST_SECONDS: Final = 100 * 365.25 * 86_400
+"""Timers of the system, and stores, do not count much further."""
 
 
 class Settings(
@@ -270,6 +273,10 @@ def _checked(name: str, value: Any, spelling: str, source: str, *, text: bool) -
         raise ImproperlyConfigured(
             f"{spelling} must be a number of {field.unit}, {field.least:g} or more, not {value!r}{most}; it was set in"
             f" {source}."
+        )
+    if field.unit == "seconds" and isinstance(read, float | int) and read > _MOST_SECONDS:
+        raise ImproperlyConfigured(
+            f"{spelling} must be less than a hundred years, not {value!r}; it was set in {source}."
         )
     return read
 

@@ -14,6 +14,7 @@ from celeriac.exceptions import ImproperlyConfigured
 from celeriac.settings.conf import Settings
 from celeriac.settings.layers import Layer
 from celeriac.types import Seconds
+from celeriac.wire.content import accepted
 from celeriac.worker.nodename import expand, full_name
 
 Pool = Literal["prefork", "threads", "solo"]
@@ -80,9 +81,15 @@ def plan(options: WorkerOptions, conf: Settings, *, queues: tuple[str, ...]) -> 
     """Bring command line and settings together. Raises `ImproperlyConfigured` for what cannot be."""
     pool = _pool(options.pool or conf.worker_pool)
     engines, slots, inline = _shape(pool, options, conf)
-    for what, number in (("concurrency", engines), ("threads", slots)):
+    numbers = (
+        ("concurrency", engines),
+        ("threads", slots),
+        ("worker_async_concurrency", conf.worker_async_concurrency),
+    )
+    for what, number in numbers:
         if number < 1:
             raise ImproperlyConfigured(f"{what} must be at least 1, not {number}.")
+    _check_content(conf)
     nodename = full_name(options.hostname)
     method = conf.worker_pool_start_method if hasattr(os, "fork") else "spawn"
     if method not in ("fork", "spawn"):
@@ -126,6 +133,20 @@ def _shape(pool: Pool, options: WorkerOptions, conf: Settings) -> tuple[int, int
     if pool == "threads" or options.threads:
         return options.processes or 1, options.threads or number, False
     return options.processes or number, 1, True
+
+
+def _check_content(conf: Settings) -> None:
+    """Raise `ImproperlyConfigured` for names of serializers that nobody has registered, before an engine meets them."""
+    named = {
+        "accept_content": conf.accept_content,
+        "result_serializer": (conf.result_serializer,),
+        "task_serializer": (conf.task_serializer,),
+    }
+    for name, serializers in named.items():
+        try:
+            accepted(serializers)
+        except ImproperlyConfigured as error:
+            raise ImproperlyConfigured(f"{name}: {error}") from error
 
 
 def _lease(conf: Settings) -> Seconds:

@@ -329,6 +329,16 @@ def test_a_span_that_everything_waits_on_is_neither_nothing_nor_endless(name, va
         Settings({name: value})
 
 
+@pytest.mark.parametrize(
+    "name", ["worker_lease", "result_default_expires", "broker_publish_timeout", "task_time_limit"]
+)
+def test_a_span_that_no_timer_can_count_is_refused_by_name(name):
+    with pytest.raises(
+        ImproperlyConfigured, match=rf"^{name} must be less than a hundred years, not 1e\+20; it was set"
+    ):
+        Settings({name: 1e20})
+
+
 def test_a_measure_that_is_no_span_is_not_negative_either():
     with pytest.raises(ImproperlyConfigured, match="result_max_bytes must be a number of bytes, 0 or more, not -1"):
         Settings(result_max_bytes=-1)
