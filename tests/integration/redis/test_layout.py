@@ -264,3 +264,17 @@ def test_what_is_delayed_for_a_key_of_another_kind_is_refused_and_if_that_came_l
     outside.delete(f"{prefix}theirs")
     assert broker.upkeep(limit=10).promoted == 1
     assert ids(receive(broker, "theirs")) == ["1"]
+
+
+@pytest.mark.parametrize("order", [("strange", "good"), ("good", "strange")])
+def test_a_queue_whose_key_holds_something_else_keeps_no_other_from_being_received(
+    store: Store, outside: Redis, prefix: str, order: tuple[str, str]
+) -> None:
+    broker = broker_of(store)
+    outside.set(f"{prefix}strange", "another program's")
+    broker.send([outgoing(1, queue="good"), outgoing(2, queue="good")])
+    for wait, expected in ((0.0, "1"), (1.0, "2")):
+        assert ids(broker.receive(order, limit=1, wait=wait, lease=30.0, owner="one")) == [expected]
+    with pytest.raises(BrokerError, match="another program uses a key of this name"):
+        receive(broker, *order)
+    assert outside.get(f"{prefix}strange") == b"another program's"

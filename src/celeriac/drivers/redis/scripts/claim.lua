@@ -8,7 +8,8 @@
 -- Atomic. A message is noted as held before the next list is touched, and everything that could fail on a key of a
 -- wrong type is asked first, so that nothing is ever popped and not held. Popping comes before writing, because
 -- a server that is out of memory refuses a script's first write only if it needs memory: claims go on. Where all is
--- empty, one EXISTS tells, unless there are more keys than Lua unpacks (8,000).
+-- empty, one EXISTS tells, unless there are more keys than Lua unpacks (8,000). A list whose key holds something else is
+-- passed over, and is an error only where no other had anything: it must hold up no other queue.
 -- Wakes: the bell of a queue found empty is cleared in this same step, so that a token laid later is news; a queue that
 -- keeps messages has its bell rung for the next engine. The mark (see ring.lua) is cleared with every take.
 if #KEYS == 2 or (#KEYS < 7000 and redis.call('EXISTS', unpack(KEYS, 3)) == 0) then
@@ -23,7 +24,7 @@ local score = string.format('%.6f', now + ARGV[3])
 local queues = #ARGV - 5 - lists
 redis.call('HLEN', KEYS[1])
 redis.call('ZCARD', KEYS[2])
-local result, taken = {}, 0
+local result, taken, failure = {}, 0, nil
 for q = 1, queues do
   local base = 2 + (q - 1) * (lists + 2)
   local bell, mark, tail = KEYS[base + lists + 1], KEYS[base + lists + 2], ARGV[5 + lists + q]
@@ -32,10 +33,7 @@ for q = 1, queues do
     if taken < limit then
       local got = redis.pcall('RPOP', KEYS[base + l], limit - taken)
       if got and got.err then
-        if taken == 0 then
-          return redis.error_reply(got.err)
-        end
-        got = false
+        failure, got = failure or got.err, false
       end
       if got then
         local entries, index, found = {}, {}, { q, ARGV[5 + l] }
@@ -63,5 +61,8 @@ for q = 1, queues do
     end
     ring(bell)
   end
+end
+if failure and taken == 0 then
+  return redis.error_reply(failure)
 end
 return result
