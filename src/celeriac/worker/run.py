@@ -25,6 +25,7 @@ from celeriac.settings.conf import Settings
 from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
+from celeriac.worker.copies import Copy
 from celeriac.worker.limits import SoftLimits
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.shortage import let_go
@@ -84,6 +85,7 @@ class TaskRunner:
         self._on_failure = task.on_failure if kind.on_failure is not Task.on_failure else None
         self._on_retry = task.on_retry if kind.on_retry is not Task.on_retry else None
         self._after = task.after_return if kind.after_return is not Task.after_return else None
+        self._copy = Copy()
         self._writer = writer
         self._log = log
         self._hostname = hostname
@@ -101,8 +103,12 @@ class TaskRunner:
             try:
                 value = self._run_limited(context, soft, limits) if soft else self._run_now(context)
             except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
+                if self._copy.is_one:
+                    self._copy.end(job.call, error)
                 let_go(error)
                 return self._failed(context, error, time.perf_counter() - started)
+            if self._copy.is_one:
+                self._copy.end(job.call, None)
             return self._succeeded(context, value, time.perf_counter() - started)
         finally:
             joining_forbidden.reset(forbidden)
@@ -120,10 +126,14 @@ class TaskRunner:
             running_call = self._call(*job.call.args, **job.call.kwargs)
             value = await (running_call if soft is hard is None else _limited(running_call, soft=soft, hard=hard))
         except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
+            if self._copy.is_one:
+                self._copy.end(job.call, error)
             let_go(error)
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 return self._cancelled(context, error, time.perf_counter() - started)
             return self._failed(context, error, time.perf_counter() - started)
+        if self._copy.is_one:
+            self._copy.end(job.call, None)
         return self._succeeded(context, value, time.perf_counter() - started)
 
     def broken(self, job: Runnable, error: BaseException) -> Completion:

@@ -59,6 +59,44 @@ def test_a_task_that_leaves_by_sys_exit_has_failed(place: Place, code: int) -> N
     assert worker.engines() == engines
 
 
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+@pytest.mark.parametrize("how", ["return", "raise", "exit", "await"])
+def test_a_child_that_a_task_forks_does_not_go_on_as_an_engine(sqlite_place: Place, pool: str, how: str) -> None:
+    sqlite_place.write(
+        "forking",
+        """
+        import os
+        import sys
+
+        from celeriac import Celery
+
+        app = Celery("forking")
+
+        def fork(how):
+            child = os.fork()
+            if child == 0 and how == "raise":
+                raise ValueError("in the child")
+            if child == 0 and how == "exit":
+                sys.exit(3)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) if child else "the child's"
+
+        @app.task
+        def work(how):
+            return fork(how)
+
+        @app.task
+        async def awork(how):
+            return fork(how)
+        """,
+    )
+    worker = sqlite_place.worker("-P", pool, "-c", "1", app="forking")
+    task = "forking.awork" if how == "await" else "forking.work"
+    assert sqlite_place.app.send_task(task, (how,)).get(timeout=WAIT) == (3 if how == "exit" else 1)
+    assert ("os._exit()" in worker.log) == (how != "exit")
+    assert "ended by itself" not in worker.log
+    assert worker.terminate() == 0
+
+
 def test_a_handler_that_fails_is_logged_and_changes_nothing(sqlite_place: Place) -> None:
     sqlite_place.write(
         "clumsy",
