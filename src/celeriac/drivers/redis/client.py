@@ -18,7 +18,7 @@ _EVALSHA: Final = "EVALSHA"
 
 def call_script(script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | float]) -> Command:
     """Return the command that runs a script."""
-    return (_EVALSHA, script.sha, len(keys), *keys, *arguments)
+    return (_EVALSHA, script.sha, str(len(keys)), *keys, *arguments)
 
 
 class Client:

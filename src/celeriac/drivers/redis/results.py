@@ -89,7 +89,7 @@ class RedisResults:
         keys = [self._prefix + record.task_id for record in records]
         arguments: list[str | bytes | float] = ["" if ttl is None else max(1, math.ceil(ttl * 1000))]
         for record in records:
-            arguments += (record.payload, 1 if record.state in READY_STATES else 0)
+            arguments += (record.payload, "1" if record.state in READY_STATES else "0")
         return call_script(STORE_RESULTS, keys, arguments)
 
 

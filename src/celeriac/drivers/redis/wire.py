@@ -29,6 +29,7 @@ Push: Final[type[list[Any]]] = hiredis.PushNotification
 
 _CHUNK: Final = 65536  # bytes that are read at once
 _NOT_YET: Final = object()
+_NUMBERS: Final = frozenset({int, float})
 
 
 def pack(command: Command) -> bytes:
@@ -39,9 +40,20 @@ def pack(command: Command) -> bytes:
 def pack_all(commands: Iterable[Command]) -> bytes:
     """Write several commands that go to the server in one piece. Raises as `pack`."""
     try:
-        return b"".join([hiredis.pack_command(command) for command in commands])
+        return b"".join(
+            [hiredis.pack_command(each if _NUMBERS.isdisjoint(map(type, each)) else _written(each)) for each in commands]
+        )
     except hiredis.HiredisError as error:
         raise TypeError(f"an argument of a command is nothing that Redis knows: {error}") from error
+
+
+def _written(command: Command) -> Command:
+    """Write the numbers of a command as text.
+
+    hiredis (3.5) would ask for their `repr` and not look whether it got one: a signal whose handler raises in that
+    moment (Ctrl-C, a soft time limit) ends the process by a segmentation fault.
+    """
+    return tuple([repr(each) if type(each) in _NUMBERS else each for each in command])
 
 
 class Wire:
