@@ -33,6 +33,31 @@ _LOOK: Final = "look"  # what the server is to say over RESP2 when it has subscr
 _SUBSCRIBED: Final = [b"pong", b"look"]
 
 
+class _Bell:
+    """What a waiter sleeps on: as `threading.Event` for a single one, in steps that nothing breaks into.
+
+    An exception from outside (Ctrl-C, a soft limit) may strike in the middle of an Event's methods, written in Python,
+    and leave its lock taken: whoever set it next would stand still for good, with the ear's lock in hand.
+    `set` and `clear` are called with the ear's lock held.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        if self._lock.locked():
+            self._lock.release()
+
+    def clear(self) -> None:
+        self._lock.acquire(blocking=False)
+
+    def wait(self, timeout: float) -> None:
+        self._lock.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))
+
+
 class Waiter:
     """Who waits for some channels, which may change meanwhile. The ear's lock guards its fields."""
 
@@ -45,7 +70,7 @@ class Waiter:
         """Some of what was heard was there before it was waited for."""
         self.error: WireError | None = None
         self.has_news = False
-        self.event: threading.Event | None = None
+        self.event: _Bell | None = None
         """What a waiter sleeps on that does not lead; to make one costs as much as all the rest."""
 
     def call(self) -> None:
@@ -143,10 +168,11 @@ class Ear:
                 else:
                     event.wait(max(0.0, until - time.monotonic()))
         finally:
-            with self._state_lock:
-                self._sleepers.discard(waiter)
-                if self._leader is None and self._sleepers:
-                    self._sleepers.pop().call()
+            try:
+                self._stop_hearing(waiter)
+            except BaseException:  # broken off, too
+                self._stop_hearing(waiter)
+                raise
 
     def close(self) -> None:
         """Have all who wait raise, and close the connection."""
@@ -178,6 +204,15 @@ class Ear:
                 del self._waiters[channel]
                 self._idle_since[channel] = now
 
+    def _stop_hearing(self, waiter: Waiter) -> None:
+        """Let another lead, if nobody does. The waiter may be broken off anywhere, even as it gives up the lead."""
+        with self._state_lock:
+            self._sleepers.discard(waiter)
+            if self._leader is waiter:
+                self._leader = None
+            if self._leader is None and self._sleepers:
+                self._sleepers.pop().call()
+
     def _news(self, waiter: Waiter) -> dict[str, bytes]:
         with self._state_lock:
             waiter.has_news = False
@@ -190,7 +225,7 @@ class Ear:
             heard, waiter.heard = waiter.heard, {}
             return heard
 
-    def _take_lead(self, waiter: Waiter) -> threading.Event | None:
+    def _take_lead(self, waiter: Waiter) -> _Bell | None:
         """Return None to the one who leads from now on, and what to sleep on to another."""
         with self._state_lock:
             if self._leader is None:
@@ -199,7 +234,7 @@ class Ear:
                 return None
             self._sleepers.add(waiter)
             if waiter.event is None:
-                waiter.event = threading.Event()
+                waiter.event = _Bell()
                 if waiter.has_news:
                     waiter.call()
             return waiter.event

@@ -41,7 +41,10 @@ def pack_all(commands: Iterable[Command]) -> bytes:
     """Write several commands that go to the server in one piece. Raises as `pack`."""
     try:
         return b"".join(
-            [hiredis.pack_command(each if _NUMBERS.isdisjoint(map(type, each)) else _written(each)) for each in commands]
+            [
+                hiredis.pack_command(command if _NUMBERS.isdisjoint(map(type, command)) else _written(command))
+                for command in commands
+            ]
         )
     except hiredis.HiredisError as error:
         raise TypeError(f"an argument of a command is nothing that Redis knows: {error}") from error
