@@ -103,12 +103,10 @@ class TaskRunner:
             try:
                 value = self._run_limited(context, soft, limits) if soft else self._run_now(context)
             except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
-                if self._copy.is_one:
-                    self._copy.end(job.call, error)
+                self._copy.end_if_one(job.call, error)
                 let_go(error)
                 return self._failed(context, error, time.perf_counter() - started)
-            if self._copy.is_one:
-                self._copy.end(job.call, None)
+            self._copy.end_if_one(job.call, None)
             return self._succeeded(context, value, time.perf_counter() - started)
         finally:
             joining_forbidden.reset(forbidden)
@@ -126,14 +124,12 @@ class TaskRunner:
             running_call = self._call(*job.call.args, **job.call.kwargs)
             value = await (running_call if soft is hard is None else _limited(running_call, soft=soft, hard=hard))
         except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
-            if self._copy.is_one:
-                self._copy.end(job.call, error)
+            self._copy.end_if_one(job.call, error)
             let_go(error)
             if isinstance(error, asyncio.CancelledError) and _is_cancelled():
                 return self._cancelled(context, error, time.perf_counter() - started)
             return self._failed(context, error, time.perf_counter() - started)
-        if self._copy.is_one:
-            self._copy.end(job.call, None)
+        self._copy.end_if_one(job.call, None)
         return self._succeeded(context, value, time.perf_counter() - started)
 
     def broken(self, job: Runnable, error: BaseException) -> Completion:
