@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -162,6 +163,21 @@ def test_a_writer_that_keeps_the_file_locked_is_named_after_a_bounded_wait(tmp_p
         with pytest.raises(BrokerUnavailable, match="busy_timeout"):
             broker.send([OUTGOING])
         assert broker.stats(["work"])["work"].ready == 1, "readers do not wait for writers"
+        other.execute("ROLLBACK")
+    broker.send([OUTGOING])
+    assert broker.stats(["work"])["work"].ready == 2
+    broker.close()
+
+
+def test_threads_that_find_the_file_locked_do_not_wait_for_one_another(tmp_path: Path) -> None:
+    broker = open_broker(f"sqlite:///{tmp_path}/a.db", busy_timeout=0.5)
+    broker.send([OUTGOING])
+    with closing(sqlite3.connect(tmp_path / "a.db", isolation_level=None)) as other, ThreadPoolExecutor(40) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        sends = [pool.submit(broker.send, [OUTGOING] * (1 + number % 2)) for number in range(40)]
+        assert {type(send.exception(timeout=60)) for send in sends} == {BrokerUnavailable}
+        assert time.monotonic() - began < 10, "one after the other they would take 20 s"
         other.execute("ROLLBACK")
     broker.send([OUTGOING])
     assert broker.stats(["work"])["work"].ready == 2

@@ -54,6 +54,8 @@ class Database:
         self._busy_timeout = busy_timeout
         self._writing = threading.RLock()
         self._writer: FileConnection | None = None
+        self._locked_at = 0.0
+        """When another process last kept the file locked for too long, by `time.monotonic`."""
         self._reading = threading.RLock()
         self._reader: FileConnection | None = None
         self.watch = Watch(str(path), self._connect)
@@ -62,8 +64,11 @@ class Database:
     @contextmanager
     def write(self, kind: type[OperationalError]) -> Iterator[sqlite3.Connection]:
         """Run the block as one transaction that excludes all other writers; its failures are raised as `kind`."""
+        asked = time.monotonic()
         with self._writing:
             try:
+                if self._locked_at > asked:
+                    self._refuse_late(asked)
                 connection = self._writing_connection()
                 try:
                     # Inside, for a signal that comes in the wait for the lock strikes when the transaction has begun.
@@ -81,8 +86,11 @@ class Database:
 
         Half the time of `write`, for SQLite begins and commits by itself.
         """
+        asked = time.monotonic()
         with self._writing:
             try:
+                if self._locked_at > asked:
+                    self._refuse_late(asked)
                 self._writing_connection().execute(statement, values)
             except sqlite3.Error as error:
                 raise self._write_failed(error, kind) from error
@@ -135,7 +143,16 @@ class Database:
             writer = self._writer = self._connect()
         return writer
 
+    def _refuse_late(self, asked: float) -> None:
+        """Raise for who has waited as long behind others that found the file locked: none waits for all of them."""
+        if time.monotonic() - asked >= self._busy_timeout:
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorname = "SQLITE_BUSY"
+            raise error
+
     def _write_failed(self, error: sqlite3.Error, kind: type[OperationalError]) -> Exception:
+        if primary_code(error) in TEMPORARY:
+            self._locked_at = time.monotonic()
         if primary_code(error) not in TEMPORARY or (self._writer and self._writer.in_transaction):
             self._drop_writer()
         return explain(error, self.location, kind)
