@@ -37,6 +37,7 @@ from celeriac.result.sets import ResultSet
 from celeriac.result.writer import ResultWriter
 from celeriac.routing.router import Router
 from celeriac.settings.conf import Settings
+from celeriac.settings.names import canonical, nearest
 from celeriac.types import Args, Kwargs
 from celeriac.wire.content import accepted
 
@@ -66,6 +67,7 @@ class Celeriac:
         clock: Clock = SYSTEM_CLOCK,
         **settings: Any,
     ) -> None:
+        _refuse_mistyped(settings)
         self.main = main
         self.clock = clock
         self._registry = TaskRegistry()
@@ -368,6 +370,13 @@ def annotate(tasks: Iterable[Task[..., Any]], annotations: Any) -> None:
                 for attribute, value in (mapping.get(key) or {}).items():
                     setattr(task, attribute, value)
         settle(task)
+
+
+def _refuse_mistyped(settings: Mapping[str, Any]) -> None:
+    for name in settings:
+        meant = None if canonical(name) else nearest(name, ("broker", "backend", "include", "namespace"))
+        if meant is not None:
+            raise TypeError(f"An application takes no argument {name!r}. Did you mean {meant!r}?")
 
 
 def _resolve_class(task_cls: type[Task[..., Any]] | str) -> type[Task[..., Any]]:

@@ -144,7 +144,7 @@ def resembling(name: str) -> str | None:
         if not looks_like_ours(name):
             return None
         prefix = "CELERIAC_" if name.startswith("CELERIAC_") else "CELERY_"
-        return _nearest(name, [*NEW_NAMES, *(f"{prefix}{known.upper()}" for known in FIELDS)])
+        return nearest(name, [*NEW_NAMES, *(f"{prefix}{known.upper()}" for known in FIELDS)])
     for first in ("task", "worker", "result", "broker"):
         if f"{first}_{name}" in FIELDS and "_" in name:
             return f"{first}_{name}"
@@ -153,7 +153,7 @@ def resembling(name: str) -> str | None:
         return rest
     if first in ("celeryd", "celery", "tasks", "workers", "results") and "_" in rest:
         return _only(known for known in FIELDS if known.endswith(f"_{rest}"))
-    return _nearest(name, FIELDS)
+    return nearest(name, FIELDS)
 
 
 def looks_like_ours(name: str) -> bool:
@@ -161,7 +161,7 @@ def looks_like_ours(name: str) -> bool:
     return not name.isupper() or name.startswith(("BROKER_", "CELERIAC_", "CELERY"))
 
 
-def _nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the closest name: equal but for plurals, or at most about one letter in eight apart."""
     candidates = list(known)
     singular = _singular(name)

@@ -15,6 +15,12 @@ def test_celery_is_another_name_for_it():
     assert Celery is Celeriac
 
 
+@pytest.mark.parametrize(("wrong", "meant"), [("brokr", "broker"), ("backends", "backend"), ("includes", "include")])
+def test_a_mistyped_argument_is_an_error_that_names_the_one_meant(wrong, meant):
+    with pytest.raises(TypeError, match=f"no argument '{wrong}'. Did you mean '{meant}'"):
+        Celeriac("mine", set_as_current=False, **{wrong: "redis://"})
+
+
 def test_making_an_application_connects_to_nothing():
     app = Celeriac("x", broker="redis://127.0.0.1:1/0", set_as_current=False)
     app.task(lambda: None)
