@@ -37,6 +37,7 @@ _HIGHEST_PRIORITY: Final = 9
 _ORDER_OF: Final = {"lowest": "low_first", "highest": "high_first"}
 _REPLACEABLE: Final = ("time_limit", "soft_time_limit", "ignore_result", "shadow")
 _MOST_PLANS: Final = 10_000
+_WORKFLOW: Final = frozenset({"chain", "chord", "link", "link_error"})
 """Names of tasks; they come from callers."""
 
 
@@ -384,7 +385,9 @@ def _tell(signal: signals.Signal, call: Call, outgoing: Outgoing) -> None:
 def _refuse_unknown(options: Mapping[str, Any]) -> None:
     unknown = sorted(options.keys() - SEND_OPTIONS - CELERY_ONLY)
     if unknown:
-        raise TypeError(f"Unknown options of a call: {', '.join(unknown)}. Known: {', '.join(sorted(SEND_OPTIONS))}.")
+        hint = "" if _WORKFLOW.isdisjoint(unknown) else " This version has no workflows: docs/celery.md."
+        known = ", ".join(sorted(SEND_OPTIONS))
+        raise TypeError(f"Unknown options of a call: {', '.join(unknown)}.{hint} Known: {known}.")
 
 
 def _partly_sent(error: BrokerError, *, start: int, chunk: int, total: int) -> BrokerError:

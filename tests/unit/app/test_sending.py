@@ -78,6 +78,11 @@ def test_an_option_that_does_not_exist_is_an_error_that_names_the_ones_that_do(s
     assert not spine.taken()
 
 
+def test_an_option_of_workflows_is_an_error_that_says_that_there_are_none(task):
+    with pytest.raises(TypeError, match=r"call: link\. This version has no workflows"):
+        task.apply_async(link=[])
+
+
 def test_an_option_of_celery_s_publisher_without_meaning_here_is_accepted(spine, task):
     task.apply_async(delivery_mode=2, mandatory=True)
     assert spine.call().name == "work"
