@@ -25,9 +25,10 @@ class Entry:
 class Commands(click.Group):
     """The group that imports a command from its table when it is used."""
 
-    def __init__(self, *, table: Mapping[str, Entry], **options: Any) -> None:
+    def __init__(self, *, table: Mapping[str, Entry], absent: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._table = table
+        self._absent = absent or {}  # Celery's commands that are not here: name to what to do instead
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self._table)
@@ -43,6 +44,8 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
+        if name in self._absent:
+            raise click.UsageError(f"{name!r} is a command of Celery's: {self._absent[name]}.", ctx)
         if name not in self._table and not name.startswith("-"):
             close = difflib.get_close_matches(name, self._table, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else f" There are: {', '.join(self._table)}."

@@ -26,8 +26,20 @@ TABLE: Final = {
 }
 """Modules are imported when their command is used, so that every command starts fast; each has one `command`."""
 
+_NO_CONTROL: Final = "this version has no remote control; `celeriac health` and `celeriac queues` tell how it stands"
+_NOT_HERE: Final = "this version does not have it"
+ABSENT: Final = {
+    "inspect": _NO_CONTROL,
+    "control": _NO_CONTROL,
+    "status": _NO_CONTROL,
+    "events": "this version sends no events",
+    "beat": "this version has no periodic tasks; `celery beat` may go on sending them on a broker that both use",
+    "multi": "start each worker by your process manager, with a name of its own (-n)",
+} | dict.fromkeys(("migrate", "graph", "logtool", "amqp", "list", "upgrade"), _NOT_HERE)
+"""Celery's commands that are not here, and what to do instead."""
 
-@click.command(cls=Commands, table=TABLE, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.command(cls=Commands, table=TABLE, absent=ABSENT, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="celeriac", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context, /, **given: str | Path | bool | None) -> None:

@@ -114,6 +114,14 @@ def test_a_mistyped_command_is_answered_with_the_one_meant(project: Project, wro
     assert f"Did you mean '{meant}'?" in result.output
 
 
+@pytest.mark.parametrize(("celerys", "told"), [("beat", "no periodic tasks"), ("status", "celeriac health")])
+def test_a_command_of_celerys_is_answered_with_what_to_do_instead(project: Project, celerys: str, told: str) -> None:
+    result = project.run(celerys)
+    assert result.exit_code == 2
+    assert told in result.output
+    assert "Did you mean" not in result.output
+
+
 def test_a_command_that_resembles_none_is_answered_with_the_list(project: Project) -> None:
     assert "There are: worker, call" in project.run("xyzzy").output
 
