@@ -31,6 +31,9 @@ class TaskRegistry(Mapping[str, Task[..., Any]]):
     def __contains__(self, name: object) -> bool:
         return name in self._tasks
 
+    def __repr__(self) -> str:
+        return f"<TaskRegistry: {', '.join(sorted(self._tasks)) or 'empty'}>"
+
     def register(self, task: Task[..., Any]) -> None:
         """Add a task, in place of one of the same name."""
         self._tasks[task.name] = task

@@ -26,7 +26,7 @@ def command(
     These are the configured queues and those that its tasks name. Messages that a worker holds stay: they are being
     worked on.
     """
-    with session.open() as app:
+    with session.open_with_tasks() if queues is None else session.open() as app:
         own = [*app.queue_names(), *app.queues_of_tasks()]
         names = [name for name in (queues or dict.fromkeys(own)) if name not in exclude_queues]
         if not names:

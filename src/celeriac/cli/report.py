@@ -43,6 +43,7 @@ def command(session: Session, as_json: bool) -> None:
             write_json(sections)
             return
         screen = console(session)
+        sections["settings"] = sections["settings"] or {"all": "at their defaults"}
         for title, rows in sections.items():
             screen.print(_table(title, rows))
 
@@ -61,8 +62,13 @@ def _software() -> dict[str, str]:
 
 
 def _application(app: Celeriac) -> dict[str, Any]:
+    problem = {}
+    try:
+        app.import_modules()
+    except Exception as error:  # noqa: BLE001  a report is wanted then all the more
+        problem = {"not imported": f"{type(error).__name__}: {error}"}
     tasks = sorted(name for name in app.tasks if not name.startswith("celery."))
-    return {"name": app.main, "queues": list(app.queue_names()), "tasks": tasks}
+    return {"name": app.main, "queues": list(app.queue_names()), "tasks": tasks} | problem
 
 
 def _stores(app: Celeriac) -> dict[str, str]:

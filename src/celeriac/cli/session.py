@@ -43,6 +43,13 @@ class Session:
         self._configure(app)
         return app
 
+    def open_with_tasks(self) -> Celeriac:
+        """Return the application as `open` does, with the modules imported in which a worker finds its tasks."""
+        app = self.open()
+        with users_code("A module with tasks"):
+            app.import_modules()
+        return app
+
     def require(self) -> Located:
         """Return the application that the user names, and its spelling. A usage error when none is named."""
         located = self._locate()

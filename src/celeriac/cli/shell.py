@@ -27,7 +27,7 @@ def command(session: Session, prompt: str | None, without_tasks: bool) -> None:
 
     IPython is used where it is installed.
     """
-    with session.open() as app:
+    with session.open() if without_tasks else session.open_with_tasks() as app:
         names = _names(app, with_tasks=not without_tasks)
         note(session, f"celeriac {celeriac.__version__}; at hand: {', '.join(sorted(names))}")
         ipython = None if prompt == "python" else _ipython(needed=prompt == "ipython")

@@ -151,3 +151,8 @@ def test_an_app_or_a_decorator_may_name_the_class_of_its_tasks(how):
 def test_options_that_a_task_does_not_know_become_its_attributes(spine):
     task = spine.app.task(name="t", my_own="thing")(function)
     assert task.my_own == "thing"
+
+
+def test_the_tasks_of_an_application_are_shown_by_name(spine):
+    spine.app.task(name="my.name")(function)
+    assert "my.name" in repr(spine.app.tasks)

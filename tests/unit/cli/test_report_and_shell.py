@@ -76,3 +76,52 @@ def test_the_shell_can_leave_the_tasks_out(project: Project) -> None:
     project.write("tasks.py", TASKS)
     result = project.run("-A", "tasks", "shell", "--python", "-T", typed="print('add' in globals())\n")
     assert "False" in result.output
+
+
+DISCOVERING = """\
+from celeriac import Celeriac
+
+app = Celeriac("mine", broker=URL, set_as_current=False)
+app.conf.imports = ["apart"]
+"""
+APART = """\
+from mine import app
+
+
+@app.task(queue="apart")
+def add(x, y):
+    return x + y
+"""
+
+
+@pytest.fixture
+def apart(project: Project) -> Project:
+    """A project whose tasks are in a module that a worker imports, and the application's does not."""
+    project.write("mine.py", DISCOVERING)
+    project.write("apart.py", APART)
+    return project
+
+
+def test_the_shell_knows_tasks_of_modules_that_a_worker_imports(apart: Project) -> None:
+    result = apart.run("-A", "mine", "shell", "--python", typed="print(add.name)\n")
+    assert "apart.add" in result.output
+
+
+def test_purge_knows_queues_of_tasks_in_modules_that_a_worker_imports(apart: Project) -> None:
+    assert json.loads(apart.run("-A", "mine", "purge", "--json").output) == {"celery": 0, "apart": 0}
+
+
+def test_report_names_tasks_of_modules_that_a_worker_imports(apart: Project) -> None:
+    told = json.loads(apart.run("-A", "mine", "report", "--json").output)
+    assert told["application"]["tasks"] == ["apart.add"]
+
+
+def test_report_tells_of_a_module_that_cannot_be_imported(apart: Project) -> None:
+    apart.write("apart.py", "import nowhere_to_be_found")
+    result = apart.run("-A", "mine", "report", "--json")
+    assert result.exit_code == 0
+    assert "nowhere_to_be_found" in json.loads(result.output)["application"]["not imported"]
+
+
+def test_report_says_when_all_settings_have_their_defaults(project: Project) -> None:
+    assert "at their defaults" in project.run("report").output
