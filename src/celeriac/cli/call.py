@@ -54,4 +54,5 @@ def command(  # noqa: PLR0913  one argument per option
             return
         if not as_json:
             click.echo(result.id)
-        Outcome.wait_for(result, timeout=timeout).show(as_json=as_json)
+        pending = f"it has not ended after {timeout:g} s; see that a worker serves its queue (celeriac queues)."
+        Outcome.wait_for(result, timeout=timeout).show(as_json=as_json, pending=pending)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import click
 
@@ -14,6 +14,8 @@ from celeriac.cli.errors import FAILURE
 from celeriac.cli.output import write_json
 from celeriac.exceptions import TimeoutError
 from celeriac.result.handle import AsyncResult
+
+_UNKNOWN: Final = "it has not begun, its result has expired, or nobody knows this id."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +38,24 @@ class Outcome:
             result = f"{type(result).__name__}: {result}"
         return cls(handle.id, handle.state, result, handle.traceback, handle.date_done)
 
-    def show(self, *, as_json: bool = False, traceback: bool = False) -> None:
-        """Print it; leave the command with exit code 1 unless the task succeeded."""
+    def show(self, *, as_json: bool = False, traceback: bool = False, pending: str = _UNKNOWN) -> None:
+        """Print it, `pending` for a task without a state; leave with exit code 1 unless the task succeeded."""
         if as_json:
             write_json(asdict(self))
         elif self.state == states.SUCCESS:
             click.echo(self.result if isinstance(self.result, str) else repr(self.result))
         else:
-            self._explain(traceback=traceback)
+            self._explain(traceback=traceback, pending=pending)
         if self.state != states.SUCCESS:
             raise click.exceptions.Exit(FAILURE)
 
-    def _explain(self, *, traceback: bool) -> None:
+    def _explain(self, *, traceback: bool, pending: str) -> None:
         if traceback and self.traceback:
             click.echo(self.traceback.rstrip())
         elif self.state in states.EXCEPTION_STATES:
             click.echo(f"{self.state}: {self.result}")
         elif self.state == states.PENDING:
-            click.echo("PENDING: it has not begun, its result has expired, or nobody knows this id.", err=True)
+            click.echo(f"PENDING: {pending}", err=True)
         else:
             progress = "" if self.result is None else f": {self.result!r}"
             click.echo(f"{self.state}{progress}")

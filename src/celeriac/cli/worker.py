@@ -90,7 +90,9 @@ _how_it_is_seen = (
 )  # fmt: skip
 
 _accepted = (
-    click.option("-O", "--optimization", metavar="NAME", help="Without effect, like the rest: Celery's."),
+    click.option(
+        "-O", "--optimization", metavar="NAME", help="Celery's; this and all below are accepted, without effect."
+    ),
     click.option("--without-gossip", is_flag=True),
     click.option("--without-mingle", is_flag=True),
     click.option("--without-heartbeat", is_flag=True),

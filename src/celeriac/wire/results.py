@@ -115,7 +115,8 @@ def encode(result: TaskResult, *, serializer: str = "json", extended: bool = Fal
     try:
         return content.dumps(meta, serializer).body
     except EncodeError as error:
-        raise EncodeError(f"result of task {result.name or ''}[{result.task_id}]: {error}") from error.__cause__
+        task = f"{result.name}[{result.task_id}]" if result.name else result.task_id
+        raise EncodeError(f"result of task {task}: {error}") from error.__cause__
 
 
 def decode(payload: bytes, *, serializer: str = "json", accept: frozenset[str]) -> TaskResult:

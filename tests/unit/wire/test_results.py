@@ -85,6 +85,8 @@ def test_pickle_describes_an_exception_that_a_stock_reader_could_not_load(exc):
 def test_a_value_that_cannot_be_written_is_named():
     with pytest.raises(EncodeError, match=r"result of task n\[t\]: cannot write object at result.a as json"):
         results.encode(TaskResult("t", "SUCCESS", {"a": object()}, name="n"))
+    with pytest.raises(EncodeError, match="result of task t: cannot write object"):
+        results.encode(TaskResult("t", "SUCCESS", object()))
 
 
 def test_a_type_that_is_not_accepted_is_refused():

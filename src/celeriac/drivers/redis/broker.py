@@ -161,7 +161,7 @@ class RedisBroker:
             self._held(self._keys.dead_numbers),
             (now - self._visibility_timeout, limit, keys.prefix, keys.separator, now, *keys.steps),
         )
-        (promoted, due), (reclaimed, lowest) = self._client.all((promote, reclaim), doing="upkeep")
+        (promoted, due), (reclaimed, lowest) = self._client.all((promote, reclaim), doing="doing the upkeep")
         self._say_alive_at = time.monotonic() + _ALIVE / 2
         moments = [float(due)] if due else []
         if lowest:
@@ -210,7 +210,7 @@ class RedisBroker:
         commands: list[Command] = [("EXISTS", self._keys.delayed_names, self._keys.unacked_index)]
         if time.monotonic() >= self._say_alive_at:
             commands.append(("SET", self._keys.alive, "1", "EX", _ALIVE))
-        found = self._client.all(commands, doing="upkeep")
+        found = self._client.all(commands, doing="doing the upkeep")
         if len(commands) > 1:
             self._say_alive_at = time.monotonic() + _ALIVE / 2
         return bool(found[0])
