@@ -1,21 +1,23 @@
 """Soft time limits: `SoftTimeLimitExceeded` is raised inside a task that runs too long.
 
 In the main thread an alarm does it. In other threads the interpreter raises it at their next step, which code stuck in
-C never reaches. Coroutines are cancelled (`worker.run`).
+C never reaches. Coroutines are cancelled, at their hard limit too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import heapq
 import itertools
 import signal
 import threading
 import time
+from collections.abc import Awaitable
 from types import FrameType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from celeriac.exceptions import SoftTimeLimitExceeded
+from celeriac.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from celeriac.types import Seconds
 
 _FOREVER: Final[Seconds] = 3600.0
@@ -134,3 +136,17 @@ def _sweep(me: int) -> None:
 def _raise_in(thread: int, error: type[BaseException]) -> None:
     """Make the interpreter raise `error` in a thread at its next step, in place of another that is on its way."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
+
+
+async def limited(call: Awaitable[Any], *, soft: Seconds | None, hard: Seconds | None) -> Any:
+    """Await a coroutine within its limits: it is cancelled at the soft one, and again at the hard one."""
+    outer, inner = asyncio.timeout(hard), asyncio.timeout(soft)
+    try:
+        async with outer, inner:
+            return await call
+    except TimeoutError as error:
+        if outer.expired():
+            raise TimeLimitExceeded(f"The task ran longer than its time limit of {hard:g} s") from error
+        if inner.expired():
+            raise SoftTimeLimitExceeded from error
+        raise

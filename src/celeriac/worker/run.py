@@ -7,7 +7,7 @@ import inspect
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeVar
 
@@ -16,7 +16,7 @@ from celeriac.app.context import Context, running
 from celeriac.app.error_info import ErrorInfo, traceback_of
 from celeriac.app.task import Task
 from celeriac.clock import Clock
-from celeriac.exceptions import EncodeError, Ignore, Reject, Retry, SoftTimeLimitExceeded, TaskError, TimeLimitExceeded
+from celeriac.exceptions import EncodeError, Ignore, Reject, Retry, TaskError
 from celeriac.interfaces.broker import Delivery, Outgoing
 from celeriac.interfaces.results import ResultRecord
 from celeriac.result.handle import joining_forbidden
@@ -26,7 +26,7 @@ from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
 from celeriac.worker.copies import Copy
-from celeriac.worker.limits import SoftLimits
+from celeriac.worker.limits import SoftLimits, limited
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.shortage import let_go
 from celeriac.worker.task_log import TaskLog, shown
@@ -122,7 +122,7 @@ class TaskRunner:
             self._announce(context)
             soft, hard = self.soft_limit(job.call), self.hard_limit(job.call)
             running_call = self._call(*job.call.args, **job.call.kwargs)
-            value = await (running_call if soft is hard is None else _limited(running_call, soft=soft, hard=hard))
+            value = await (running_call if soft is hard is None else limited(running_call, soft=soft, hard=hard))
         except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
             self._copy.end_if_one(job.call, error)
             let_go(error)
@@ -366,20 +366,6 @@ class TaskRunner:
             handler(*args)
         except BaseException as error:  # noqa: BLE001  the user's code
             self._log.handler_failed(context, handler, error)
-
-
-async def _limited(call: Awaitable[Any], *, soft: Seconds | None, hard: Seconds | None) -> Any:
-    """Await a coroutine within its limits: it is cancelled at the soft one, and again at the hard one."""
-    outer, inner = asyncio.timeout(hard), asyncio.timeout(soft)
-    try:
-        async with outer, inner:
-            return await call
-    except TimeoutError as error:
-        if outer.expired():
-            raise TimeLimitExceeded(f"The task ran longer than its time limit of {hard:g} s") from error
-        if inner.expired():
-            raise SoftTimeLimitExceeded from error
-        raise
 
 
 def _is_cancelled() -> bool:
