@@ -11,6 +11,7 @@ from celeriac.cli.outcome import Outcome
 from celeriac.cli.output import write_json
 from celeriac.cli.parameters import Json, Moment, MomentOrSeconds
 from celeriac.cli.session import Session
+from celeriac.exceptions import CeleriacError
 
 
 @click.command("call", cls=Command)
@@ -48,7 +49,12 @@ def command(  # noqa: PLR0913  one argument per option
     """
     with session.open() as app:
         given = {option: value for option, value in options.items() if value is not None}
-        result = app.send_task(name, args, kwargs, **given)
+        try:
+            result = app.send_task(name, args, kwargs, **given)
+        except CeleriacError:
+            raise
+        except (TypeError, ValueError) as error:  # a name or an option that no task can have
+            raise click.UsageError(str(error)) from error
         if not wait:
             write_json({"id": result.id}) if as_json else click.echo(result.id)
             return

@@ -35,6 +35,7 @@ class Moment(click.ParamType[datetime]):
     """A date and time in ISO 8601; in UTC where it names no offset."""
 
     name = "ISO-8601"
+    wanted = "date and time, such as 2026-01-31T12:00Z"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
@@ -42,7 +43,7 @@ class Moment(click.ParamType[datetime]):
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            self.fail(f"{value!r} is no date and time, such as 2026-01-31T12:00Z.", param, ctx)
+            self.fail(f"{value!r} is no {self.wanted}.", param, ctx)
         return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
@@ -50,6 +51,7 @@ class MomentOrSeconds(Moment):
     """A date and time, or a number of seconds from now."""
 
     name = "ISO-8601|SECONDS"
+    wanted = f"number of seconds and no {Moment.wanted}"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import click
 from rich.live import Live
@@ -38,12 +39,15 @@ def command(session: Session, only: tuple[str, ...] | None, watch: float | None,
     of the oldest ready message.
     """  # fmt: skip
     with session.open() as app:
-        if as_json:
-            _write_lines(app, only, watch)
-        elif watch is None:
-            console(session).print(_table(app, _stats(app, only)))
-        else:
-            _watch(session, app, only, watch)
+        write = _write_line if as_json else _write_table
+        if watch is None:
+            write(session, app, only)
+            return
+        with suppress(KeyboardInterrupt):  # the way to end it
+            if as_json or not console(session).is_terminal:
+                _repeat(lambda: write(session, app, only), watch)
+            else:
+                _watch(session, app, only, watch)
 
 
 def _stats(app: Celeriac, only: tuple[str, ...] | None) -> Mapping[str, QueueStats]:
@@ -51,21 +55,27 @@ def _stats(app: Celeriac, only: tuple[str, ...] | None) -> Mapping[str, QueueSta
     return app.broker.stats(names)
 
 
-def _write_lines(app: Celeriac, only: tuple[str, ...] | None, watch: float | None) -> None:
+def _write_line(_session: Session, app: Celeriac, only: tuple[str, ...] | None) -> None:
     write_json(_stats(app, only))
-    while watch is not None:
-        time.sleep(watch)
-        write_json(_stats(app, only))
+
+
+def _write_table(session: Session, app: Celeriac, only: tuple[str, ...] | None) -> None:
+    screen = console(session)
+    screen.print(_table(app, _stats(app, only)))
+    screen.file.flush()  # whoever reads a pipe sees each table when it is written
+
+
+def _repeat(write: Callable[[], None], pause: float) -> None:
+    while True:
+        write()
+        time.sleep(pause)
 
 
 def _watch(session: Session, app: Celeriac, only: tuple[str, ...] | None, pause: float) -> None:
     with Live(_table(app, _stats(app, only)), console=console(session), auto_refresh=False) as live:
-        try:
-            while True:
-                time.sleep(pause)
-                live.update(_table(app, _stats(app, only)), refresh=True)
-        except KeyboardInterrupt:
-            return
+        while True:
+            time.sleep(pause)
+            live.update(_table(app, _stats(app, only)), refresh=True)
 
 
 def _table(app: Celeriac, stats: Mapping[str, QueueStats]) -> Table:

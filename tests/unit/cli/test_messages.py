@@ -60,7 +60,8 @@ def test_a_moment_without_an_offset_is_utc(project: Project) -> None:
         (("-a", '{"x": 1}'), "JSON"),
         (("-k", "[1]"), "JSON"),
         (("--eta", "tomorrow"), "tomorrow"),
-        (("--expires", "soon"), "soon"),
+        (("--expires", "soon"), "number of seconds"),
+        (("--task-id", "a\0b"), "id"),
         (("--priority", "high"), "priority"),
     ],
 )
@@ -165,3 +166,22 @@ def test_purge_spares_the_excluded_queues(project: Project) -> None:
 
 def test_purge_of_nothing_is_a_usage_error(project: Project) -> None:
     assert project.on_store("purge", "-f", "-Q", "one", "-X", "one").exit_code == 2
+
+
+def test_call_refuses_an_empty_name(project: Project) -> None:
+    result = project.on_store("call", "")
+    assert result.exit_code == 2
+    assert "cannot be the name of a task" in result.output
+
+
+@pytest.mark.parametrize("json_or_not", [(), ("--json",)])
+def test_watching_queues_writes_at_once_and_ends_with_an_interrupt(
+    project: Project, monkeypatch: pytest.MonkeyPatch, json_or_not: tuple[str, ...]
+) -> None:
+    def interrupt(_pause: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("celeriac.cli.queues.time.sleep", interrupt)
+    result = project.on_store("queues", "-Q", "celery", "--watch", *json_or_not)
+    assert result.exit_code == 0
+    assert result.output.count("celery") == 1
