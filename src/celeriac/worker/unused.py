@@ -1,7 +1,8 @@
-"""Attributes of tasks that Celery knows and that have no effect here."""
+"""Attributes of tasks that Celery knows and that have no effect here, or not in this pool."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -24,3 +25,15 @@ def unused_attributes(tasks: Iterable[Task[..., Any]]) -> Iterator[str]:
         names = sorted(task.name for task in known if getattr(task, attribute, None))
         if names:
             yield f"{attribute} has no effect: {instead}. Set by {', '.join(names)}."
+
+
+def unkept_limits(tasks: Iterable[Task[..., Any]], limit: float | None) -> Iterator[str]:
+    """Yield a sentence that names who sets a hard limit, where no process can be ended to keep it.
+
+    `limit` is ``task_time_limit``. Coroutines keep their limits in any pool.
+    """
+    ordinary = [task for task in tasks if not inspect.iscoroutinefunction(task.function or task.run)]
+    setters = ["task_time_limit"] if limit and ordinary else []
+    setters += sorted(task.name for task in ordinary if task.time_limit)
+    if setters:
+        yield f"time_limit has no effect in this pool, soft_time_limit has: use prefork. Set by {', '.join(setters)}."

@@ -36,7 +36,7 @@ from celeriac.worker.recovery import Recovery
 from celeriac.worker.run import acks_timeouts
 from celeriac.worker.stop_signals import StopSignals
 from celeriac.worker.supervisor import Supervisor
-from celeriac.worker.unused import unused_attributes
+from celeriac.worker.unused import unkept_limits, unused_attributes
 from celeriac.worker.upkeep import UpkeepLoop
 from celeriac.worker.watch import WatchLoop
 
@@ -241,6 +241,9 @@ class Worker:
             logger.warning(notice)
         for notice in unused_attributes(app.tasks.values()):
             logger.warning(notice)
+        if node.in_process or not node.inline:
+            for notice in unkept_limits(app.tasks.values(), app.conf.task_time_limit):
+                logger.warning(notice)
         unused = app.stores.unused_options
         if unused:
             logger.warning("broker_transport_options without effect on this broker: %s", ", ".join(unused))

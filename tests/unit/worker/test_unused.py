@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from celeriac.worker.unused import unused_attributes
+import pytest
+
+from celeriac.worker.unused import unkept_limits, unused_attributes
 from tests.unit.spine import Spine
 
 
@@ -22,3 +24,15 @@ def test_attributes_without_effect_are_named_with_the_tasks_that_set_them(spine:
 def test_nothing_is_said_where_nothing_is_set_in_vain(spine: Spine) -> None:
     spine.app.task(name="a")(print)
     assert list(unused_attributes(spine.app.tasks.values())) == []
+
+
+async def coroutine() -> None: ...
+
+
+@pytest.mark.parametrize(("default", "named"), [(None, "a"), (5.0, "task_time_limit, a")])
+def test_hard_limits_that_a_pool_cannot_keep_are_named(spine: Spine, default: float | None, named: str) -> None:
+    spine.app.task(name="a", time_limit=3)(print)
+    spine.app.task(name="b")(print)
+    spine.app.task(name="c", time_limit=3)(coroutine)
+    (notice,) = unkept_limits(spine.app.tasks.values(), default)
+    assert notice.endswith(f"Set by {named}.")
