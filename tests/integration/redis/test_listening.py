@@ -172,3 +172,25 @@ def test_without_resp3_threads_are_told_of_all_that_was_there(plain_store: Store
         waiting = [threads.submit(wait_for, results, [name], timeout=LONG) for name in names[200:]]
         store_all(results, 200, 300)
         assert [set(one.result(DEADLINE)) for one in waiting] == [{name} for name in names[200:]]
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["stored before", "stored meanwhile"])
+def test_a_result_larger_than_the_server_lets_listeners_be_sent_is_read_all_the_same(
+    own_redis_server: RedisServer, connect: Open, is_there: bool
+) -> None:
+    with own_redis_server.client() as client:
+        client.config_set("client-output-buffer-limit", "pubsub 65536 65536 1")
+    store = connect(own_redis_server.url)
+    with ThreadPoolExecutor(1) as threads:
+        reader, results = reader_of(store), results_of(store)
+        small, large = record("t0"), record("t1")
+        large = ResultRecord("t1", "SUCCESS", large.payload.replace(b":1,", b':"%s",' % (b"x" * 30_000_000)), 60.0)
+        if is_there:
+            results.store([large])
+        waiting = threads.submit(reader.wait, "t1", timeout=LONG)
+        if not is_there:
+            time.sleep(0.2)  # so that it listens
+            results.store([large])
+        assert len(waiting.result(DEADLINE).result) == 30_000_000
+        results.store([small])
+        assert reader.wait("t0", timeout=DEADLINE).result == 1

@@ -29,8 +29,8 @@ __all__ = ["Ear", "Waiter"]
 _SILENCE: Final = 3.5  # seconds without a word until the server is asked whether it is there
 _PATIENCE: Final = 4.0  # seconds for its answers: what other calls wait (ADR 7)
 _LINGER: Final = 1.0  # seconds that a channel stays subscribed after its last waiter: most come back for the rest
-_LOOK: Final = "look"  # what the server is to say over RESP2 when it has subscribed us to all that came before
-_SUBSCRIBED: Final = [b"pong", b"look"]
+_LOOK: Final = "look"  # what the server is to say when it has subscribed us to all that came before
+_SUBSCRIBED: Final = (b"look", [b"pong", b"look"])  # as it says that over RESP3 and over RESP2
 
 
 class _Bell:
@@ -107,6 +107,9 @@ class Ear:
     def _begin(self) -> None:
         self._speaks_resp3 = True  # until the server or a proxy refuses it
         self._last_was_there = False
+        self._looks_apart = False
+        """Whether to look through another connection: the server has cut this one, as it does with who listens when he
+        is sent more than 32 MB (client-output-buffer-limit)."""
         self._wake = Wake()
         self._wire: Wire | None = None  # the leader's alone, as the next five
         self._generation = 0
@@ -257,6 +260,8 @@ class Ear:
                 except ConnectionLost as error:
                     if isinstance(error, NoAnswer):
                         self._pool.doubt()
+                    else:
+                        self._looks_apart = True
                     self._drop()  # and connect again at once; what was published meanwhile is found by looking
                     self._connect()
         except WireError as error:
@@ -346,7 +351,8 @@ class Ear:
             commands.append(("SUBSCRIBE", *new))
             self._asked_for.update(new)
         if unseen:
-            commands.append(("MGET", *unseen) if self._speaks_resp3 else ("PING", _LOOK))
+            looks_here = self._speaks_resp3 and not self._looks_apart
+            commands.append(("MGET", *unseen) if looks_here else ("PING", _LOOK))
             self._looks.append(unseen)
             self._asked_at = self._asked_at or now
         if commands:
@@ -368,15 +374,16 @@ class Ear:
     def _pass_on(self, push: Reply) -> None:
         if isinstance(push, Refusal):
             raise push
-        if not isinstance(push, list):
-            return  # the answer to a PING
-        if self._speaks_resp3 and type(push) is list:
+        if push in _SUBSCRIBED:
+            channels = self._looks.popleft()
+            self._tell(zip(channels, self._look(channels), strict=True), was_there=True)
+            self._looks_apart = False
+        elif not isinstance(push, list):
+            return  # the answer to another PING
+        elif self._speaks_resp3 and type(push) is list:
             self._tell(zip(self._looks.popleft(), push, strict=True), was_there=True)
         elif push[0] == b"message":
             self._tell([(push[1].decode(), push[2])], was_there=False)
-        elif push == _SUBSCRIBED:
-            channels = self._looks.popleft()
-            self._tell(zip(channels, self._look(channels), strict=True), was_there=True)
 
     def _tell(self, payloads: Iterable[tuple[str, bytes | None]], *, was_there: bool) -> None:
         with self._state_lock:
