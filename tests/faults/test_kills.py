@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from tests.faults.conftest import Scale
+from tests.faults.conftest import LEASE, Scale
 from tests.faults.crew import Crew
 from tests.faults.trouble import Cut, FaultPlace, runs_of, strays
 from tests.integration.worker.node import stand_still, until
@@ -17,6 +17,10 @@ from tests.integration.worker.node import stand_still, until
 WAIT = 30.0
 WAITING = 300
 """Tasks that wait while a crew is struck: more than it does between two looks."""
+RECOVERED = LEASE + 2.0
+"""Seconds after a kill in which what the killed held is back, and others have taken their places."""
+LATE = 0.5
+"""By so many seconds one in a hundred delayed tasks may be late outside those."""
 
 
 def test_kills_at_random_moments_of_a_drain_lose_nothing(
@@ -138,21 +142,27 @@ def test_no_task_that_ended_runs_again_after_a_term(  # noqa: PLR0913  fixtures
 def test_delayed_tasks_outlive_kills_and_are_never_early(
     place: FaultPlace, scale: Scale, chance: random.Random, figures
 ) -> None:
-    tasks = scale.of(300, 1000)
+    tasks, last = scale.of(300, 1000), scale.of(6, 10)
     crew = Crew(place, chance=chance)
     now = time.time()
     for subject in range(tasks):
-        moment = now + chance.uniform(1.5, 4.0)
+        moment = now + chance.uniform(1.5, last)
         place.send_task("due", subject, moment, countdown=max(0.0, moment - time.time()))
+    kills = [time.monotonic()]
     crew.strike("both")
     until(lambda: time.time() > now + 2.5, "the middle of the due moments")
+    kills.append(time.monotonic())
     crew.strike("node")
     crew.strike("engine")
     place.until_ended({str(subject) for subject in range(tasks)}, deadline=WAIT)
-    late = sorted(float(text) for text in place.ledger.subjects("late"))
+    late = [(line.moment - float(line.subject), float(line.subject)) for line in place.ledger.lines("late")]
+    recovered = sorted(by for due, by in late if not any(kill <= due <= kill + RECOVERED for kill in kills))
+    p99 = recovered[len(recovered) * 99 // 100]
     twice = len(place.ledger.repeated("end"))
-    figures(tasks=tasks, kills=crew.kills, lost=0, duplicated=twice, p99_late_s=late[len(late) * 99 // 100])
-    assert late[0] >= -0.002, "early by more than the clock's rounding"
+    figures(tasks=tasks, kills=crew.kills, lost=0, duplicated=twice, p99_late_after_recovery_s=p99)
+    assert min(by for _, by in late) >= -0.002, "early by more than the clock's rounding"
+    if scale.is_full:  # a test that runs beside others says nothing of half a second
+        assert p99 < LATE
 
 
 def test_retries_are_counted_right_across_kills(
