@@ -123,7 +123,7 @@ class Queues:
         self._create_missing = conf.task_create_missing_queues
         self._missing_arguments = _type_arguments(conf.task_create_missing_queue_type)
         self._missing_exchange_type = conf.task_create_missing_queue_exchange_type or self._default_type
-        self.default: str = conf.task_default_queue
+        self.default: str = _named(conf.task_default_queue)
         self._known = {spec.name: spec for spec in self._configured(conf)}
         self._consumed = tuple(self._known.values())
 
@@ -191,7 +191,7 @@ class Queues:
 
     def _missing(self, name: str) -> QueueSpec:
         arguments = self._with_priority(self._missing_arguments)
-        return QueueSpec(name, name, self._missing_exchange_type, name, arguments=arguments)
+        return QueueSpec(_named(name), name, self._missing_exchange_type, name, arguments=arguments)
 
     def _spec(self, queue: Any) -> QueueSpec:
         """Read a queue by its attributes, so that `Queue` here and kombu's are understood alike."""
@@ -277,3 +277,9 @@ def _arguments(queue: Any) -> Mapping[str, Any]:
 def _type_arguments(queue_type: str) -> Mapping[str, Any]:
     """Return the arguments for a type of queue; RabbitMQ's classic one needs none."""
     return {} if queue_type == "classic" else {"x-queue-type": queue_type}
+
+
+def _named(name: str) -> str:
+    if not name:
+        raise ImproperlyConfigured("The name of a queue cannot be empty; give one, or leave the option out.")
+    return name

@@ -77,6 +77,12 @@ def test_what_is_no_queue_is_an_error(wrong):
         queues(task_queues=wrong)
 
 
+@pytest.mark.parametrize("wrong", [{"task_default_queue": ""}, {"task_queues": [""]}, {"task_queues": {"": None}}])
+def test_a_queue_without_a_name_is_an_error(wrong):
+    with pytest.raises(ImproperlyConfigured, match="cannot be empty"):
+        queues(**wrong)
+
+
 def test_a_highest_priority_is_given_to_queues_that_name_none():
     made = queues(task_queue_max_priority=10, task_queues=[Queue("a"), Queue("b", max_priority=3)])
     assert [spec.arguments for spec in made] == [{"x-max-priority": 10}, {"x-max-priority": 3}]
