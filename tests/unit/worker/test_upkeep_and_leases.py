@@ -171,14 +171,14 @@ class Sweeps(ResultsBefore):
 
 def test_a_round_lets_due_messages_become_ready_and_comes_back_when_the_next_is_due(spine, broker):
     loop = UpkeepLoop(broker, None, clock=spine.clock)
-    assert loop.round() == 0.5
+    assert loop.round() == 0.1
     now = spine.clock.now()
-    broker.send([outgoing(n, not_before=now + n) for n in (1, 1.25)])
-    assert loop.round() == 0.5
+    broker.send([outgoing(n, not_before=now + n) for n in (1, 1.0625)])
+    assert loop.round() == 0.1
     spine.clock.advance(1)
-    assert loop.round() == 0.25
+    assert loop.round() == 0.0625
     assert len(receive(broker)) == 1
-    spine.clock.advance(0.249)
+    spine.clock.advance(0.0615)
     assert loop.round() == 0.005
     spine.clock.advance(0.001)
     loop.round()
