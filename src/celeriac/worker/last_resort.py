@@ -1,29 +1,25 @@
-"""The end of a node that runs tasks in its own process: nobody else could end it when a task does not."""
+"""The end of a node that does not end by itself: because of a task in its own process, or a log that nobody reads."""
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Callable
+from typing import Final
 
-from celeriac.exceptions import BrokerError
-from celeriac.interfaces.broker import Broker
 from celeriac.types import Seconds
-from celeriac.worker.holdings import Holdings
 
-logger = logging.getLogger(__name__)
+_LAST: Final[Seconds] = 5.0
 
 
 class LastResort:
-    """Gives back what this process holds and ends it, unless `stand_down` is called in time. Thread-safe.
+    """Ends this process unless `stand_down` is called in time. Thread-safe.
 
-    `exit_code` is asked when it comes to that.
+    `last_act` comes before that, and is not waited for longer than 5 s. `exit_code` is asked when it comes to that.
     """
 
-    def __init__(self, broker: Broker, holdings: Holdings, *, exit_code: Callable[[], int]) -> None:
-        self._broker = broker
-        self._holdings = holdings
+    def __init__(self, last_act: Callable[[], None], *, exit_code: Callable[[], int]) -> None:
+        self._last_act = last_act
         self._exit_code = exit_code
         self._stood_down = threading.Event()
 
@@ -39,12 +35,9 @@ class LastResort:
     def _wait(self, seconds: Seconds) -> None:
         if self._stood_down.wait(seconds):
             return
-        leases = self._holdings.take_all()
-        logger.warning("A task still runs; it is ended with this process, and %s tasks are given back", len(leases))
         try:
-            if leases:
-                self._broker.requeue(leases)
-        except BrokerError as error:
-            logger.error("%s tasks run again only when their leases end: %s", len(leases), error)
+            last = threading.Thread(target=self._last_act, name="celeriac-last-act", daemon=True)
+            last.start()
+            last.join(_LAST)
         finally:
             os._exit(self._exit_code())

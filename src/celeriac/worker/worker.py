@@ -7,6 +7,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Final
 
@@ -16,7 +17,7 @@ import msgspec
 from celeriac import signals
 from celeriac.app.base import Celeriac
 from celeriac.exceptions import BrokerError, ImproperlyConfigured
-from celeriac.interfaces.broker import Lease
+from celeriac.interfaces.broker import Broker, Lease
 from celeriac.types import Seconds
 from celeriac.worker.banner import banner
 from celeriac.worker.board import Board
@@ -46,6 +47,8 @@ _FIRST_PAUSE: Final[Seconds] = 0.2
 _LONGEST_PAUSE: Final[Seconds] = 5.0
 _FORCE: Final[Seconds] = 1.0
 """Seconds that an engine in the node's own process gets to end after it was told to stop at once."""
+_UNENDING: Final[Seconds] = 10.0
+"""Seconds beyond the grace after which a node whose engines run beside it is ended, if it does not end by itself."""
 _MARGIN: Final[Seconds] = 2.0
 """Seconds beyond the grace that it gets to give back by itself what did not end in time."""
 
@@ -152,7 +155,14 @@ class Worker:
             grace=node.grace,
             on_ready=lambda: self._ready(node),
         )
-        self._stop_with(supervisor.stop)
+        last_resort = LastResort(_say_it_will_not_end, exit_code=lambda: 1)
+
+        def stop(*, now: bool) -> None:
+            supervisor.stop(now=now)
+            if now or node.grace is not None:
+                last_resort.end_after(_UNENDING if now else (node.grace or 0.0) + _UNENDING)
+
+        self._stop_with(stop)
         leases = LeaseKeeper(
             app.broker, lease=node.lease, holders=supervisor.holders(), lost=supervisor.lost, clock=app.clock
         )
@@ -165,6 +175,7 @@ class Worker:
         try:
             return supervisor.run() or int(health.gave_up)
         finally:
+            last_resort.stand_down()
             watch.stop()
             upkeep.stop()
             leases.stop()
@@ -179,7 +190,7 @@ class Worker:
             engine.lost(tags)
             holdings.settled(tags)
 
-        last_resort = LastResort(app.broker, holdings, exit_code=lambda: int(health.gave_up))
+        last_resort = LastResort(partial(_give_back, app.broker, holdings), exit_code=lambda: int(health.gave_up))
 
         def stop(*, now: bool) -> None:
             engine.stop(now=now)
@@ -257,12 +268,12 @@ class Worker:
             self._asked_now = self._asked_now or now
             self._stopped.set()
             stop = self._stop
+        if stop is not None:
+            stop(now=now)
         if now:
             logger.warning("Cold shutdown: what runs is given back")
         else:
             logger.warning("Warm shutdown: what runs may end, what waits is given back; a second signal stops at once")
-        if stop is not None:
-            stop(now=now)
 
     def _stop_with(self, stop: Callable[..., None]) -> None:
         """Hand requests to stop on to `stop`; also one that came before."""
@@ -271,3 +282,17 @@ class Worker:
             asked = self._stopped.is_set()
         if asked:
             stop(now=self._asked_now)
+
+
+def _give_back(broker: Broker, holdings: Holdings) -> None:
+    leases = holdings.take_all()
+    try:
+        if leases:
+            broker.requeue(leases)
+    except BrokerError as error:
+        logger.error("%s tasks run again only when their leases end: %s", len(leases), error)
+    logger.warning("A task still runs; it is ended with this process, and %s tasks are given back", len(leases))
+
+
+def _say_it_will_not_end() -> None:
+    logger.error("The node does not end, perhaps because nobody reads its log; it is ended. What it held runs again.")
