@@ -150,7 +150,7 @@ class Dispatcher:
         message = plan.headers and wire.encode_plain(plan.headers, new_id(), call.args, call.kwargs)
         if not message:
             return None
-        if plan.max_bytes is not None:
+        if plan.max_bytes is not None and len(message.body) > plan.max_bytes:
             self._check_size(call.name, message)
         return Outgoing(plan.route, message, plan.priority)
 

@@ -59,7 +59,7 @@ class Stores:
     @property
     def broker(self) -> Broker:
         """The broker. Raises `ImproperlyConfigured` when the URL names a store that cannot be one."""
-        store = self._broker_side()
+        store = self._broker_store or self._broker_side()
         if store.broker is None:
             raise ImproperlyConfigured("broker_url names a store that cannot serve as a broker.")
         return store.broker

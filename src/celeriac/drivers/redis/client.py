@@ -56,8 +56,11 @@ class Client:
 
     def one(self, command: Command, *, doing: str) -> Reply:
         """Run one command and return its answer. `doing` completes "failed while ..." in an error."""
-        (reply,) = self.every((command,), doing=doing)
-        if isinstance(reply, Refusal):
+        try:
+            (reply,) = self._run((command,))
+        except WireError as error:
+            raise self.error(error, doing=doing) from error
+        if reply.__class__ is Refusal:
             raise self.error(reply, doing=doing) from reply
         return reply
 

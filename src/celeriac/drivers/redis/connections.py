@@ -10,7 +10,6 @@ from typing import Final
 from celeriac.clock import SystemClock
 from celeriac.drivers.redis.address import Address
 from celeriac.drivers.redis.connecting import Connector
-from celeriac.drivers.redis.errors import WireError
 from celeriac.drivers.redis.wire import Wire
 from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.store import StoreOptions
@@ -66,8 +65,8 @@ class Pool:
                 if not self._idle:
                     break
                 wire, used_at = self._idle.pop()
-            if time.monotonic() - used_at < _FRESH or _is_quiet(wire):
-                return self._calibrated_by(wire)
+            if time.monotonic() - used_at < _FRESH or wire.is_quiet():
+                return wire if self._calibrated else self._calibrated_by(wire)
             wire.close()
         return self.open()
 
@@ -135,11 +134,3 @@ class Pool:
                 self.address.location,
                 self._offset,
             )
-
-
-def _is_quiet(wire: Wire) -> bool:
-    """Tell whether an idle connection is open and has nothing to read, which would be an answer to nobody."""
-    try:
-        return not wire.has_answer()
-    except WireError:
-        return False

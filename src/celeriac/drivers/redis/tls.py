@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
+from celeriac.drivers.redis.errors import ConnectionLost
 from celeriac.drivers.redis.wire import Wire
 from celeriac.exceptions import ImproperlyConfigured
 
@@ -27,6 +28,12 @@ class TlsWire(Wire):
             return None
         finally:
             self.socket.settimeout(timeout)
+
+    def is_quiet(self) -> bool:
+        try:
+            return not self.has_answer()
+        except ConnectionLost:
+            return False
 
     def limit(self, timeout: float | None) -> None:
         self.socket.settimeout(timeout)

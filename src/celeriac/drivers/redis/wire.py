@@ -122,6 +122,16 @@ class Wire:
         self._next = reply
         return True
 
+    def is_quiet(self) -> bool:
+        """Tell whether it is open, and nothing has come since the last answer was read. For where nothing is pushed."""
+        try:
+            self.socket.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
     def limit(self, timeout: float | None) -> None:
         """Change the timeout. The kernel keeps it: with `settimeout` Python asks poll(2) before every other call."""
         self.socket.settimeout(None)
