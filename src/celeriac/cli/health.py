@@ -17,7 +17,7 @@ from celeriac.worker.health_file import HealthReport, health_path, is_alive, rea
 from celeriac.worker.nodename import full_name
 
 _STALE: Final = 10.0
-"""Seconds; a node writes its file every two."""
+"""Seconds; a node writes its file every four, and at once when something changes."""
 
 
 @click.command("health", cls=Command)
@@ -33,7 +33,7 @@ _STALE: Final = 10.0
 def command(session: Session, hostname: str | None, file: str | None, as_json: bool) -> None:
     """Tell whether a worker of this machine does its work.
 
-    It reads the file that the worker writes every two seconds, and needs neither the application nor the broker. The
+    It reads the file that the worker writes every few seconds, and needs neither the application nor the broker. The
     exit code is 0 for a worker that is healthy (or starts, or stops), 1 for one that is failing, and 69 where there is
     none: no file, a file older than 10 s, or one whose process has ended.
     """

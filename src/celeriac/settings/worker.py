@@ -32,7 +32,7 @@ class WorkerSettings:
     )
     worker_health_file: str | None = setting(
         None,
-        "File in which a node says every two seconds how it is, for `celeriac health`; `%n`, `%h` and `%p` stand for "
+        "File in which a node says every few seconds how it is, for `celeriac health`; `%n`, `%h` and `%p` stand for "
         "parts of its name. None for `celeriac-NODE.health` in the directory for temporary files.",
     )
     worker_health_limit: float = setting(

@@ -25,10 +25,8 @@ from celeriac.worker.pulse import Pulse
 from celeriac.worker.renewals import Renewals
 from celeriac.worker.ring import Ring
 
-_ROW: Final = struct.Struct("<dd144p")
-"""Started by `time.monotonic`, which all processes of a machine share (0: a free row, negative: it has ended); overdue,
-likewise; the lease's tag."""
-_STARTED: Final = struct.Struct("<d")
+_ROW: Final = struct.Struct("<d144p")
+"""When it must have ended, by `time.monotonic`, and the lease's tag."""
 _IDENTITY: Final = struct.Struct("<255p255p")
 """Task id and name; written only where there is a deadline, for the supervisor to tell whose time was up."""
 _RECORD: Final = struct.Struct("<H")
@@ -38,10 +36,12 @@ _MOST_KEPT: Final = _AREA - _RECORD.size
 _REMEMBERED: Final = 256
 """Runs that have ended and are remembered: more than one claim takes."""
 _RING: Final = 1 << 17
-_HEAD: Final = Pulse.SIZE + Renewals.SIZE + Ring.HEAD + _RING
-_FREE: Final = bytes(8)
-_PLAIN, _WITH_RECORD = -1.0, -2.0
-"""In place of the start of a run that has ended."""
+_DEADLINES: Final = 8
+"""Bytes of the mark that some run has, or had, a deadline."""
+_HEAD: Final = Pulse.SIZE + Renewals.SIZE + Ring.HEAD + _RING + _DEADLINES
+_FREE, _PLAIN, _WITH_RECORD = 0.0, -1.0, -2.0
+"""In place of the start of a run (by `time.monotonic`, which all processes of a machine share): there is none, it has
+ended, it has ended and something is to be stored."""
 _NEVER: Final = float("inf")
 
 
@@ -114,9 +114,11 @@ class EngineBoard:
         """Its notes of what it holds."""
         count = rows + _REMEMBERED
         first = offset + _HEAD
-        self._offsets = [first + row * _ROW.size for row in range(count)]
-        self._to_area = {place: first + count * _ROW.size + row * _AREA for row, place in enumerate(self._offsets)}
-        self._free = deque(self._offsets)
+        self._deadlines = memoryview(memory)[first - _DEADLINES : first].cast("d")
+        self._started = memoryview(memory)[first : first + count * 8].cast("d")
+        self._rows = first + count * 8
+        self._areas = self._rows + count * _ROW.size
+        self._free = deque(range(count))
 
     @classmethod
     def open(cls, path: str, *, index: int, rows: int) -> EngineBoard:
@@ -127,56 +129,73 @@ class EngineBoard:
 
     def begin(self, tag: str, now: float, overdue: float = _NEVER, *, task_id: str = "", name: str = "") -> int:
         """Write down a run; return what `end` wants to know. No more run at once than there are slots."""
-        offset = self._free.popleft()
+        row = self._free.popleft()
+        self._started[row] = _FREE  # what is half written is not read
         if overdue != _NEVER:
-            self._memory[offset : offset + 8] = _FREE
-            area = self._to_area[offset]
-            _IDENTITY.pack_into(self._memory, area, task_id.encode()[:254], name.encode()[:254])
-        _ROW.pack_into(self._memory, offset, now, overdue, tag.encode()[:143])
-        return offset
+            self._deadlines[0] = 1.0
+            _IDENTITY.pack_into(self._memory, self._area(row), task_id.encode()[:254], name.encode()[:254])
+        _ROW.pack_into(self._memory, self._rows + row * _ROW.size, overdue, tag.encode()[:143])
+        self._started[row] = now
+        return row
 
-    def end(self, offset: int, record: bytes | None = None) -> None:
+    def end(self, row: int, record: bytes | None = None) -> None:
         """Note that a run has ended, and what is to be stored of it: `record`, or nothing where that is empty.
 
         With None, or with more than there is room for, it is wiped out: its delivery has to be run again should the
         engine die before it is settled.
         """
-        memory = self._memory
         if record is None or len(record) > _MOST_KEPT:
-            memory[offset : offset + 8] = _FREE
+            self._started[row] = _FREE
         elif record:
-            memory[offset : offset + 8] = _FREE  # what is half written is not read
-            area = self._to_area[offset]
-            memory[area + _RECORD.size : area + _RECORD.size + len(record)] = record
-            _RECORD.pack_into(memory, area, len(record))
-            _STARTED.pack_into(memory, offset, _WITH_RECORD)
+            self._started[row] = _FREE
+            area = self._area(row)
+            _RECORD.pack_into(self._memory, area, len(record))
+            self._memory[area + _RECORD.size : area + _RECORD.size + len(record)] = record
+            self._started[row] = _WITH_RECORD
         else:
-            _STARTED.pack_into(memory, offset, _PLAIN)
-        self._free.append(offset)
+            self._started[row] = _PLAIN
+        self._free.append(row)
+
+    def with_deadline(self) -> list[Running]:
+        """Return what runs now and must have ended some time: while nothing must, this costs next to nothing."""
+        if not self._deadlines[0]:
+            return []
+        self._deadlines[0] = 0.0  # before the look: what begins meanwhile marks it again
+        found = [run for run in self.running() if run.overdue != _NEVER]
+        if found:
+            self._deadlines[0] = 1.0
+        return found
 
     def running(self) -> list[Running]:
         """Return what runs now, or what ran when the engine died."""
         found = []
-        for offset in self._offsets:
-            if _STARTED.unpack_from(self._memory, offset)[0] > 0:
-                started, overdue, tag = _ROW.unpack_from(self._memory, offset)
-                task_id, name = _IDENTITY.unpack_from(self._memory, self._to_area[offset])
-                found.append(Running(tag.decode(errors="ignore"), started, overdue, *_told(overdue, task_id, name)))
+        for row, started in enumerate(self._started.tolist()):
+            if started > 0:
+                overdue, tag = self._row(row)
+                task_id, name = _IDENTITY.unpack_from(self._memory, self._area(row))
+                found.append(Running(tag, started, overdue, *_told(overdue, task_id, name)))
         return found
 
     def ended(self) -> dict[str, bytes]:
         """Return, by tag, what was to be stored of the last runs that ended; much of that is done since."""
         found = {}
-        for offset in self._offsets:
-            state, _, tag = _ROW.unpack_from(self._memory, offset)
-            if state < 0:
-                record = b""
-                if state == _WITH_RECORD:
-                    area = self._to_area[offset]
-                    (length,) = _RECORD.unpack_from(self._memory, area)
-                    record = bytes(self._memory[area + _RECORD.size : area + _RECORD.size + length])
-                found[tag.decode(errors="ignore")] = record
+        for row, started in enumerate(self._started.tolist()):
+            if started < 0:
+                _, tag = self._row(row)
+                found[tag] = self._record(row) if started == _WITH_RECORD else b""
         return found
+
+    def _row(self, row: int) -> tuple[float, str]:
+        overdue, tag = _ROW.unpack_from(self._memory, self._rows + row * _ROW.size)
+        return overdue, tag.decode(errors="ignore")
+
+    def _area(self, row: int) -> int:
+        return self._areas + row * _AREA
+
+    def _record(self, row: int) -> bytes:
+        area = self._area(row)
+        (length,) = _RECORD.unpack_from(self._memory, area)
+        return self._memory[area + _RECORD.size : area + _RECORD.size + length]
 
     def unread(self) -> list[HoldingNote]:
         """Return what the engine has noted of its holdings since the last call."""
@@ -186,8 +205,8 @@ class EngineBoard:
         """Wipe out every run, note and renewal, for the engine's successor."""
         self.renewals.clear()
         self.ring.clear()
-        for offset in self._offsets:
-            self._memory[offset : offset + 8] = _FREE
+        for row in range(len(self._started)):
+            self._started[row] = _FREE
 
 
 def as_written(tag: str) -> str:
@@ -197,7 +216,7 @@ def as_written(tag: str) -> str:
 
 def _size(rows: int) -> int:
     """Return how many bytes the board of one engine takes: a multiple of 8, as pulses want it."""
-    return _HEAD + (rows + _REMEMBERED) * (_ROW.size + _AREA)
+    return _HEAD + (rows + _REMEMBERED) * (8 + _ROW.size + _AREA)
 
 
 def _mapped(size: int) -> tuple[int, str, mmap.mmap]:

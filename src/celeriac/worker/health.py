@@ -18,6 +18,8 @@ from celeriac.worker.pulse import Pulse
 logger = logging.getLogger(__name__)
 
 _INTERVAL: Final[Seconds] = 2.0
+_REWRITE: Final[Seconds] = 3.5
+"""A file that says nothing new is written again when it is older: each time costs an idle node a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,9 @@ class Round:
 
 
 class Health:
-    """A thread that judges the node each two seconds, writes that to a file, and gives up a node beyond recovery.
+    """A thread that judges the node each two seconds, and gives up a node beyond recovery.
+
+    It writes its judgement to a file, when it is new and each four seconds.
 
     Before `observe` the node is starting: that too may take only `limit` seconds. An engine is judged by what it asks
     for and is not answered, so one that is busy with a long task is healthy. `limit` is for receives, `lease` for
@@ -63,6 +67,7 @@ class Health:
         self._is_observing = False
         self._failing_since: Seconds | None = None
         self._cannot_write = False
+        self._written: HealthReport | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="celeriac-health", daemon=True)
         self.gave_up = False
@@ -86,9 +91,10 @@ class Health:
         self._is_observing = True
 
     def check(self) -> HealthReport:
-        """Judge the node, write that down, and give the node up when its time is over; return what was written."""
+        """Judge the node, write that down if need be, and give the node up when its time is over; return the report."""
         report = self._report()
-        self._write(report)
+        if self._is_worth_writing(report):
+            self._write(report)
         if report.state != "failing":
             if self._failing_since is not None:
                 logger.warning("This node is %s again", report.state)
@@ -158,10 +164,17 @@ class Health:
             moments[name] = each.last()
         return {name: round(now - max(self._began, moment), 1) for name, moment in moments.items()}
 
+    def _is_worth_writing(self, report: HealthReport) -> bool:
+        last = self._written
+        if last is None or (report.state, report.reason) != (last.state, last.reason):
+            return True
+        return not 0 <= report.written - last.written < _REWRITE
+
     def _write(self, report: HealthReport) -> None:
         try:
             write_report(self._path, report)
             self._cannot_write = False
+            self._written = report
         except OSError as error:
             if not self._cannot_write:
                 logger.warning("The health file %s cannot be written; trying again: %s", self._path, error)

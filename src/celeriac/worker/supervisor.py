@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing.connection
 import os
 import signal
 import time
@@ -19,6 +18,7 @@ from celeriac.worker.launch import Launcher
 from celeriac.worker.leases import Holder
 from celeriac.worker.notes import Finished, Full, Lost, Ready, Stop, SupervisorNote, encode, read_engine_note
 from celeriac.worker.recovery import Recovery
+from celeriac.worker.waits import Waits
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +68,7 @@ class Supervisor:
         self._look_at = 0.0
         self._grace = grace
         self._wake, self._waker = os.pipe()
+        self._wait = Waits()
         self._on_ready = on_ready
         self._stopping = False
         self._stop_now = False
@@ -103,7 +104,7 @@ class Supervisor:
             self._obey()
             self._end_overdue()
             pause = max(0.0, min(_POLL, self._look_at - time.monotonic()))
-            ready = multiprocessing.connection.wait(self._waitables(), timeout=pause)
+            ready = self._wait(self._waitables(), pause)
             for one in ready:
                 self._attend(one)
             try:
@@ -123,7 +124,7 @@ class Supervisor:
             pipes = [engine.pipe for engine in self._engines if engine.pipe is not None]
             if not pipes:
                 return
-            for ready in multiprocessing.connection.wait(pipes, timeout=_POLL):
+            for ready in self._wait(pipes, _POLL):
                 self._attend(ready)
 
     def _waitables(self) -> list[Any]:
@@ -231,7 +232,7 @@ class Supervisor:
             return
         self._look_at = now + _POLL
         for engine in self._engines:
-            for run in engine.board.running():
+            for run in engine.board.with_deadline():
                 if run.overdue > now:
                     self._look_at = min(self._look_at, run.overdue)
                 elif run not in engine.overdue and self._kill(engine):

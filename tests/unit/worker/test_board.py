@@ -134,3 +134,14 @@ def test_a_board_that_finds_no_place_is_an_error_that_says_what_to_do(monkeypatc
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
     with pytest.raises(ImproperlyConfigured, match="TMPDIR"):
         Board(engines=1, rows=1, is_spawned=True)
+
+
+def test_what_has_a_deadline_is_found_until_it_has_ended(board):
+    mine, read = board.of(1), board.of(1)
+    mine.begin("endless", 1.0)
+    assert read.with_deadline() == []
+    row = mine.begin("limited", 2.0, 9.0, task_id="id", name="name")
+    for _ in range(2):
+        assert [run.tag for run in read.with_deadline()] == ["limited"]
+    mine.end(row, b"")
+    assert read.with_deadline() == []
