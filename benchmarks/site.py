@@ -21,7 +21,7 @@ from benchmarks.systems.system import ROOT, SIDES, TWO_ENGINES, Shape, System, W
 PATIENCE = 300.0
 """Seconds that any one step may take before the run is given up."""
 
-_POLL = 0.005
+POLL = 0.005
 
 Watch = Callable[[str, int], None]
 
@@ -143,7 +143,7 @@ class Site:
         answer: dict[str, Any] = json.loads(printed)
         return answer
 
-    def wait_until_done(self, *, poll: float = _POLL) -> None:
+    def wait_until_done(self, *, poll: float = POLL) -> None:
         """Return when nothing is queued or held, looking every `poll` seconds.
 
         Raises RuntimeError after `PATIENCE` seconds.

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.site import Cost, Site
+from benchmarks.site import POLL, Cost, Site
 from benchmarks.stores import RedisStore
 from benchmarks.systems.system import TWO_ENGINES, Shape
 
@@ -50,7 +50,7 @@ def drain(  # noqa: PLR0913  what is drained, by whom, and how closely it is wat
     task: str = "noop",
     value: Any = None,
     shape: Shape = TWO_ENGINES,
-    poll: float = 0.005,
+    poll: float = POLL,
 ) -> Drain:
     """Queue the tasks out of the worker's sight, start it, let it run one and rest, then release all at once.
 

@@ -32,6 +32,11 @@ class Holdings:
             self._catch_up()
             self._let_go(tags)
 
+    def catch_up(self) -> None:
+        """Read the notes that were not read yet: there is room for others then."""
+        with self._guard_leases:
+            self._catch_up()
+
     @property
     def notes(self) -> int:
         """How often the engine has said that it holds more; all that it said so often is known."""

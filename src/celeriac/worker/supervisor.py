@@ -147,7 +147,7 @@ class Supervisor:
     def _note(self, engine: _Engine, frame: bytes) -> None:
         note = read_engine_note(frame)
         if isinstance(note, Full):
-            engine.holdings.all()
+            engine.holdings.catch_up()
         elif isinstance(note, Ready):
             engine.is_ready = True
             if not self._told_ready and all(other.is_ready for other in self._engines):

@@ -10,6 +10,7 @@ from redis import Redis
 
 from celeriac.drivers import load
 from celeriac.interfaces.store import Store, StoreOptions
+from tests.faults.proxy import Proxy
 from tests.integration.conftest import redis_or_skip
 from tests.servers.redis import RedisServer
 
@@ -26,6 +27,13 @@ def outside(redis_server: RedisServer) -> Iterator[Redis]:
     """Redis-py's own client of the shared server."""
     with redis_server.client() as client:
         yield client
+
+
+@pytest.fixture
+def proxy(redis_server: RedisServer) -> Iterator[Proxy]:
+    """A way to the shared server that misbehaves on demand."""
+    with Proxy(redis_server.port) as proxy:
+        yield proxy
 
 
 @pytest.fixture

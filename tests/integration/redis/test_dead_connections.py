@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,15 +17,8 @@ from celeriac.interfaces.store import Store
 from celeriac.result.waiting import wait_for
 from tests.faults.proxy import Proxy
 from tests.integration.redis.samples import DEADLINE, broker_of, ids, outgoing, raw_of, receive
-from tests.servers.redis import RedisServer
 
 Open = Callable[..., Store]
-
-
-@pytest.fixture
-def proxy(redis_server: RedisServer) -> Iterator[Proxy]:
-    with Proxy(redis_server.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture

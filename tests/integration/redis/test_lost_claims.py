@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -18,12 +18,6 @@ from tests.integration.redis.samples import DEADLINE, broker_of, ids, leases, ou
 from tests.servers.redis import RedisServer
 
 Open = Callable[..., Store]
-
-
-@pytest.fixture
-def proxy(redis_server: RedisServer) -> Iterator[Proxy]:
-    with Proxy(redis_server.port) as proxy:
-        yield proxy
 
 
 @pytest.fixture

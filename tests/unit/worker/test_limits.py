@@ -50,8 +50,8 @@ def in_a_thread(function: Callable[[], None]) -> None:
         raise errors[0]
 
 
-def test_a_task_that_passes_its_limit_is_told():
-    limits = ThreadLimits()
+def assert_strikes(limits: ThreadLimits) -> None:
+    """A task that passes its limit in a thread is told."""
 
     def task() -> None:
         limits.arm(0.001)
@@ -62,6 +62,12 @@ def test_a_task_that_passes_its_limit_is_told():
 
     with pytest.raises(SoftTimeLimitExceeded):
         in_a_thread(task)
+
+
+def test_a_task_that_passes_its_limit_is_told():
+    limits = ThreadLimits()
+
+    assert_strikes(limits)
 
 
 @pytest.mark.parametrize("seconds", [1e10, 1e300])
@@ -123,15 +129,7 @@ def test_a_limit_that_could_not_be_set_for_want_of_a_thread_spoils_no_later_one(
     with no_new_threads(), pytest.raises(RuntimeError, match="thread"):
         limits.arm(0.001)
 
-    def task() -> None:
-        limits.arm(0.001)
-        try:
-            until_struck()
-        finally:
-            limits.disarm()
-
-    with pytest.raises(SoftTimeLimitExceeded):
-        in_a_thread(task)
+    assert_strikes(limits)
 
 
 def test_a_limit_that_the_interpreter_does_not_deliver_holds_up_no_thread():
