@@ -8,7 +8,7 @@ from typing import Any
 
 from celeriac import Celeriac, Task
 from celeriac.drivers.memory import store as memory
-from celeriac.interfaces.broker import Delivery
+from celeriac.interfaces.broker import Delivery, Terms
 from celeriac.testing.clock import FakeClock
 from celeriac.wire import tasks as wire
 from celeriac.wire.content import accepted
@@ -48,7 +48,7 @@ class Spine:
 
     def taken(self, *queues: str) -> Sequence[Delivery]:
         """Receive what is ready on the queues (the default one)."""
-        return self.app.broker.receive(queues or ("celery",), limit=1000, wait=0, lease=LEASE, owner=NODE)
+        return self.app.broker.receive(queues or ("celery",), Terms(limit=1000, lease=LEASE, owner=NODE), wait=0)
 
     def delivery(self, *queues: str) -> Delivery:
         """Receive the one message that is there."""

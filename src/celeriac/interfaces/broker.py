@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
 from celeriac.routing.queues import QueueSpec, Route
 from celeriac.wire.message import Message, Unreadable
+
+FAIR_SHARE: Final = 4
+"""Who receives leaves others what is beyond a fourth of the ready messages, see `Terms`."""
 
 __all__ = [
     "Broker",
@@ -20,6 +24,7 @@ __all__ = [
     "QueueSpec",
     "QueueStats",
     "Route",
+    "Terms",
     "Upkeep",
 ]
 
@@ -57,6 +62,23 @@ class Lease(Struct, frozen=True):
 
     queue: str
     tag: str
+
+
+class Terms(Struct, frozen=True):
+    """How much somebody receives, and how it is held: up to `limit` messages for `lease` seconds, as those of `owner`.
+
+    More than `freely` are taken only up to a quarter of what is ready in the queues that are asked, rounded up: the
+    rest is for others, so that all who serve a queue have work until its end.
+    """
+
+    limit: int
+    lease: float
+    owner: str
+    freely: int = sys.maxsize
+
+    def share_of(self, ready: int) -> int:
+        """Return how many may be taken where so many are ready."""
+        return min(self.limit, max(self.freely, -(-ready // FAIR_SHARE)))
 
 
 class Delivery(Struct, frozen=True):
@@ -152,15 +174,21 @@ class Broker(Protocol):
         Raises `SendIncomplete`, naming the positions that the store has not, when only a part was stored.
         """
 
-    def receive(
-        self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str
-    ) -> Sequence[Delivery]:
-        """Take up to `limit` messages, and hold each for `lease` seconds in the name of `owner`.
+    def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> Sequence[Delivery]:
+        """Take messages, and hold them.
 
         Queues are served in the order given, and within a queue the most urgent first, then the oldest. With nothing
         ready it waits up to `wait` seconds for the first message, without polling the store where it can; then it
         returns what there is, perhaps nothing. A message that was taken is never only in the air: if the caller dies
         at any moment, the message comes back when the lease ends.
+        """
+
+    def ack_and_receive(
+        self, leases: Sequence[Lease], queues: Sequence[str], terms: Terms
+    ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
+        """Do as `ack` and then as `receive` without waiting, in one trip where the store can.
+
+        Return the leases that were lost, and what was taken. When it raises, either may have been done, or nothing.
         """
 
     def interrupt(self) -> None:

@@ -23,6 +23,7 @@ from celeriac.interfaces.broker import (
     Outgoing,
     QueueSpec,
     QueueStats,
+    Terms,
     Upkeep,
 )
 from celeriac.interfaces.results import ResultBackend, ResultListener, ResultRecord
@@ -112,10 +113,13 @@ class BrokerBefore:
     def send(self, outgoing: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:
         self._call(lambda: self._inner.send(outgoing, nonce=nonce))
 
-    def receive(
-        self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str
-    ) -> Sequence[Delivery]:
-        return self._call(lambda: self._inner.receive(queues, limit=limit, wait=wait, lease=lease, owner=owner))
+    def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> Sequence[Delivery]:
+        return self._call(lambda: self._inner.receive(queues, terms, wait=wait))
+
+    def ack_and_receive(
+        self, leases: Sequence[Lease], queues: Sequence[str], terms: Terms
+    ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
+        return self._call(lambda: self._inner.ack_and_receive(leases, queues, terms))
 
     def interrupt(self) -> None:
         self._inner.interrupt()

@@ -7,6 +7,7 @@ from typing import Final
 from celeriac.types import Seconds
 
 _WORK_AHEAD: Final[Seconds] = 0.05
+_FREELY: Final[Seconds] = 0.005
 _SOON: Final[Seconds] = 0.01
 """Some times what a claim takes."""
 _MOST: Final = 200
@@ -46,7 +47,12 @@ class ClaimSize:
 
     def size(self, *, slots: int) -> int:
         """Return how many to take for `slots` slots; at least 1."""
-        if self._mean is None:
-            return 1
-        work = _WORK_AHEAD * slots
-        return _MOST if self._mean * _MOST <= work else max(1, int(work / self._mean))
+        return 1 if self._mean is None else _fitting(_WORK_AHEAD * slots, self._mean)
+
+    def freely(self, *, slots: int) -> int:
+        """Return how many of these to take even if little is left for others: 5 ms of work; at least 1."""
+        return 1 if self._mean is None else _fitting(_FREELY * slots, self._mean)
+
+
+def _fitting(work: Seconds, mean: Seconds) -> int:
+    return _MOST if mean * _MOST <= work else max(1, int(work / mean))

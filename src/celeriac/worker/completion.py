@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -21,7 +21,7 @@ from celeriac.exceptions import (
     OperationalError,
     TaskError,
 )
-from celeriac.interfaces.broker import Broker
+from celeriac.interfaces.broker import Broker, Lease
 from celeriac.result.writer import ResultWriter
 from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
@@ -30,6 +30,8 @@ from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.pulse import Pulse
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _FIRST_PAUSE: Seconds = 0.1
 _LONGEST_PAUSE: Seconds = 5.0
@@ -47,6 +49,24 @@ class _Strikes:
         self.completion = completion
         self.successes = successes
         self.count = 0
+
+
+class Acks:
+    """Acknowledgements whose results are stored. They go along with another call to the broker."""
+
+    def __init__(self, completer: Completer, batch: Sequence[Completion]) -> None:
+        self._completer = completer
+        self._batch = batch
+
+    def ride(self, call: Callable[[Sequence[Lease]], tuple[Sequence[Lease], T]]) -> T:
+        """Have `call` acknowledge; return what else it brings. Raises what it raises: then they are tried again."""
+        try:
+            lost, found = call([completion.lease for completion in self._batch if completion.lease is not None])
+        except Exception as error:
+            self._completer.not_acked(self._batch, error)
+            raise
+        self._completer.acked(self._batch, lost)
+        return found
 
 
 class Completer:
@@ -73,6 +93,8 @@ class Completer:
         self._since = 0.0
         self.is_awaited = False
         """Whether somebody may wait for what has not been carried out: a result, or the next task."""
+        self._waits_for_more = False
+        """Whether something else waits than results and acknowledgements."""
         self._under_way = 0
         self._pause = 0.0
         self._not_before = 0.0
@@ -90,8 +112,11 @@ class Completer:
             if not self._waiting:
                 self._since = self._clock.monotonic()
             self._waiting.append(completion)
-            if completion.record is not None or completion.follow_ups or completion.settle is not Settle.ACK:
+            is_plain = completion.settle is Settle.ACK and not completion.follow_ups
+            if not is_plain or completion.record is not None:
                 self.is_awaited = True
+            if not is_plain:
+                self._waits_for_more = True
             return len(self._waiting)
 
     def drop(self, tags: Sequence[str]) -> None:
@@ -116,15 +141,7 @@ class Completer:
 
     def flush(self) -> bool:
         """Carry out what waits. False when a store failed: it is kept, and tried again when a pause is over."""
-        while True:
-            with self._guard_waiting:
-                if not self._waiting or self._clock.monotonic() < self._not_before:
-                    return not self._waiting
-                most = self._most_together()
-                batch, self._waiting = self._waiting[:most], self._waiting[most:]
-                self.is_awaited = bool(self._waiting)
-                self._under_way += 1
-            self._pulse.storing()
+        while batch := self._draw():
             struck = [completion for completion in batch if id(completion) in self._strikes] if self._strikes else ()
             try:
                 self._carry_out(batch)
@@ -133,16 +150,37 @@ class Completer:
                     continue
                 return False
             finally:
-                with self._guard_waiting:
-                    self._under_way -= 1
-                    self._settled.notify_all()
+                self._ended()
             for completion in struck:
                 self._strikes.pop(id(completion), None)
-            self._pulse.stored()
-            self._successes += 1
-            self._pause = 0.0
-            if self._most < _WHOLE:
-                self._most *= 2
+            self._went_well()
+        return not self._waiting
+
+    def acks(self) -> Acks | None:
+        """Store the results that wait, and return the acknowledgements: they may go with the next claim.
+
+        None where there are none, where more than that waits, or where a store is in trouble: `flush` does those.
+        """
+        if self._waits_for_more or self._strikes or self._most < _WHOLE or not (batch := self._draw()):
+            return None
+        try:
+            self._store(batch)
+        except Exception as error:  # noqa: BLE001  whatever a store raises, completions are not lost by it
+            self._keep(batch, error)
+            self._ended()
+            return None
+        return Acks(self, batch)
+
+    def acked(self, batch: Sequence[Completion], lost: Sequence[Lease]) -> None:
+        """Take note that a batch of `acks` is acknowledged, but for what was lost before."""
+        self._note_settled([completion.lease for completion in batch if completion.lease is not None], lost)
+        self._went_well()
+        self._ended()
+
+    def not_acked(self, batch: Sequence[Completion], error: Exception) -> None:
+        """Take a batch of `acks` back: whether it is acknowledged is not known."""
+        self._keep(batch, error)
+        self._ended()
 
     def drain(self, timeout: Seconds) -> bool:
         """Carry out everything, trying again until `timeout` seconds are over. False when something is left."""
@@ -157,6 +195,30 @@ class Completer:
                     return False
                 self._settled.wait(min(left, 0.05))
 
+    def _draw(self) -> list[Completion]:
+        """Return what is to be carried out together now; `_ended` follows. Empty when there is nothing, or not yet."""
+        with self._guard_waiting:
+            if not self._waiting or self._clock.monotonic() < self._not_before:
+                return []
+            most = self._most_together()
+            batch, self._waiting = self._waiting[:most], self._waiting[most:]
+            self.is_awaited = self._waits_for_more = bool(self._waiting)
+            self._under_way += 1
+        self._pulse.storing()
+        return batch
+
+    def _went_well(self) -> None:
+        self._pulse.stored()
+        self._successes += 1
+        self._pause = 0.0
+        if self._most < _WHOLE:
+            self._most *= 2
+
+    def _ended(self) -> None:
+        with self._guard_waiting:
+            self._under_way -= 1
+            self._settled.notify_all()
+
     def _most_together(self) -> int:
         """Return how many go out in one batch: alone what failed alone since others succeeded, or they fail with it."""
         if not self._strikes:
@@ -169,9 +231,7 @@ class Completer:
 
     def _carry_out(self, left: list[Completion]) -> None:
         """Do the three steps in their order for the whole batch; what is done to the end is taken out of `left`."""
-        records = [completion.record for completion in left if completion.record is not None]
-        if records:
-            self._writer.store(records)
+        self._store(left)
         early = [completion for completion in left if completion.lease is None]
         if early:
             self._send_after_early_ack(early)
@@ -186,6 +246,11 @@ class Completer:
         for (settle, delay, reason), completions in by_end.items():
             self._settle(completions, settle, delay=delay, reason=reason)
             _take_out(left, completions)
+
+    def _store(self, completions: Sequence[Completion]) -> None:
+        records = [completion.record for completion in completions if completion.record is not None]
+        if records:
+            self._writer.store(records)
 
     def _send_after_early_ack(self, completions: Sequence[Completion]) -> None:
         outgoing = [each for completion in completions for each in completion.follow_ups]
@@ -203,6 +268,9 @@ class Completer:
             lost = self._broker.requeue(leases, delay=delay)
         else:
             lost = self._broker.reject(leases, reason=_writable(reason))
+        self._note_settled(leases, lost)
+
+    def _note_settled(self, leases: Sequence[Lease], lost: Sequence[Lease]) -> None:
         self._ledger.settled([lease.tag for lease in leases])
         for lease in lost:
             logger.warning(
@@ -240,7 +308,7 @@ class Completer:
         else:
             self._most = max(1, len(batch) // 2)
             self._waiting[:0] = self._without_lost(batch)
-        self.is_awaited = True
+        self.is_awaited = self._waits_for_more = True
 
     def _struck(self, completion: Completion, error: Exception) -> Completion:
         """Return the completion that failed alone, or, if it does so for good, one that says why. Lock held."""

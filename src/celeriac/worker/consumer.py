@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import random
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from celeriac.clock import Clock
 from celeriac.exceptions import BrokerError
-from celeriac.interfaces.broker import Broker, Delivery
+from celeriac.interfaces.broker import Broker, Delivery, Terms
 from celeriac.types import Seconds
+from celeriac.worker.completion import Acks
 from celeriac.worker.ledger import Ledger
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.renewals import Claim
@@ -50,17 +52,24 @@ class Consumer:
         self.claim = Claim(0.0, 0)
         """The claim of the last `take` that returned something."""
 
-    def take(self, *, limit: int, wait: Seconds) -> Sequence[Delivery]:
+    def take(self, *, limit: int, wait: Seconds, freely: int = sys.maxsize) -> Sequence[Delivery]:
         """Return up to `limit` deliveries, waiting up to `wait` seconds for the first; empty while the broker is away.
 
-        The ledger knows of each before it is returned.
+        Of those beyond `freely` others get their share (see `Terms`). The ledger knows of each before it is returned.
         """
+        terms = Terms(limit, self._lease, self._owner, freely)
+        return self._taken(lambda: self._broker.receive(self._queues, terms, wait=wait))
+
+    def take_and_ack(self, acks: Acks, *, limit: int, freely: int) -> Sequence[Delivery]:
+        """Acknowledge, and return up to `limit` deliveries that are there now, in one trip. Otherwise as `take`."""
+        terms = Terms(limit, self._lease, self._owner, freely)
+        return self._taken(lambda: acks.ride(lambda leases: self._broker.ack_and_receive(leases, self._queues, terms)))
+
+    def _taken(self, receive: Callable[[], Sequence[Delivery]]) -> Sequence[Delivery]:
         self._pulse.asking()
         began = self._clock.boottime()
         try:
-            deliveries = self._broker.receive(
-                self._queues, limit=limit, wait=wait, lease=self._lease, owner=self._owner
-            )
+            deliveries = receive()
         except BrokerError as error:
             self._rest(error)
             return ()

@@ -164,14 +164,14 @@ class Engine:
 
     def _cycle(self) -> None:
         self._feed()
+        if self._stopping.is_set():
+            return
         limit = self._limit()
         if limit == 0:
             self._freed.wait(1.0)
             self._freed.clear()
             return
-        if not self._completer.flush():
-            self._attendant.watch()  # a store is away: somebody must try again while this thread is in a task
-        self._admit(self._consumer.take(limit=limit, wait=_IDLE_WAIT))
+        self._admit(self._claim(limit, freely=self._freely(limit)))
 
     def _limit(self) -> int:
         """Return how many to claim; 0 while there is no slot for another."""
@@ -185,6 +185,21 @@ class Engine:
         if free == 0:
             return 0
         return min(self._wear.tasks_left, max(free, self._claims.size(slots=self._sync.slots)))
+
+    def _claim(self, limit: int, *, freely: int) -> Sequence[Delivery]:
+        """Complete what has ended, and take what there is, or wait for it."""
+        acks = self._completer.acks()
+        if acks is not None and (found := self._consumer.take_and_ack(acks, limit=limit, freely=freely)):
+            return found
+        if not self._completer.flush():
+            self._attendant.watch()  # a store is away: somebody must try again while this thread is in a task
+        return self._consumer.take(limit=limit, freely=freely, wait=_IDLE_WAIT)
+
+    def _freely(self, limit: int) -> int:
+        """Return how many of these to take even if that leaves little for others: what can begin at once, or soon."""
+        if self._last_was_async:
+            return limit
+        return max(self._sync.free, self._claims.freely(slots=self._sync.slots))
 
     def _admit(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:

@@ -10,6 +10,7 @@ import random
 import sys
 
 from celeriac.drivers import load
+from celeriac.interfaces.broker import Terms
 from celeriac.interfaces.store import Store, StoreOptions
 
 QUEUE = "work"
@@ -32,7 +33,9 @@ def main() -> None:
         broker.upkeep(limit=1000)
         letters = dead_letters.page(QUEUE, limit=chance.randint(1, 30))
         dead_letters.requeue([letter.id for letter in letters])
-        deliveries = broker.receive([QUEUE], limit=chance.randint(1, 30), wait=0, lease=LEASE, owner=str(os.getpid()))
+        deliveries = broker.receive(
+            [QUEUE], Terms(limit=chance.randint(1, 30), lease=LEASE, owner=str(os.getpid())), wait=0
+        )
         broker.reject([delivery.lease for delivery in deliveries], reason="again")
 
 

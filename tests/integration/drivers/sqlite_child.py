@@ -12,7 +12,7 @@ import sys
 import time
 
 from celeriac.drivers import load
-from celeriac.interfaces.broker import Broker, Outgoing, Route
+from celeriac.interfaces.broker import Broker, Outgoing, Route, Terms
 from celeriac.interfaces.store import StoreOptions
 from celeriac.wire.message import Message
 
@@ -44,7 +44,7 @@ def work(broker: Broker, ledger: int, chance: random.Random) -> None:
     while True:
         broker.upkeep(limit=1000)
         deliveries = broker.receive(
-            [QUEUE], limit=chance.randint(1, 20), wait=0.05, lease=LEASE, owner=str(os.getpid())
+            [QUEUE], Terms(limit=chance.randint(1, 20), lease=LEASE, owner=str(os.getpid())), wait=0.05
         )
         back = [delivery.lease for delivery in deliveries if chance.random() < 0.1]
         done = [delivery for delivery in deliveries if delivery.lease not in back and chance.random() < 0.9]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from celeriac.interfaces.broker import Broker, Outgoing, Route
+from celeriac.interfaces.broker import Broker, Outgoing, Route, Terms
 from celeriac.interfaces.dead_letters import DeadLetters
 from celeriac.wire.message import Message
 from tests.integration.drivers.dead_child import LEASE, QUEUE, open_store
@@ -36,7 +36,7 @@ def test_kill_9_while_letters_are_given_back_neither_loses_nor_doubles_one(url: 
     assert store.broker is not None
     assert store.dead_letters is not None
     store.broker.send([_outgoing(n) for n in range(MESSAGES)])
-    held = store.broker.receive([QUEUE], limit=MESSAGES, wait=0, lease=60, owner="test")
+    held = store.broker.receive([QUEUE], Terms(limit=MESSAGES, lease=60, owner="test"), wait=0)
     store.broker.reject([delivery.lease for delivery in held], reason="first")
     newest = store.dead_letters.page(QUEUE, limit=1)[0].id
 
@@ -77,7 +77,7 @@ def _all_there(broker: Broker, dead_letters: DeadLetters) -> Counter[object]:
         assert time.monotonic() < end, "messages stay held"
         broker.upkeep(limit=1000)
         time.sleep(LEASE / 10)
-    ready = broker.receive([QUEUE], limit=1000, wait=0, lease=60, owner="test")
+    ready = broker.receive([QUEUE], Terms(limit=1000, lease=60, owner="test"), wait=0)
     dead = dead_letters.page(QUEUE, limit=1000)
     found = [each.message for each in (*ready, *dead)]
     return Counter(message.headers["n"] for message in found if isinstance(message, Message))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from celeriac.drivers import load
-from celeriac.interfaces.broker import Broker, QueueStats
+from celeriac.interfaces.broker import Broker, QueueStats, Terms
 from celeriac.interfaces.store import StoreOptions
 from tests.integration.drivers.sqlite_child import FOLLOW_UP, LEASE, QUEUE, outgoing
 
@@ -72,7 +72,7 @@ def _drain(broker: Broker) -> set[str]:
     while broker.stats([QUEUE])[QUEUE] != QueueStats():
         assert time.monotonic() < end, "messages stay behind"
         broker.upkeep(limit=1000)
-        deliveries = broker.receive([QUEUE], limit=500, wait=LEASE / 3, lease=LEASE * 10, owner="last")
+        deliveries = broker.receive([QUEUE], Terms(limit=500, lease=LEASE * 10, owner="last"), wait=LEASE / 3)
         follow_ups = {}
         for delivery in deliveries:
             name = str(delivery.message.headers["id"])

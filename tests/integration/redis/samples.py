@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from celeriac.interfaces.broker import Broker, Delivery, Lease, Outgoing, Route
+from celeriac.interfaces.broker import Broker, Delivery, Lease, Outgoing, Route, Terms
 from celeriac.interfaces.store import Store
 from celeriac.wire import envelope
 from celeriac.wire.message import Message
@@ -28,7 +28,7 @@ def broker_of(store: Store) -> Broker:
 
 
 def receive(broker: Broker, *queues: str, limit: int = 10, wait: float = 0.0, lease: float = 30.0) -> list[Delivery]:
-    return list(broker.receive(queues or ("q",), limit=limit, wait=wait, lease=lease, owner="engine"))
+    return list(broker.receive(queues or ("q",), Terms(limit=limit, lease=lease, owner="engine"), wait=wait))
 
 
 def ids(deliveries: Sequence[Delivery]) -> list[str]:

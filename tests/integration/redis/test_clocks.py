@@ -7,7 +7,7 @@ import time
 import pytest
 
 from celeriac.clock import SystemClock
-from celeriac.interfaces.broker import Broker, Delivery
+from celeriac.interfaces.broker import Broker, Delivery, Terms
 from celeriac.testing.conformance.samples import outgoing
 from tests.integration.redis.conftest import Open
 from tests.servers.redis import RedisServer
@@ -30,7 +30,7 @@ def broker(connect: Open, server: RedisServer, prefix: str, clock: SystemClock) 
 
 
 def take(broker: Broker) -> list[Delivery]:
-    return list(broker.receive(["jobs"], limit=1, wait=0, lease=30, owner="one"))
+    return list(broker.receive(["jobs"], Terms(limit=1, lease=30, owner="one"), wait=0))
 
 
 @pytest.mark.parametrize("shift", [3600.0, -3600.0])

@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from celeriac.exceptions import BrokerError, ImproperlyConfigured
-from celeriac.interfaces.broker import QueueSpec
+from celeriac.interfaces.broker import QueueSpec, Terms
 from celeriac.interfaces.store import Store
 from celeriac.testing.conformance.samples import eventually
 from tests.integration.redis.conftest import Open
@@ -274,7 +274,7 @@ def test_a_queue_whose_key_holds_something_else_keeps_no_other_from_being_receiv
     outside.set(f"{prefix}strange", "another program's")
     broker.send([outgoing(1, queue="good"), outgoing(2, queue="good")])
     for wait, expected in ((0.0, "1"), (1.0, "2")):
-        assert ids(broker.receive(order, limit=1, wait=wait, lease=30.0, owner="one")) == [expected]
+        assert ids(broker.receive(order, Terms(limit=1, lease=30.0, owner="one"), wait=wait)) == [expected]
     with pytest.raises(BrokerError, match="another program uses a key of this name"):
         receive(broker, *order)
     assert outside.get(f"{prefix}strange") == b"another program's"

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from redis import Redis
 
-from celeriac.interfaces.broker import Delivery
+from celeriac.interfaces.broker import Delivery, Terms
 from celeriac.interfaces.store import Store
 from tests.integration.redis.samples import DEADLINE, broker_of, ids, leases, outgoing, raw_of, receive
 from tests.servers.redis import RedisServer
@@ -206,9 +206,9 @@ def test_an_interruption_ends_the_waits_of_all_threads_of_a_client(store: Store,
 
 def test_a_client_without_queues_waits_until_it_is_interrupted(store: Store) -> None:
     broker = broker_of(store)
-    assert list(broker.receive([], limit=1, wait=0.05, lease=30.0, owner="engine")) == []
+    assert list(broker.receive([], Terms(limit=1, lease=30.0, owner="engine"), wait=0.05)) == []
     threading.Timer(0.1, broker.interrupt).start()
-    assert list(broker.receive([], limit=1, wait=LONG, lease=30.0, owner="engine")) == []
+    assert list(broker.receive([], Terms(limit=1, lease=30.0, owner="engine"), wait=LONG)) == []
 
 
 def test_closing_ends_a_wait_and_leaves_no_connection(

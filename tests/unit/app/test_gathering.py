@@ -19,7 +19,7 @@ from celeriac import Celeriac
 from celeriac.app.publishing import Publisher, PublishPolicy
 from celeriac.clock import SYSTEM_CLOCK
 from celeriac.exceptions import BrokerUnavailable, EncodeError, SendIncomplete
-from celeriac.interfaces.broker import Nonce, Outgoing
+from celeriac.interfaces.broker import Nonce, Outgoing, Terms
 from celeriac.testing.conformance.samples import drain, outgoing
 from celeriac.testing.faults import BrokerBefore
 from tests.unit.forks import can_fork, holds_in_a_fork
@@ -330,7 +330,7 @@ def test_many_threads_lose_and_double_nothing(store, tmp_path: Path):
         with ThreadPoolExecutor(12) as pool:
             ids = [each for batch in pool.map(send, range(12)) for each in batch]
         stored = []
-        while got := app.broker.receive(["celery"], limit=1000, wait=0.0, lease=30.0, owner="test"):
+        while got := app.broker.receive(["celery"], Terms(limit=1000, lease=30.0, owner="test"), wait=0.0):
             stored += [delivery.message.headers["id"] for delivery in got]
     assert len(stored) == len(ids)
     assert set(stored) == set(ids)

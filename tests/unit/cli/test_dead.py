@@ -11,7 +11,7 @@ from celeriac import states
 from celeriac.cli.output import plain
 from celeriac.drivers.memory import store as memory
 from celeriac.exceptions import NotRegistered
-from celeriac.interfaces.broker import Outgoing, Route
+from celeriac.interfaces.broker import Outgoing, Route, Terms
 from celeriac.wire.message import Message
 from celeriac.wire.results import TaskResult
 from tests.unit.cli.conftest import Project
@@ -20,7 +20,7 @@ BROKEN = b"\x1b[2Jno message at all"
 
 
 def reject(project: Project, queue: str, reason: str) -> None:
-    held = project.app.broker.receive([queue], limit=100, wait=0, lease=30, owner="test")
+    held = project.app.broker.receive([queue], Terms(limit=100, lease=30, owner="test"), wait=0)
     project.app.broker.reject([delivery.lease for delivery in held], reason=reason)
 
 
@@ -192,7 +192,7 @@ def test_requeue_of_several_asks_first(project: Project) -> None:
     assert dead(project) == 3
     agreed = project.on_store("dead", "requeue", "--task", "x.*", typed="y\n")
     assert (agreed.exit_code, agreed.stdout) == (0, "2 given back\n")
-    held = project.app.broker.receive(["celery"], limit=10, wait=0, lease=30, owner="test")
+    held = project.app.broker.receive(["celery"], Terms(limit=10, lease=30, owner="test"), wait=0)
     assert [d.message.headers["task"] for d in held if isinstance(d.message, Message)] == ["x.a", "x.b"]
 
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 import pytest
 
 from celeriac import Celeriac
-from celeriac.interfaces.broker import Delivery
+from celeriac.interfaces.broker import Delivery, Terms
 from celeriac.wire import tasks as wire
 from tests.unit.cli.conftest import Project
 
 
 def take(app: Celeriac, queue: str = "celery") -> Delivery:
-    (delivery,) = app.broker.receive([queue], limit=10, wait=0, lease=30, owner="test")
+    (delivery,) = app.broker.receive([queue], Terms(limit=10, lease=30, owner="test"), wait=0)
     return delivery
 
 
@@ -108,7 +108,7 @@ def test_queues_counts_what_is_ready_delayed_and_leased(project: Project) -> Non
     for _ in range(3):
         project.on_store("call", "proj.add")
     project.on_store("call", "proj.add", "--countdown", "60")
-    project.app.broker.receive(["celery"], limit=1, wait=0, lease=30, owner="test")
+    project.app.broker.receive(["celery"], Terms(limit=1, lease=30, owner="test"), wait=0)
     figures = json.loads(project.on_store("queues", "--json").output)["celery"]
     assert (figures["ready"], figures["delayed"], figures["leased"], figures["dead"]) == (2, 1, 1, 0)
 

@@ -12,7 +12,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from celeriac.drivers import load
 from celeriac.drivers.memory import store as memory
-from celeriac.interfaces.broker import Broker, Lease, Outgoing, QueueStats, Route
+from celeriac.interfaces.broker import Broker, Lease, Outgoing, QueueStats, Route, Terms
 from celeriac.interfaces.store import StoreOptions
 from celeriac.testing.clock import FakeClock
 from celeriac.wire.message import Message
@@ -71,7 +71,7 @@ class BrokerModel(RuleBasedStateMachine):
     @rule(target=held, queues=st.permutations(QUEUES), limit=st.integers(1, 4))
     def receive(self, queues: Sequence[str], limit: int) -> object:
         first, second = (
-            broker.receive(queues, limit=limit, wait=0.0, lease=LEASE, owner="model") for broker in self.brokers
+            broker.receive(queues, Terms(limit=limit, lease=LEASE, owner="model"), wait=0.0) for broker in self.brokers
         )
         assert [d.message for d in first] == [d.message for d in second]
         assert [d.redelivered for d in first] == [d.redelivered for d in second]

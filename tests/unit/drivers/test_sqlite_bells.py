@@ -11,7 +11,7 @@ import pytest
 
 from celeriac.drivers import load
 from celeriac.drivers.sqlite.bells import Bell, Ringer, directory_of
-from celeriac.interfaces.broker import Broker, Outgoing, Route
+from celeriac.interfaces.broker import Broker, Outgoing, Route, Terms
 from celeriac.interfaces.pubsub import Channel, Post
 from celeriac.interfaces.results import ResultRecord
 from celeriac.interfaces.store import StoreOptions
@@ -82,7 +82,7 @@ def test_whatever_may_end_a_wait_rings_the_bells_of_other_processes(tmp_path: Pa
     assert results is not None
     assert pubsub is not None
     broker.send([OUTGOING] * 2)
-    first, second = broker.receive(["work"], limit=2, wait=0.0, lease=5.0, owner="o")
+    first, second = broker.receive(["work"], Terms(limit=2, lease=5.0, owner="o"), wait=0.0)
     follow_ups = {second.lease.tag: [OUTGOING]}
     bell = Bell(str(tmp_path / "a.db"))
     for call in (
@@ -94,7 +94,7 @@ def test_whatever_may_end_a_wait_rings_the_bells_of_other_processes(tmp_path: Pa
     ):
         call()
         assert bell.wait(5.0) is True
-    broker.receive(["work"], limit=1, wait=0.0, lease=5.0, owner="o")
+    broker.receive(["work"], Terms(limit=1, lease=5.0, owner="o"), wait=0.0)
     clock.advance(6.0)
     assert bell.wait(0.0) is False, "a claim rings for nobody"
     broker.upkeep(limit=10)
@@ -115,7 +115,7 @@ def test_without_a_bell_a_waiter_still_finds_what_another_client_sent(tmp_path: 
     waiting, sending = open_broker(path), open_broker(path)
     found: list[object] = []
     thread = threading.Thread(
-        target=lambda: found.extend(waiting.receive(["work"], limit=1, wait=10.0, lease=30.0, owner="o"))
+        target=lambda: found.extend(waiting.receive(["work"], Terms(limit=1, lease=30.0, owner="o"), wait=10.0))
     )
     thread.start()
     sending.send([OUTGOING])
@@ -128,11 +128,11 @@ def test_without_a_bell_a_waiter_still_finds_what_another_client_sent(tmp_path: 
 def test_a_wait_that_found_no_thread_does_not_make_the_next_ones_deaf(tmp_path: Path) -> None:
     here = open_broker(tmp_path / "a.db")
     with no_new_threads(), pytest.raises(RuntimeError, match="thread"):
-        here.receive(["work"], limit=1, wait=5.0, lease=30.0, owner="one")
+        here.receive(["work"], Terms(limit=1, lease=30.0, owner="one"), wait=5.0)
     sender = (
         "import sys, sqlite3, time; time.sleep(0.5); from celeriac import Celeriac;"
         " Celeriac('x', broker=sys.argv[1]).send_task('task', queue='work')"
     )
     with subprocess.Popen([sys.executable, "-c", sender, f"sqlite:///{tmp_path}/a.db"]):
-        assert len(here.receive(["work"], limit=1, wait=10.0, lease=30.0, owner="one")) == 1
+        assert len(here.receive(["work"], Terms(limit=1, lease=30.0, owner="one"), wait=10.0)) == 1
     here.close()

@@ -31,6 +31,17 @@ def test_as_many_are_claimed_as_fit_in_50_ms(runtime, slots, expected):
     assert claims(runtime).size(slots=slots) == expected
 
 
+@pytest.mark.parametrize(
+    ("runtime", "slots", "expected"), [(0.01, 1, 1), (0.01, 4, 2), (0.001, 1, 5), (0.00001, 1, 200), (60, 8, 1)]
+)
+def test_5_ms_of_work_are_taken_even_where_little_is_left(runtime, slots, expected):
+    assert claims(runtime).freely(slots=slots) == expected
+
+
+def test_one_is_taken_freely_while_nothing_is_known():
+    assert claims().freely(slots=4) == 1
+
+
 @given(st.lists(RUNTIMES, min_size=1, max_size=30), st.integers(min_value=1, max_value=64))
 def test_a_claim_is_always_between_1_and_200_and_the_mean_among_the_run_times(runtimes, slots):
     size = claims(*runtimes)

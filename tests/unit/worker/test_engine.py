@@ -115,6 +115,9 @@ class Journal(BrokerBefore):
             raise BrokerUnavailable("the answer was lost")
         return lost
 
+    def ack_and_receive(self, leases, queues, terms):
+        return self.ack(leases), self.receive(queues, terms, wait=0.0)
+
 
 def put_before(spine: Spine, broker: Journal) -> None:
     """Let the application use this broker in place of the one that it opened."""

@@ -244,15 +244,18 @@ class Away(BrokerBefore):
 
     is_away = False
 
-    def receive(self, queues, *, limit, wait, lease, owner):
+    def receive(self, queues, terms, *, wait):
         if self.is_away:
             raise BrokerUnavailable("away")
-        return self._inner.receive(queues, limit=limit, wait=wait, lease=lease, owner=owner)
+        return self._inner.receive(queues, terms, wait=wait)
 
     def ack(self, leases, *, follow_ups=None):
         if self.is_away:
             raise BrokerUnavailable("away")
         return self._inner.ack(leases, follow_ups=follow_ups)
+
+    def ack_and_receive(self, leases, queues, terms):
+        return self.ack(leases), self.receive(queues, terms, wait=0.0)
 
 
 def test_a_consumer_tells_what_it_asks_and_when_it_is_answered(spine):

@@ -35,11 +35,11 @@ class Noting(BrokerBefore):
         self.extended.append(len(leases))
         return self._inner.extend(leases, lease=lease)
 
-    def receive(self, queues, *, limit, wait, lease, owner):
+    def receive(self, queues, terms, *, wait):
         self.asked.append(list(queues))
         if self.away:
             raise BrokerUnavailable("away")
-        return self._inner.receive(queues, limit=limit, wait=wait, lease=lease, owner=owner)
+        return self._inner.receive(queues, terms, wait=wait)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from celeriac.interfaces.broker import (
     Outgoing,
     QueueSpec,
     QueueStats,
+    Terms,
     Upkeep,
 )
 from celeriac.wire.envelope import decode
@@ -198,19 +199,23 @@ class MemoryBroker:
                 self._shelves.put(each, now)
             self._shelves.changed.notify_all()
 
-    def receive(
-        self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str
-    ) -> Sequence[Delivery]:
+    def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> Sequence[Delivery]:
         end = time.monotonic() + wait
         with self._shelves.changed:
             while True:
-                if deliveries := self._take(queues, limit, lease, owner):
+                if deliveries := self._take(queues, terms):
                     return deliveries
                 remaining = end - time.monotonic()
                 if self._interrupted or remaining <= 0:
                     self._interrupted = False
                     return []
                 self._shelves.changed.wait(remaining)
+
+    def ack_and_receive(
+        self, leases: Sequence[Lease], queues: Sequence[str], terms: Terms
+    ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
+        with self._shelves.changed:
+            return self.ack(leases), self._take(queues, terms)
 
     def interrupt(self) -> None:
         with self._shelves.changed:
@@ -299,15 +304,19 @@ class MemoryBroker:
 
     # The methods below are called with `changed` held.
 
-    def _take(self, queues: Sequence[str], limit: int, lease: float, owner: str) -> list[Delivery]:
+    def _take(self, queues: Sequence[str], terms: Terms) -> list[Delivery]:
         shelves = self._shelves
         deliveries: list[Delivery] = []
-        until = self._clock.now() + lease
+        until = self._clock.now() + terms.lease
+        limit = terms.limit
+        if limit > terms.freely:
+            asked = [shelf for queue in queues if (shelf := shelves.shelves.get(queue)) is not None]
+            limit = terms.share_of(sum(len(level) for shelf in asked for level in shelf.ready))
         for queue in queues:
             shelf = shelves.shelves.get(queue)
             for entry in shelf.take(limit - len(deliveries)) if shelf is not None else ():
                 tag = str(shelves.number())
-                shelves.held[tag] = Held(entry, queue, until, owner)
+                shelves.held[tag] = Held(entry, queue, until, terms.owner)
                 deliveries.append(Delivery(Lease(queue, tag), entry.message, entry.priority, entry.redelivered))
         return deliveries
 

@@ -57,11 +57,12 @@ class Bell:
     """
 
     def __init__(self, pool: Pool, watched: Watched, watcher: Watcher | None) -> None:
-        self.watched = watched
+        self.queues = frozenset(watched.names)
         self.is_known_empty = False
         """The last claim found nothing and cleared the bells, so another one before the next ring is for nothing."""
         self.wake = Wake()
         """Ends the wait when it is called."""
+        self._bells = watched.bells
         self._pool = pool
         self._wire: Wire | None = None
         self._generation = pool.generation
@@ -78,7 +79,7 @@ class Bell:
         wire = self._wire or self._open()
         try:
             span = max(_LEAST, min(_ROUND, until - time.monotonic()))
-            wire.send(pack_all([("BLPOP", *self.watched.bells, f"{span:.3f}"), claim]))
+            wire.send(pack_all([("BLPOP", *self._bells, f"{span:.3f}"), claim]))
             is_called = not self._is_answered(wire, time.monotonic() + span + _LATE)
             if is_called and not self._take_back(wire):
                 self.drop()
@@ -163,12 +164,12 @@ class Bells:
         """Whether each bell has a watcher; False where somebody else watches."""
 
     def take(self, watched: Watched) -> Bell:
-        """Return a bell for these queues; those for other queues are closed."""
+        """Return a bell for these queues, in whatever order; those for other queues are closed."""
         with self._free_lock:
             free, self._free = self._free, []
-        found = None
+        found, queues = None, frozenset(watched.names)
         for bell in free:
-            if found is None and bell.watched.names == watched.names:
+            if found is None and bell.queues == queues:
                 found = bell
             else:
                 bell.drop()

@@ -26,6 +26,7 @@ from celeriac.interfaces.broker import (
     Outgoing,
     QueueSpec,
     QueueStats,
+    Terms,
     Upkeep,
 )
 
@@ -82,10 +83,16 @@ class RedisBroker:
     def send(self, outgoing: Sequence[Outgoing], *, nonce: Nonce | None = None) -> None:
         self._sender.send(outgoing, nonce)
 
-    def receive(
-        self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str
-    ) -> Sequence[Delivery]:
-        return self._receiver.receive(queues, limit=limit, wait=wait, lease=lease, owner=owner)
+    def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> Sequence[Delivery]:
+        return self._receiver.receive(queues, terms, wait=wait)
+
+    def ack_and_receive(
+        self, leases: Sequence[Lease], queues: Sequence[str], terms: Terms
+    ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
+        if len(leases) > _PER_SCRIPT or self._receiver.has_lost_claims:
+            return self.ack(leases), self._receiver.receive(queues, terms, wait=0)
+        lost, deliveries = self._receiver.ack_and_receive(_tags(leases), queues, terms)
+        return [leases[place] for place in lost], deliveries
 
     def interrupt(self) -> None:
         self._receiver.interrupt()

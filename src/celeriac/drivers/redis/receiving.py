@@ -20,7 +20,7 @@ from celeriac.drivers.redis.waits import Wake, readable
 from celeriac.drivers.redis.watcher import Watcher
 from celeriac.drivers.redis.wire import Command, Reply
 from celeriac.exceptions import OperationalError
-from celeriac.interfaces.broker import Delivery, Lease
+from celeriac.interfaces.broker import Delivery, Lease, Terms
 
 __all__ = ["Receiver"]
 
@@ -51,23 +51,28 @@ class Receiver:
         self._watcher: tuple[tuple[str, ...], Watcher] | None = None
         self._closings = 0
 
-    def receive(self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str) -> list[Delivery]:
+    @property
+    def has_lost_claims(self) -> bool:
+        """Whether `receive` has to look for what an earlier claim took, whose answer never arrived."""
+        return bool(self._lost_claims)
+
+    def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> list[Delivery]:
         """See `Broker.receive`."""
         watched = self._watch(tuple(queues))
-        if self._lost_claims and (found := self._recover(watched, limit, lease)):
+        if self._lost_claims and (found := self._recover(watched, terms)):
             return found
         if wait <= 0:
-            return self._claim(watched, limit, lease, owner)
+            return self._claim(watched, terms)
         until = time.monotonic() + wait
         closings, bell = self._closings, self._bells.take(watched)
         try:
             if not bell.is_known_empty:
-                found = self._claim(watched, limit, lease, owner)
+                found = self._claim(watched, terms)
                 if found:
                     return found
                 bell.is_known_empty = True
             while True:
-                found, is_called = self._wait(bell, until, limit, lease, owner)
+                found, is_called = self._wait(bell, watched, until, terms)
                 if found or is_called or time.monotonic() >= until:
                     bell.is_known_empty = not found
                     return found
@@ -77,6 +82,17 @@ class Receiver:
             else:
                 bell.drop()
                 self._client.pool.close()  # ending the wait may have opened a connection after `close`
+
+    def ack_and_receive(
+        self, tags: Sequence[str], queues: Sequence[str], terms: Terms
+    ) -> tuple[Sequence[int], Sequence[Delivery]]:
+        """See `Broker.ack_and_receive`; return the places of the tags that were lost, and what was taken."""
+        watched = self._watch(tuple(queues))
+        lost, found = self._ask(watched, terms, tags)
+        bell = self._bells.take(watched)
+        bell.is_known_empty = not found
+        self._bells.give(bell)
+        return lost, found
 
     def watch(self, queues: Sequence[str], *, wait: float) -> bool:
         """See `Broker.watch`. Used by one thread."""
@@ -129,10 +145,9 @@ class Receiver:
     def _queue_keys(self, names: Sequence[str]) -> tuple[QueueKeys, ...]:
         return tuple(self._keys.queue(name) for name in names)
 
-    def _wait(self, bell: Bell, until: float, limit: int, lease: float, owner: str) -> tuple[list[Delivery], bool]:
+    def _wait(self, bell: Bell, watched: Watched, until: float, terms: Terms) -> tuple[list[Delivery], bool]:
         """Wait once; return what was claimed then, and whether the wait was interrupted."""
-        watched = bell.watched
-        prefix = self._prefix(owner)
+        prefix = self._prefix(terms.owner)
         self._listen(bell.wake)
         try:
             if self._is_interrupted:
@@ -140,7 +155,7 @@ class Receiver:
                 return [], True
             if not watched.names:
                 return [], bool(readable([bell.wake.receiver], until - time.monotonic()))
-            reply, is_called = bell.wait(self._command(watched, limit, lease, prefix), until)
+            reply, is_called = bell.wait(self._command(watched, terms, prefix), until)
         except WireError as error:
             self._note_lost(error, watched, prefix)
             raise self._client.error(error, doing=_doing(watched)) from error
@@ -151,7 +166,7 @@ class Receiver:
             self._is_interrupted = False
         if isinstance(reply, Refusal):
             raise self._client.error(reply, doing=_doing(watched)) from reply
-        return _deliveries(reply or (), watched, prefix), is_called
+        return _deliveries(reply, watched, prefix) if reply else [], is_called
 
     def _listen(self, wake: Wake) -> None:
         """Let `interrupt` find the wait. What it said before is in the flag, what it says after comes as a call."""
@@ -159,35 +174,39 @@ class Receiver:
             self._waiting = (*self._waiting, wake)
         wake.hear()
 
-    def _claim(self, watched: Watched, limit: int, lease: float, owner: str) -> list[Delivery]:
-        prefix = self._prefix(owner)
-        command = self._command(watched, limit, lease, prefix)
+    def _claim(self, watched: Watched, terms: Terms) -> list[Delivery]:
+        return self._ask(watched, terms, ())[1]
+
+    def _ask(self, watched: Watched, terms: Terms, done: Sequence[str]) -> tuple[Sequence[int], list[Delivery]]:
+        """Acknowledge and claim in one trip; return the places of what was lost, and what was taken."""
+        prefix = self._prefix(terms.owner)
+        command = self._command(watched, terms, prefix, done)
         try:
             reply = self._client.one(command, doing=_doing(watched))
         except OperationalError as error:
             self._note_lost(error.__cause__, watched, prefix)
             raise
-        return _deliveries(reply, watched, prefix)
+        return reply[0], _deliveries(reply, watched, prefix)
 
     def _note_lost(self, error: BaseException | None, watched: Watched, prefix: str) -> None:
         if isinstance(error, ConnectionLost) and error.asker is not None:
             self._lost_claims.note(LostClaim(prefix, watched.names, error.asker))
 
-    def _recover(self, watched: Watched, limit: int, lease: float) -> list[Delivery]:
-        now, held = self._lease(lease)
-        return self._lost_claims.recover(watched.names, limit=min(limit, _PER_CLAIM), now=now, lease=held)
+    def _recover(self, watched: Watched, terms: Terms) -> list[Delivery]:
+        now, held = self._lease(terms.lease)
+        return self._lost_claims.recover(watched.names, limit=min(terms.limit, _PER_CLAIM), now=now, lease=held)
 
     def _prefix(self, owner: str) -> str:
         number = f"{self._salt}{next(self._claims):x}".rjust(_TAG_LENGTH - len(owner), "0")
         return f"cel:{owner}:{number}."
 
-    def _command(self, watched: Watched, limit: int, lease: float, prefix: str) -> Command:
+    def _command(self, watched: Watched, terms: Terms, prefix: str, done: Sequence[str] = ()) -> Command:
         """Return the claim. The server may run it seconds later, so it takes the time itself where it can."""
         steps = self._keys.steps
-        held = (min(limit, _PER_CLAIM), *self._lease(lease), prefix)
+        held = (min(terms.limit, _PER_CLAIM), terms.freely, *self._lease(terms.lease), prefix)
         tails = (queue.tail for queue in watched.queues)
         keys = (self._keys.unacked, self._keys.unacked_index, *watched.keys)
-        return call_script(CLAIM, keys, (*held, len(steps), *steps, *tails))
+        return call_script(CLAIM, keys, (*held, len(steps), *steps, *tails, *done))
 
     def _lease(self, lease: float) -> tuple[str | float, float]:
         """Return the moment at which a lease begins ("" for that of the server), and its end as scores have it."""
@@ -195,9 +214,10 @@ class Receiver:
 
 
 def _deliveries(reply: Reply, watched: Watched, prefix: str) -> list[Delivery]:
+    """Return what a claim took; its answer begins with what was lost of what it acknowledged."""
     found: list[Delivery] = []
     number = 0
-    for place, step, *envelopes in reply:
+    for place, step, *envelopes in reply[1:]:
         queue, suffix = watched.names[place - 1], f":{step.decode()}"
         for raw in envelopes:
             number += 1

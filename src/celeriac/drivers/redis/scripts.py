@@ -43,10 +43,10 @@ def _read(name: str) -> bytes:
 
 SEND: Final = Script("send", "_ring", "_once")
 SEND_LATER: Final = Script("send_later", "_ring", "_delay", "_once")
-CLAIM: Final = Script("claim", "_ring")
+CLAIM: Final = Script("claim", "_ring", "_ack")
 RECOVER: Final = Script("recover")
 EXTEND: Final = Script("extend")
-ACK: Final = Script("ack")
+ACK: Final = Script("ack", "_ack")
 ACK_AND_SEND: Final = Script("ack_and_send", "_ring", "_delay")
 REQUEUE: Final = Script("requeue", "_ring", "_delay", "_entry")
 REJECT: Final = Script("reject", "_entry", "_bury")

@@ -27,6 +27,7 @@ Reply: TypeAlias = Any
 Push: Final[type[list[Any]]] = hiredis.PushNotification
 """What the server sends unasked over RESP3: a list."""
 
+_PEEK: Final = int(socket.MSG_DONTWAIT | socket.MSG_PEEK)  # a flag of an enumeration costs three calls to combine
 _CHUNK: Final = 65536  # bytes that are read at once
 _NOT_YET: Final = object()
 _NUMBERS: Final = frozenset({int, float})
@@ -125,7 +126,7 @@ class Wire:
     def is_quiet(self) -> bool:
         """Tell whether it is open, and nothing has come since the last answer was read. For where nothing is pushed."""
         try:
-            self.socket.recv(1, socket.MSG_DONTWAIT | socket.MSG_PEEK)
+            self.socket.recv(1, _PEEK)
         except BlockingIOError:
             return True
         except OSError:

@@ -13,6 +13,7 @@ from celeriac.drivers.sqlite.client import Database
 from celeriac.drivers.sqlite.tidy import Tidying
 from celeriac.exceptions import BrokerError, DecodeError
 from celeriac.interfaces.broker import (
+    FAIR_SHARE,
     BrokerCapabilities,
     Delivery,
     Lease,
@@ -20,6 +21,7 @@ from celeriac.interfaces.broker import (
     Outgoing,
     QueueSpec,
     QueueStats,
+    Terms,
     Upkeep,
 )
 from celeriac.wire.envelope import decode, encode
@@ -33,6 +35,8 @@ _SQL: Final = queries.load("broker")
 
 Row = tuple[str, int, int, float, bytes]
 """What `send` writes: queue, state, urgency, due, payload."""
+Claimed = tuple[str, list[tuple[int, int, int, int, bytes]]]
+"""What `claim` returns of a queue: urgency, id, deliveries, redelivered, payload."""
 
 
 class SQLiteBroker:
@@ -81,12 +85,10 @@ class SQLiteBroker:
             self._known.update(row[0] for row in rows)
         self._database.ring()
 
-    def receive(
-        self, queues: Sequence[str], *, limit: int, wait: float, lease: float, owner: str
-    ) -> Sequence[Delivery]:
+    def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> Sequence[Delivery]:
         end = time.monotonic() + wait
         seen = self._database.watch.generation
-        deliveries = self._claim(queues, limit, lease, owner)
+        deliveries = self._claim(queues, terms)
         while not deliveries:
             remaining = end - time.monotonic()
             if self._interrupted or remaining <= 0:
@@ -96,8 +98,16 @@ class SQLiteBroker:
             seen = self._database.watch.generation
             # Each commit of anybody wakes all who wait, so they look before they ask for the write lock.
             if self._is_anything_ready(queues):
-                deliveries = self._claim(queues, limit, lease, owner)
+                deliveries = self._claim(queues, terms)
         return deliveries
+
+    def ack_and_receive(
+        self, leases: Sequence[Lease], queues: Sequence[str], terms: Terms
+    ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
+        with self._database.write(BrokerError) as connection:
+            lost = _lost(connection, leases, _SQL["ack"], ())
+            claimed = _claimed(connection, queues, terms, self._clock.now())
+        return lost, _deliveries(claimed)
 
     def interrupt(self) -> None:
         self._interrupted = True
@@ -190,17 +200,10 @@ class SQLiteBroker:
         with self._database.read(BrokerError) as connection:
             return any(connection.execute(_SQL["is_anything_ready"], (queue,)).fetchone() for queue in queues)
 
-    def _claim(self, queues: Sequence[str], limit: int, lease: float, owner: str) -> list[Delivery]:
-        until = self._clock.now() + lease
-        claimed: list[tuple[str, list[tuple[int, int, int, int, bytes]]]] = []
+    def _claim(self, queues: Sequence[str], terms: Terms) -> list[Delivery]:
         with self._database.write(BrokerError) as connection:
-            for queue in queues:
-                rows = connection.execute(_SQL["claim"], (until, owner, queue, limit)).fetchall()
-                claimed.append((queue, rows))
-                limit -= len(rows)
-                if limit <= 0:
-                    break
-        return [_delivery(queue, *row[1:]) for queue, rows in claimed for row in sorted(rows)]
+            claimed = _claimed(connection, queues, terms, self._clock.now())
+        return _deliveries(claimed)
 
     def _next_due(self) -> float | None:
         with self._database.read(BrokerError) as connection:
@@ -217,6 +220,32 @@ def _row(item: Outgoing, now: float) -> Row:
     if due is None or due <= now:
         return route.queue, READY, urgency, now, payload
     return route.queue, DELAYED, urgency, due, payload
+
+
+def _claimed(connection: sqlite3.Connection, queues: Sequence[str], terms: Terms, now: float) -> list[Claimed]:
+    claimed: list[Claimed] = []
+    limit = terms.limit
+    if limit > terms.freely:
+        limit = terms.share_of(_ready(connection, queues, most=limit * FAIR_SHARE))
+    for queue in queues:
+        rows = connection.execute(_SQL["claim"], (now + terms.lease, terms.owner, queue, limit)).fetchall()
+        claimed.append((queue, rows))
+        limit -= len(rows)
+        if limit <= 0:
+            break
+    return claimed
+
+
+def _ready(connection: sqlite3.Connection, queues: Sequence[str], *, most: int) -> int:
+    """Return how many messages are ready in all, and do not count on beyond `most`."""
+    ready = 0
+    for queue in queues:
+        ready += connection.execute(_SQL["count_some_ready"], (queue, most - ready)).fetchone()[0]
+    return ready
+
+
+def _deliveries(claimed: Sequence[Claimed]) -> list[Delivery]:
+    return [_delivery(queue, *row[1:]) for queue, rows in claimed for row in sorted(rows)]
 
 
 def _delivery(queue: str, row_id: int, deliveries: int, redelivered: int, payload: bytes) -> Delivery:

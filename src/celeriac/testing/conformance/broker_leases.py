@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from celeriac.interfaces.broker import Broker, Lease
+from celeriac.interfaces.broker import Broker, Lease, Terms
 from celeriac.interfaces.store import Store
 from celeriac.testing.clock import FakeClock
 from celeriac.testing.conformance.samples import (
     LEASE,
+    OWNER,
     QUEUE,
     drain,
     lapse,
@@ -35,6 +36,39 @@ def test_what_one_holds_nobody_else_receives(broker: Broker, holder: Broker) -> 
     assert names(receive(holder, limit=1)) == [1]
     assert names(receive(broker)) == [2]
     assert list(receive(broker)) == []
+
+
+def test_what_is_done_is_acknowledged_as_the_next_are_taken(broker: Broker) -> None:
+    send(broker, *range(6))
+    first = leases(receive(broker, limit=2))
+    lost, taken = broker.ack_and_receive(first, [QUEUE], Terms(limit=3, lease=LEASE, owner=OWNER))
+    assert (list(lost), names(taken)) == ([], [2, 3, 4])
+    stats = broker.stats([QUEUE])[QUEUE]
+    assert (stats.ready, stats.leased) == (1, 3)
+    lost, taken = broker.ack_and_receive([*first, *leases(taken)], [QUEUE], Terms(limit=3, lease=LEASE, owner=OWNER))
+    assert (list(lost), names(taken)) == (first, [5])
+    lost, taken = broker.ack_and_receive(leases(taken), [QUEUE, "other"], Terms(limit=3, lease=LEASE, owner=OWNER))
+    assert (list(lost), names(taken)) == ([], [])
+    assert broker.stats([QUEUE])[QUEUE].leased == 0
+
+
+def test_what_was_lost_is_named_as_the_next_are_taken(broker: Broker, holder: Broker, clock: FakeClock) -> None:
+    send(broker, 1, 2)
+    lost = leases(receive(holder, limit=1))
+    lapse(holder, broker, clock)
+    named, taken = holder.ack_and_receive(lost, [QUEUE], Terms(limit=9, lease=LEASE, owner=OWNER))
+    assert (list(named), names(taken)) == (lost, [1, 2])
+
+
+def test_more_are_acknowledged_as_the_next_are_taken_than_one_batch_holds(broker: Broker) -> None:
+    count = min(broker.capabilities.max_batch, 2000) * 2 + 7
+    send(broker, *range(count + 1))
+    held: list[Lease] = []
+    while len(held) < count:
+        held += leases(receive(broker, limit=count - len(held)))
+    lost, taken = broker.ack_and_receive(held, [QUEUE], Terms(limit=3, lease=LEASE, owner=OWNER))
+    assert (list(lost), names(taken)) == ([], [count])
+    assert broker.stats([QUEUE])[QUEUE].leased == 1
 
 
 def test_every_delivery_has_a_lease_of_its_own(broker: Broker) -> None:

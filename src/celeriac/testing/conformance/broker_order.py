@@ -34,6 +34,23 @@ def test_no_more_than_the_limit_is_taken(broker: Broker) -> None:
     assert names(receive(broker, limit=2)) == [3]
 
 
+def test_of_what_is_left_others_get_their_share(broker: Broker) -> None:
+    send(broker, *range(10))
+    send(broker, *range(10, 13), queue="other")
+    both = (QUEUE, "other")
+    assert names(receive(broker, *both, limit=20, freely=2)) == [0, 1, 2, 3]  # a quarter of 13
+    assert names(receive(broker, *both, limit=20, freely=2)) == [4, 5, 6]  # of 9
+    assert names(receive(broker, *both, limit=20, freely=5)) == [7, 8, 9, 10, 11]  # and 5 in any case
+    assert names(receive(broker, *both, limit=20, freely=5)) == [12]
+
+
+def test_what_may_be_taken_freely_is_no_more_than_the_limit(broker: Broker) -> None:
+    send(broker, *range(40))
+    assert len(receive(broker, limit=3, freely=5)) == 3
+    assert len(receive(broker, limit=3, freely=1)) == 3
+    assert len(receive(broker, limit=30)) == 30
+
+
 def test_an_empty_queue_gives_nothing(broker: Broker) -> None:
     assert list(receive(broker, "never-seen")) == []
 

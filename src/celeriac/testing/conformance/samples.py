@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from celeriac.exceptions import OperationalError
-from celeriac.interfaces.broker import Broker, Delivery, Lease, Outgoing, Route
+from celeriac.interfaces.broker import Broker, Delivery, Lease, Outgoing, Route, Terms
 from celeriac.testing.clock import FakeClock
 from celeriac.wire.message import Message
 
@@ -44,10 +45,10 @@ def send(broker: Broker, *names: int | str, queue: str = QUEUE, priority: int | 
 
 
 def receive(
-    broker: Broker, *queues: str, limit: int = 100, wait: float = 0.0, lease: float = LEASE
+    broker: Broker, *queues: str, limit: int = 100, wait: float = 0.0, lease: float = LEASE, freely: int = sys.maxsize
 ) -> Sequence[Delivery]:
     """Receive from the queues, from `QUEUE` when none is named."""
-    return broker.receive(queues or (QUEUE,), limit=limit, wait=wait, lease=lease, owner=OWNER)
+    return broker.receive(queues or (QUEUE,), Terms(limit=limit, lease=lease, owner=OWNER, freely=freely), wait=wait)
 
 
 def names(deliveries: Iterable[Delivery]) -> list[Any]:

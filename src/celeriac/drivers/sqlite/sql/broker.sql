@@ -17,6 +17,10 @@ INSERT INTO messages (queue, state, urgency, due, payload) VALUES (?, ?, ?, ?, ?
 -- args: queue. result: a row if a message is ready; reads the index alone.
 SELECT 1 FROM messages WHERE state = 0 AND queue = ? LIMIT 1;
 
+-- name: count_some_ready
+-- args: queue, most. result: how many messages are ready, `most` at most; reads the index alone.
+SELECT count(*) FROM (SELECT 1 FROM messages WHERE state = 0 AND queue = ? LIMIT ?);
+
 -- name: claim
 -- args: until, owner, queue, limit. result: the rows taken, in no order.
 UPDATE messages SET state = 2, due = ?, owner = ?, deliveries = deliveries + 1
