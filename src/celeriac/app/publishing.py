@@ -180,5 +180,5 @@ class Publisher:
             if len(trip.left) < trip.total or isinstance(error, SendIncomplete)
             else type(error)(told)
         )
-        failure.__cause__ = error
+        failure.__cause__ = error.__cause__  # of `error` all is told
         return failure

@@ -55,10 +55,11 @@ def test_a_send_that_fails_is_tried_again_after_growing_pauses(spine, down):
 
 
 def test_after_the_last_try_the_error_says_where_how_often_and_why(spine, down):
+    down[0].__cause__ = reason = OSError("refused by the kernel")
     broker = Failing(spine.app.broker, spine.clock, down)
     with pytest.raises(BrokerUnavailable, match=r"^Not sent to memory://\w+ after 4 tries: refused$") as raised:
         publisher(broker, spine.clock).send([outgoing(1)])
-    assert raised.value.__cause__ is down[0]
+    assert raised.value.__cause__ is reason
     assert len(broker.calls) == 4
 
 
