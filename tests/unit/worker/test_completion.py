@@ -3,115 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from celeriac.exceptions import BackendError, BrokerUnavailable
+from celeriac.exceptions import BackendError
 from celeriac.interfaces.broker import Lease
-from celeriac.interfaces.results import ResultRecord
-from celeriac.result.writer import ResultWriter
-from celeriac.testing.conformance.samples import QUEUE, drain, outgoing, receive, send
-from celeriac.testing.faults import BrokerBefore, Fault, FaultSchedule, FaultyBroker, FaultyResults, ResultsBefore
-from celeriac.worker.completion import Completer
-from celeriac.worker.holdings import Holdings
+from celeriac.testing.conformance.samples import QUEUE, drain, outgoing
+from celeriac.testing.faults import Fault, FaultSchedule, FaultyBroker, FaultyResults, ResultsBefore
 from celeriac.worker.outcome import Completion, Settle
 from tests.unit.spine import Spine
+from tests.unit.worker.completing import Bench, record
 
 T = TypeVar("T")
-
-
-class Journal:
-    """What was asked of the two stores, in order; `fails` names the calls that fail, each as often as it is in it."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.fails: list[str] = []
-
-    def note(self, name: str, error: Exception) -> None:
-        if name in self.fails:
-            self.fails.remove(name)
-            raise error
-        self.asked.append(name)
-
-
-class Broker(BrokerBefore):
-    def __init__(self, inner: Any, journal: Journal) -> None:
-        super().__init__(inner)
-        self._journal = journal
-
-    def _note(self, name: str) -> None:
-        self._journal.note(name, BrokerUnavailable(f"no {name}"))
-
-    def send(self, outgoing, *, nonce=None):
-        self._note("send")
-        self._inner.send(outgoing)
-
-    def ack(self, leases, *, follow_ups=None):
-        self._note("ack")
-        return self._inner.ack(leases, follow_ups=follow_ups)
-
-    def requeue(self, leases, *, delay=0.0):
-        self._note(f"requeue {delay:g}" if delay else "requeue")
-        return self._inner.requeue(leases, delay=delay)
-
-    def reject(self, leases, *, reason):
-        self._note(f"reject {reason}")
-        return self._inner.reject(leases, reason=reason)
-
-
-class Results(ResultsBefore):
-    def __init__(self, inner: Any, journal: Journal) -> None:
-        super().__init__(inner)
-        self._journal = journal
-
-    def store(self, records: Sequence[ResultRecord]) -> None:
-        self._journal.note("store", BackendError("no store"))
-        self._inner.store(records)
-
-
-class Bench:
-    """A completer between two stores that keep a journal."""
-
-    def __init__(self, spine: Spine) -> None:
-        self.spine = spine
-        self.journal = Journal()
-        self.holdings = Holdings()
-        self.broker = spine.app.broker
-        self.completer = self.between(Broker(spine.app.broker, self.journal), Results(spine.app.results, self.journal))
-
-    def between(self, broker: Any, results: Any) -> Completer:
-        writer = ResultWriter(
-            lambda: results, serializer="json", ttl=None, extended=False, max_bytes=None, clock=self.spine.clock
-        )
-        return Completer(broker, writer, self.holdings, clock=self.spine.clock)
-
-    def held(self, count: int) -> list[Lease]:
-        """Send and receive messages; return their leases, which the ledger knows."""
-        send(self.broker, *range(count))
-        leases = [delivery.lease for delivery in receive(self.broker)]
-        self.holdings.held(leases)
-        return leases
-
-    def stats(self) -> tuple[int, int, int, int]:
-        stats = self.broker.stats([QUEUE])[QUEUE]
-        return stats.ready, stats.delayed, stats.leased, stats.dead
-
-    def stored(self) -> set[str]:
-        return set(self.spine.app.results.fetch([str(number) for number in range(100)]))
 
 
 @pytest.fixture
 def bench(spine: Spine) -> Bench:
     return Bench(spine)
-
-
-def record(name: object) -> ResultRecord:
-    return ResultRecord(str(name), "SUCCESS", b"{}", None)
 
 
 def test_results_are_stored_then_follow_ups_sent_then_the_message_acknowledged(bench):
@@ -387,66 +300,3 @@ def test_any_mixture_of_ends_and_failures_settles_each_message_once(makes, fails
     assert bench.stats() == (back, delayed, 0, dead)
     assert len(bench.holdings) == 0
     bench.spine.close()
-
-
-def test_acknowledgements_go_with_another_call_once_their_results_are_stored(bench):
-    leases = bench.held(3)
-    bench.completer.add(Completion(leases[0], record=record(0)))
-    bench.completer.add(Completion(leases[1]))
-    acks = bench.completer.acks()
-    assert bench.journal.asked == ["store"]
-    assert acks.ride(lambda given: (bench.broker.ack(given), "found")) == "found"
-    assert bench.stats() == (0, 0, 1, 0)
-    assert len(bench.holdings) == 1
-    assert bench.completer.acks() is None
-
-
-def test_what_is_more_than_an_acknowledgement_goes_with_no_other_call(bench):
-    for lease, end in zip(
-        bench.held(3),
-        ({"settle": Settle.REQUEUE}, {"follow_ups": [outgoing("x", queue="next")]}, {"settle": Settle.REJECT}),
-        strict=True,
-    ):
-        bench.completer.add(Completion(lease, **end))
-        assert bench.completer.acks() is None
-        assert bench.completer.waiting == 1
-        assert bench.completer.flush()
-    bench.completer.add(Completion(bench.held(1)[0]))
-    assert bench.completer.acks() is not None
-
-
-def test_acknowledgements_whose_trip_failed_are_tried_again(bench):
-    bench.completer.add(Completion(bench.held(1)[0], record=record(0)))
-
-    def away(_leases):
-        raise BrokerUnavailable("away")
-
-    with pytest.raises(BrokerUnavailable):
-        bench.completer.acks().ride(away)
-    assert bench.completer.waiting == 1
-    assert bench.completer.acks() is None  # not yet
-    assert bench.stats() == (0, 0, 1, 0)
-    bench.spine.clock.advance(1.0)
-    assert bench.completer.drain(1.0)
-    assert bench.stats() == (0, 0, 0, 0)
-    assert len(bench.holdings) == 0
-
-
-def test_nothing_is_acknowledged_whose_result_could_not_be_stored(bench):
-    bench.completer.add(Completion(bench.held(1)[0], record=record(0)))
-    bench.journal.fails = ["store"]
-    assert bench.completer.acks() is None
-    assert bench.completer.waiting == 1
-    assert bench.stats() == (0, 0, 1, 0)
-    bench.spine.clock.advance(1.0)
-    assert bench.completer.flush()
-    assert (bench.stats(), bench.stored()) == ((0, 0, 0, 0), {"0"})
-
-
-def test_a_lease_lost_before_its_acknowledgement_went_along_is_told(bench, caplog):
-    (lease,) = bench.held(1)
-    bench.completer.add(Completion(lease))
-    bench.broker.requeue([lease])
-    bench.completer.acks().ride(lambda given: (bench.broker.ack(given), None))
-    assert "was lost before it was settled" in caplog.text
-    assert bench.stats() == (1, 0, 0, 0)

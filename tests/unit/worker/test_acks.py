@@ -1,0 +1,79 @@
+"""Acknowledgements that go along with the next claim."""
+
+from __future__ import annotations
+
+import pytest
+
+from celeriac.exceptions import BrokerUnavailable
+from celeriac.testing.conformance.samples import outgoing
+from celeriac.worker.outcome import Completion, Settle
+from tests.unit.spine import Spine
+from tests.unit.worker.completing import Bench, record
+
+
+@pytest.fixture
+def bench(spine: Spine) -> Bench:
+    return Bench(spine)
+
+
+def test_acknowledgements_go_with_another_call_once_their_results_are_stored(bench):
+    leases = bench.held(3)
+    bench.completer.add(Completion(leases[0], record=record(0)))
+    bench.completer.add(Completion(leases[1]))
+    acks = bench.completer.acks()
+    assert bench.journal.asked == ["store"]
+    assert acks.ride(lambda given: (bench.broker.ack(given), "found")) == "found"
+    assert bench.stats() == (0, 0, 1, 0)
+    assert len(bench.holdings) == 1
+    assert bench.completer.acks() is None
+
+
+def test_what_is_more_than_an_acknowledgement_goes_with_no_other_call(bench):
+    for lease, end in zip(
+        bench.held(3),
+        ({"settle": Settle.REQUEUE}, {"follow_ups": [outgoing("x", queue="next")]}, {"settle": Settle.REJECT}),
+        strict=True,
+    ):
+        bench.completer.add(Completion(lease, **end))
+        assert bench.completer.acks() is None
+        assert bench.completer.waiting == 1
+        assert bench.completer.flush()
+    bench.completer.add(Completion(bench.held(1)[0]))
+    assert bench.completer.acks() is not None
+
+
+def test_acknowledgements_whose_trip_failed_are_tried_again(bench):
+    bench.completer.add(Completion(bench.held(1)[0], record=record(0)))
+
+    def away(_leases):
+        raise BrokerUnavailable("away")
+
+    with pytest.raises(BrokerUnavailable):
+        bench.completer.acks().ride(away)
+    assert bench.completer.waiting == 1
+    assert bench.completer.acks() is None  # not yet
+    assert bench.stats() == (0, 0, 1, 0)
+    bench.spine.clock.advance(1.0)
+    assert bench.completer.drain(1.0)
+    assert bench.stats() == (0, 0, 0, 0)
+    assert len(bench.holdings) == 0
+
+
+def test_nothing_is_acknowledged_whose_result_could_not_be_stored(bench):
+    bench.completer.add(Completion(bench.held(1)[0], record=record(0)))
+    bench.journal.fails = ["store"]
+    assert bench.completer.acks() is None
+    assert bench.completer.waiting == 1
+    assert bench.stats() == (0, 0, 1, 0)
+    bench.spine.clock.advance(1.0)
+    assert bench.completer.flush()
+    assert (bench.stats(), bench.stored()) == ((0, 0, 0, 0), {"0"})
+
+
+def test_a_lease_lost_before_its_acknowledgement_went_along_is_told(bench, caplog):
+    (lease,) = bench.held(1)
+    bench.completer.add(Completion(lease))
+    bench.broker.requeue([lease])
+    bench.completer.acks().ride(lambda given: (bench.broker.ack(given), None))
+    assert "was lost before it was settled" in caplog.text
+    assert bench.stats() == (1, 0, 0, 0)
