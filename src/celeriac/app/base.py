@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from celeriac.app.ambient import choose_host, set_current_host
+from celeriac.app.builtins import builtin_tasks
 from celeriac.app.configuration import Configuration
 from celeriac.app.dead_letters import DeadLetterOffice
 from celeriac.app.declared import settle
@@ -25,12 +26,16 @@ from celeriac.app.registry import TaskRegistry
 from celeriac.app.shared import shared_tasks
 from celeriac.app.stores import Stores
 from celeriac.app.task import Task
+from celeriac.app.workflows import Workflows
+from celeriac.canvas.signature import Signature, signature
 from celeriac.clock import SYSTEM_CLOCK, Clock
 from celeriac.exceptions import AlwaysEagerIgnored
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.coordinator import Coordinator
+from celeriac.interfaces.groups import GroupStore
 from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
+from celeriac.result.groups import GroupKeeper, GroupMaker
 from celeriac.result.handle import AsyncResult
 from celeriac.result.reader import ResultReader
 from celeriac.result.sets import ResultSet
@@ -81,8 +86,11 @@ class Celeriac:
         self.task: TaskDecorator = TaskDecorator(
             self._register_first, name_of=self._name_of, default_base=self._task_base
         )
-        self._discover: list[tuple[Iterable[str] | Callable[[], Iterable[str]] | None, str | None]] = []
         self._finalized = False
+        for task in builtin_tasks(self):
+            task.attach(self)
+            self._registry.register(task)
+        self._discover: list[tuple[Iterable[str] | Callable[[], Iterable[str]] | None, str | None]] = []
         if set_as_current:
             set_current_host(self)
 
@@ -185,6 +193,15 @@ class Celeriac:
         task = self.tasks.get(name)
         return self.dispatcher.send(Call(name=name, args=args or (), kwargs=kwargs or {}, options=options, task=task))
 
+    @property
+    def GroupResult(self) -> GroupMaker:  # noqa: N802  Celery's name
+        """What makes handles on groups, and restores them."""
+        return GroupMaker(self.keeper)
+
+    def signature(self, varies: Any, *args: Any, **kwargs: Any) -> Signature[Any, Any]:
+        """Return a signature of this application's; see `celeriac.signature`."""
+        return signature(varies, *args, **{**kwargs, "app": self})
+
     def ResultSet(self, results: Iterable[AsyncResult[Any]] = ()) -> ResultSet[Any]:  # noqa: N802  Celery's name
         """Return the results as a set, which reads many of them in one trip."""
         return ResultSet(results)
@@ -215,6 +232,27 @@ class Celeriac:
     @property
     def results(self) -> ResultBackend | None:
         return self.stores.results
+
+    @property
+    def groups(self) -> GroupStore | None:
+        return self.stores.groups
+
+    @cached_property
+    def keeper(self) -> GroupKeeper:
+        """Where groups are saved."""
+        return GroupKeeper(lambda: self.groups, self.reader, ttl=self.stores.result_ttl or None)
+
+    @cached_property
+    def workflows(self) -> Workflows:
+        """What sends chains, groups and chords."""
+        return Workflows(
+            self.conf,
+            tasks=self.tasks,
+            dispatcher=self.dispatcher,
+            publisher=self.publisher,
+            keeper=self.keeper,
+            clock=self.clock,
+        )
 
     @cached_property
     def dead_letters(self) -> DeadLetterOffice:

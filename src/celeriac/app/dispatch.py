@@ -18,6 +18,7 @@ from celeriac.app.moments import Moments
 from celeriac.app.options import CELERY_ONLY, SEND_OPTIONS, SendOptions
 from celeriac.app.plans import CONSTANT_OPTIONS, OPTIONS_OF_TASKS, Plan, Said, said
 from celeriac.app.publishing import Publisher, PublishPolicy
+from celeriac.canvas.kinds import Raw, as_list, plain
 from celeriac.exceptions import BrokerError, EncodeError, SendIncomplete
 from celeriac.interfaces.broker import Outgoing
 from celeriac.result.handle import AsyncResult
@@ -37,7 +38,8 @@ _HIGHEST_PRIORITY: Final = 9
 _ORDER_OF: Final = {"lowest": "low_first", "highest": "high_first"}
 _REPLACEABLE: Final = ("time_limit", "soft_time_limit", "ignore_result", "shadow")
 _MOST_PLANS: Final = 10_000
-_WORKFLOW: Final = frozenset({"chain", "chord", "link", "link_error"})
+_SEQUEL: Final = frozenset({"link", "link_error", "chain", "chord", "replaced_task_nesting", "stamped_headers"})
+_NO_SEQUEL: Final[Mapping[str, Any]] = {}
 """Names of tasks; they come from callers."""
 
 
@@ -93,7 +95,7 @@ class Dispatcher:
     def send(self, call: Call) -> AsyncResult[Any]:
         """Send one call; return its result's handle when the broker has it. Raises `BrokerError` kin in time."""
         outgoing = self.prepare(call)
-        policy = self._policy(call.options) if call.options else None
+        policy = self.policy(call.options) if call.options else None
         self._publisher.send((outgoing,), policy=policy, in_task=not running.get().called_directly)
         return self._sent(call, outgoing)
 
@@ -103,7 +105,7 @@ class Dispatcher:
         Raises `SendIncomplete` with the positions that the broker has not, when it has some of the calls.
         """
         results: list[AsyncResult[Any]] = []
-        policy = self._policy(calls[0].options) if calls else None
+        policy = self.policy(calls[0].options) if calls else None
         for start in range(0, len(calls), _CHUNK):
             chunk = calls[start : start + _CHUNK]
             try:
@@ -123,7 +125,7 @@ class Dispatcher:
         import asyncio  # noqa: PLC0415
 
         outgoing = self.prepare(call)
-        policy = self._policy(call.options)
+        policy = self.policy(call.options)
         if policy is None:
             await asyncio.wrap_future(self._group.add(outgoing))
         else:  # a policy of its own, so a round trip of its own
@@ -263,6 +265,12 @@ class Dispatcher:
         check_call(call.name, options)
         return self._wire_call(call, options, running.get())
 
+    def tell_sent(self, calls: Sequence[Call], messages: Sequence[Outgoing]) -> None:
+        """Send the signal `after_task_publish` for calls that were prepared and sent by somebody else."""
+        if signals.after_task_publish.receivers:
+            for call, message in zip(calls, messages, strict=True):
+                _tell(signals.after_task_publish, call, message)
+
     def close(self) -> None:
         """Send what coroutines have handed over, and stop."""
         self._group.close()
@@ -307,6 +315,7 @@ class Dispatcher:
             shadow=options.get("shadow"),
             reply_to=options.get("reply_to"),
             headers=dict(options.get("headers") or ()),
+            **(_sequel(options) if not _SEQUEL.isdisjoint(options) else _NO_SEQUEL),
         )
 
     def _changes(self, options: SendOptions) -> dict[str, Any]:
@@ -333,7 +342,8 @@ class Dispatcher:
             return priority
         return max(0, _HIGHEST_PRIORITY - (priority or 0))
 
-    def _policy(self, options: SendOptions) -> PublishPolicy | None:
+    def policy(self, options: SendOptions) -> PublishPolicy | None:
+        """Return how the sending is tried again as the options of a call want it; None for the usual way."""
         if options.get("retry") is None and options.get("retry_policy") is None:
             return None
         return self._publisher.policy(retry=options.get("retry"), changes=options.get("retry_policy"))
@@ -383,11 +393,31 @@ def _tell(signal: signals.Signal, call: Call, outgoing: Outgoing) -> None:
 
 
 def _refuse_unknown(options: Mapping[str, Any]) -> None:
-    unknown = sorted(options.keys() - SEND_OPTIONS - CELERY_ONLY)
+    unknown = sorted(options.keys() - SEND_OPTIONS - CELERY_ONLY - set(options.get("stamped_headers") or ()))
     if unknown:
-        hint = "" if _WORKFLOW.isdisjoint(unknown) else " This version has no workflows: docs/celery.md."
         known = ", ".join(sorted(SEND_OPTIONS))
-        raise TypeError(f"Unknown options of a call: {', '.join(unknown)}.{hint} Known: {known}.")
+        raise TypeError(f"Unknown options of a call: {', '.join(unknown)}. Known: {known}.")
+
+
+def _sequel(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a call that say what it belongs to, and what follows it."""
+    stamped = options.get("stamped_headers")
+    callbacks, errbacks = as_list(options.get("link")), as_list(options.get("link_error"))
+    following = options.get("chain")
+    chord = options.get("chord")
+    return {
+        "callbacks": [_as_plain(one) for one in callbacks] or None,
+        "errbacks": [_as_plain(one) for one in errbacks] or None,
+        "chain": [_as_plain(one) for one in following] if following else None,
+        "chord": None if chord is None else _as_plain(chord),
+        "replaced_task_nesting": options.get("replaced_task_nesting") or 0,
+        "stamped_headers": list(stamped) if stamped else None,
+        "stamps": {name: options[name] for name in stamped if name in options} if stamped else None,
+    }
+
+
+def _as_plain(sig: Any) -> Raw:
+    return sig if type(sig) is dict else plain(sig)  # what a workflow consists of is plain already
 
 
 def _partly_sent(error: BrokerError, *, start: int, chunk: int, total: int) -> BrokerError:

@@ -8,15 +8,20 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
+import msgspec
+
+from celeriac import states
 from celeriac.app.base import Celeriac
 from celeriac.exceptions import BrokerError, OperationalError, WorkerLostError
 from celeriac.interfaces.broker import Delivery
 from celeriac.types import Seconds
+from celeriac.wire.tasks import TaskCall
 from celeriac.worker.admission import Admission, Expired, Job, Postponed, Refused, runners_of
 from celeriac.worker.attendant import Attendant
 from celeriac.worker.board import EngineBoard
+from celeriac.worker.chords import ChordEnds
 from celeriac.worker.claims import ClaimSize
 from celeriac.worker.completion import Completer
 from celeriac.worker.consumer import Consumer
@@ -31,6 +36,7 @@ from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.renewals import Renewals
 from celeriac.worker.runs import Runs
+from celeriac.worker.sequel import Sequels, has_sequel
 from celeriac.worker.side_claims import SideClaims
 from celeriac.worker.task_log import TaskLog
 from celeriac.worker.tenure import Tenure, without
@@ -82,14 +88,18 @@ class Engine:
         self._broker = app.broker
         self._broker.rely_on_watch()  # the node's `WatchLoop`
         self._writer = app.writer
-        self._completer = Completer(self._broker, app.writer, ledger, clock=app.clock, pulse=self.pulse)
+        self._sequels = Sequels(app)
+        chords = ChordEnds(app, self._sequels)
+        self._completer = Completer(
+            self._broker, app.writer, ledger, clock=app.clock, chords=chords, pulse=self.pulse
+        )
         self._tenure = Tenure(self._broker, ledger, self._completer, self.renewals, lease=plan.lease, clock=app.clock)
         owner = f"{plan.nodename}/{index}"
         consumer = partial(
             Consumer, self._broker, ledger, queues=plan.queues, lease=plan.lease, owner=owner, clock=app.clock
         )
         self._consumer = consumer(pulse=self.pulse)
-        runners = runners_of(app, log=self._log, hostname=plan.nodename)
+        runners = runners_of(app, log=self._log, hostname=plan.nodename, sequels=self._sequels)
         self._admission = Admission(runners, app.conf, clock=app.clock)
         self._crashes = CrashCounter(app.coordinator, most=app.conf.task_max_crashes)
         self._wear = Wear(most_tasks=app.conf.worker_max_tasks_per_child, most_kib=app.conf.worker_max_memory_per_child)
@@ -262,9 +272,10 @@ class Engine:
         often = f" {crashes} time{'s' if crashes > 1 else ''}" if crashes else ""  # nobody counts without a coordinator
         reason = f"its worker died{often} while it ran"
         self._log.lost(job.call.name, job.call.id, reason)
-        record = self._writer.record_of_error(self._admission.failed(job.call.id, WorkerLostError(reason)))
+        error = WorkerLostError(reason)
+        record = self._writer.record_of_error(self._admission.failed(job.call.id, error))
         settle = Settle.ACK if job.runner.ends_with_its_worker else Settle.REJECT
-        self._completer.add(Completion(job.delivery.lease, settle, record, reason=reason))
+        self._end(job.call, Completion(job.delivery.lease, settle, record, reason=reason), error)
         return False
 
     def _acked_early(self, job: Job) -> bool:
@@ -336,10 +347,18 @@ class Engine:
             self._completer.add(Completion(lease, Settle.REQUEUE, delay=refused.delay))
         elif isinstance(refused, Expired):
             record = None if refused.call.ignore_result else self._writer.record_of_error(refused.result)
-            self._completer.add(Completion(lease, Settle.ACK, record))
+            self._end(refused.call, Completion(lease, Settle.ACK, record), refused.result.result, states.REVOKED)
         else:
             record = None if refused.result is None else self._writer.record_of_error(refused.result)
-            self._completer.add(Completion(lease, Settle.REJECT, record, reason=refused.reason))
+            error = refused.reason if refused.result is None else refused.result.result
+            self._end(refused.call, Completion(lease, Settle.REJECT, record, reason=refused.reason), error)
+
+    def _end(self, call: TaskCall | None, completion: Completion, error: Any, state: str = states.FAILURE) -> None:
+        """Complete a task that has not run, with what concerns the workflow that it is part of."""
+        if call is not None and has_sequel(call):
+            sequel = self._sequels.of_failure(call, error, state=state)
+            completion = msgspec.structs.replace(completion, follow_ups=sequel.messages, sequel=sequel)
+        self._completer.add(completion)
 
     def _give_back_stuck(self) -> bool:
         """Give back what was claimed when the slots do not get free soon. True while there is something to watch."""

@@ -16,7 +16,7 @@ from celeriac.app.context import Context, running
 from celeriac.app.error_info import ErrorInfo, traceback_of
 from celeriac.app.task import Task
 from celeriac.clock import Clock
-from celeriac.exceptions import EncodeError, Ignore, Reject, Retry, TaskError
+from celeriac.exceptions import EncodeError, Ignore, Reject, Replaced, Retry, TaskError, TaskRevokedError
 from celeriac.interfaces.broker import Delivery, Outgoing
 from celeriac.interfaces.results import ResultRecord
 from celeriac.result.handle import joining_forbidden
@@ -28,6 +28,7 @@ from celeriac.wire.tasks import TaskCall
 from celeriac.worker.copies import Copy
 from celeriac.worker.limits import SoftLimits, limited
 from celeriac.worker.outcome import Completion, Settle
+from celeriac.worker.sequel import Sequel, Sequels, has_sequel
 from celeriac.worker.shortage import let_go
 from celeriac.worker.task_log import TaskLog, shown
 
@@ -64,6 +65,7 @@ class TaskRunner:
         log: TaskLog,
         hostname: str,
         clock: Clock,
+        sequels: Sequels,
     ) -> None:
         kind = type(task)
         self.task = task
@@ -86,6 +88,7 @@ class TaskRunner:
         self._on_retry = task.on_retry if kind.on_retry is not Task.on_retry else None
         self._after = task.after_return if kind.after_return is not Task.after_return else None
         self._copy = Copy()
+        self._sequels = sequels
         self._writer = writer
         self._log = log
         self._hostname = hostname
@@ -151,7 +154,9 @@ class TaskRunner:
         done = datetime.fromtimestamp(self._clock.now(), UTC)
         result = TaskResult(task_id=job.call.id, state=states.FAILURE, result=reason, date_done=done)
         record = self._writer.record_of_error(result) if self._writer.keeps_results else None
-        return Completion(job.delivery.lease if self.acks_late else None, Settle.ACK, record)
+        sequel = self._sequels.of_failure(job.call, reason) if has_sequel(job.call) else None
+        lease = job.delivery.lease if self.acks_late else None
+        return Completion(lease, Settle.ACK, record, () if sequel is None else sequel.messages, sequel=sequel)
 
     def soft_limit(self, call: TaskCall) -> Seconds | None:
         """Return after how many seconds the task is told that it runs too long; None for never."""
@@ -202,9 +207,15 @@ class TaskRunner:
     # -- its end ----------------------------------------------------------------------------------------------------
 
     def _succeeded(self, context: Context, value: Any, runtime: float) -> Completion:
+        call, sequel = context.call, None
         try:
+            if call.chain or call.callbacks or call.chord:
+                sequel = self._sequels.of_success(call, value)
+                context.children += sequel.children
             record = self._record(context, states.SUCCESS, value)
         except EncodeError as error:
+            return self._failed_for_good(context, error, runtime)
+        except Exception as error:  # noqa: BLE001  a route, a queue or a signal of the user's: what follows cannot be sent
             return self._failed_for_good(context, error, runtime)
         self._log.succeeded(self.task, context, value, runtime)
         if signals.task_success.receivers:
@@ -212,21 +223,37 @@ class TaskRunner:
         if self._on_success is not None:
             self._handler(context, self._on_success, value, context.call.id, context.args, context.kwargs)
         self._return(context, states.SUCCESS, value, None)
-        return self._completion(context, record=record)
+        return self._completion(context, record=record, sequel=sequel)
 
     def _failed(self, context: Context, error: BaseException, runtime: float) -> Completion:
         if isinstance(error, Retry):
             return self._retried(context, error, runtime)
         if isinstance(error, Ignore):
-            self._log.ignored(context)
-            self._say_it_ran(context, states.IGNORED, error)
-            return self._completion(context)
+            return self._ignored(context, error)
         if isinstance(error, Reject):
             return self._rejected(context, error)
         again = self._retry_by_policy(context, error)
         if isinstance(again, Retry):
             return self._retried(context, again, runtime)
         return self._failed_for_good(context, again, runtime)
+
+    def _ignored(self, context: Context, error: Ignore) -> Completion:
+        """Leave the task's state alone. What waits for its value has ended, unless another takes its place."""
+        call = context.call
+        if isinstance(error, Replaced):
+            sequel = self._sequels.of_replacement(call, error.signature)
+        else:
+            reason = TaskRevokedError(f"{call.name}[{call.id}] was ignored")
+            sequel = self._after_failure(context, reason, state=states.REVOKED)
+        self._log.ignored(context)
+        self._say_it_ran(context, states.IGNORED, error)
+        return self._completion(context, sequel=sequel)
+
+    def _after_failure(
+        self, context: Context, error: BaseException, trace: str | None = None, *, state: str = states.FAILURE
+    ) -> Sequel | None:
+        call = context.call
+        return self._sequels.of_failure(call, error, state=state, trace=trace) if has_sequel(call) else None
 
     def _retry_by_policy(self, context: Context, error: BaseException) -> BaseException:
         """Return the `Retry` that ``autoretry_for`` makes of the error, or what the task fails with."""
@@ -261,26 +288,28 @@ class TaskRunner:
         """Give the message back, or make it a dead letter: then the task has failed, and nobody waits in vain."""
         self._log.rejected(self.task, context, reject)
         record = None if reject.requeue else self._record(context, states.FAILURE, reject)
+        sequel = None if reject.requeue else self._after_failure(context, reject)
         if not reject.requeue:
             self._tell_failure(context, ErrorInfo(reject, traceback_of(reject, runner=__file__)))
         self._say_it_ran(context, states.REJECTED, reject)
         settle = Settle.REQUEUE if reject.requeue else Settle.REJECT
         reason = f"rejected by the task: {shown(reject.reason, _MOST_SAID, plain=True)}"
-        return self._completion(context, record=record, settle=settle, reason=reason)
+        return self._completion(context, record=record, settle=settle, reason=reason, sequel=sequel)
 
     def _failed_for_good(self, context: Context, error: BaseException, runtime: float) -> Completion:
         info = ErrorInfo(error, traceback_of(error, runner=__file__))
         expected = isinstance(error, tuple(self.task.throws))
         record = self._record(context, states.FAILURE, error, info.traceback)
+        sequel = self._after_failure(context, error, info.traceback)
         self._log.failed(self.task, context, info, runtime, expected=expected)
         self._tell_failure(context, info)
         if self._on_failure is not None:
             self._handler(context, self._on_failure, error, context.call.id, context.args, context.kwargs, info)
         self._return(context, states.FAILURE, error, info)
         if self._acks_failures:
-            return self._completion(context, record=record)
+            return self._completion(context, record=record, sequel=sequel)
         reason = f"the task failed: {shown(error, _MOST_SAID)}"
-        return self._completion(context, record=record, settle=Settle.REJECT, reason=reason)
+        return self._completion(context, record=record, settle=Settle.REJECT, reason=reason, sequel=sequel)
 
     def _tell_failure(self, context: Context, info: ErrorInfo) -> None:
         if signals.task_failure.receivers:
@@ -310,11 +339,14 @@ class TaskRunner:
         settle: Settle = Settle.ACK,
         follow_ups: list[Outgoing] | None = None,
         reason: str = "",
+        sequel: Sequel | None = None,
     ) -> Completion:
         delivery = context.delivery
         lease = None if delivery is None or not self.acks_late else delivery.lease
         sends = [*context.follow_ups, *(follow_ups or ())]
-        return Completion(lease, settle, record, sends, reason=reason)
+        if sequel is None:
+            return Completion(lease, settle, record, sends, reason=reason)
+        return Completion(lease, settle, record, [*sends, *sequel.messages], reason=reason, sequel=sequel)
 
     def _record(self, context: Context, state: str, value: Any, trace: str | None = None) -> ResultRecord | None:
         call = context.call
