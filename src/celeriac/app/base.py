@@ -15,9 +15,9 @@ from celeriac.app.ambient import choose_host, set_current_host
 from celeriac.app.builtins import builtin_tasks
 from celeriac.app.configuration import Configuration
 from celeriac.app.dead_letters import DeadLetterOffice
-from celeriac.app.declared import settle
 from celeriac.app.decorator import TaskDecorator, as_task
 from celeriac.app.dispatch import Call, Dispatcher
+from celeriac.app.making import annotate, import_if_there, refuse_mistyped, resolve_class
 from celeriac.app.moments import Moments
 from celeriac.app.naming import task_name
 from celeriac.app.options import SendOptions
@@ -42,7 +42,6 @@ from celeriac.result.sets import ResultSet
 from celeriac.result.writer import ResultWriter
 from celeriac.routing.router import Router
 from celeriac.settings.conf import Settings
-from celeriac.settings.names import canonical, nearest
 from celeriac.types import Args, Kwargs
 from celeriac.wire.content import accepted
 
@@ -72,7 +71,7 @@ class Celeriac:
         clock: Clock = SYSTEM_CLOCK,
         **settings: Any,
     ) -> None:
-        _refuse_mistyped(settings)
+        refuse_mistyped(settings)
         self.main = main
         self.clock = clock
         self._registry = TaskRegistry()
@@ -82,7 +81,7 @@ class Celeriac:
         self._configuration = Configuration({**(changes or {}), **settings, **named})
         if config_source is not None:
             self._configuration.add(config_source, namespace=namespace)
-        self._task_base = _resolve_class(task_cls) if task_cls is not None else Task
+        self._task_base = resolve_class(task_cls) if task_cls is not None else Task
         self.task: TaskDecorator = TaskDecorator(
             self._register_first, name_of=self._name_of, default_base=self._task_base
         )
@@ -381,48 +380,12 @@ class Celeriac:
                 found = import_module(package)
                 module = f"{package}.{related_name}"
                 if related_name and hasattr(found, "__path__"):
-                    _import_if_there(module)
+                    import_if_there(module)
 
     @property
     def Task(self) -> type[Task[..., Any]]:  # noqa: N802  Celery's name; last, so that it hides no annotation
         """The class of this application's tasks, to derive others from: ``class Database(app.Task)``."""
         return self._task_base
-
-
-def _import_if_there(name: str) -> None:
-    try:
-        import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-
-
-def annotate(tasks: Iterable[Task[..., Any]], annotations: Any) -> None:
-    """Set attributes of tasks as ``task_annotations`` says: ``{'*': {...}, 'proj.add': {...}}``, or a list of such."""
-    if not annotations:
-        return
-    every = annotations if isinstance(annotations, list | tuple) else [annotations]
-    for task in tasks:
-        for mapping in every:
-            for key in ("*", task.name):
-                for attribute, value in (mapping.get(key) or {}).items():
-                    setattr(task, attribute, value)
-        settle(task)
-
-
-def _refuse_mistyped(settings: Mapping[str, Any]) -> None:
-    for name in settings:
-        meant = None if canonical(name) else nearest(name, ("broker", "backend", "include", "namespace"))
-        if meant is not None:
-            raise TypeError(f"An application takes no argument {name!r}. Did you mean {meant!r}?")
-
-
-def _resolve_class(task_cls: type[Task[..., Any]] | str) -> type[Task[..., Any]]:
-    if not isinstance(task_cls, str):
-        return task_cls
-    module, _, name = task_cls.replace(":", ".").rpartition(".")
-    found: type[Task[..., Any]] = getattr(import_module(module), name)
-    return found
 
 
 Celery = Celeriac

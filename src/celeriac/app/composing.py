@@ -45,7 +45,11 @@ class Composing(Generic[P, R]):
         return Signature(self, args, kwargs, immutable=True)
 
     def signature(
-        self, args: Args | None = None, kwargs: Kwargs | None = None, options: Mapping[str, Any] | None = None, **more: Any
+        self,
+        args: Args | None = None,
+        kwargs: Kwargs | None = None,
+        options: Mapping[str, Any] | None = None,
+        **more: Any,
     ) -> Signature[Any, R]:
         """Return a signature with arguments and options; ``immutable=True`` makes it take no others."""
         return Signature(self, args, kwargs, options, **more)
@@ -54,15 +58,15 @@ class Composing(Generic[P, R]):
 
     def map(self, it: Iterable[Any]) -> xmap:
         """Return a signature that runs the task with each item, in one message."""
-        return xmap(self.s(), it)
+        return xmap(Signature(self), it)
 
     def starmap(self, it: Iterable[Any]) -> xstarmap:
         """Return a signature that runs the task with each list of arguments, in one message."""
-        return xstarmap(self.s(), it)
+        return xstarmap(Signature(self), it)
 
     def chunks(self, it: Iterable[Any], n: int) -> chunks:
         """Return a signature that runs the task with each list of arguments, `n` of them in each message."""
-        return chunks(self.s(), it, n)
+        return chunks(Signature(self), it, n)
 
     def replace(self, sig: Signature[Any, Any]) -> Any:
         """Let `sig` run in place of the running task, whose id, callbacks, chain and chord it takes over.
@@ -119,7 +123,7 @@ class Composing(Generic[P, R]):
             forms.link_error(form, errback)
         forms.attach(form, chord=call.chord, group_id=call.group_id, group_index=call.group_index)
         for leaf in leaves(form):
-            leaf["options"]["replaced_task_nesting"] = nesting  # type: ignore[index]  # copies of our own
+            leaf["options"]["replaced_task_nesting"] = nesting
             _keep_stamps(leaf["options"], call.stamped_headers, call.stamps)
         names = (derived_id(task_id, "replaced", nesting, count) for count in range(1_000_000_000))
         forms.name_all(form, lambda: next(names), task_id)

@@ -12,13 +12,13 @@ from msgspec import Struct
 from celeriac import signals
 from celeriac.app.checks import check_call
 from celeriac.app.context import Context, running
+from celeriac.app.following import following
 from celeriac.app.group_commit import GroupCommit
 from celeriac.app.ids import new_id
 from celeriac.app.moments import Moments
 from celeriac.app.options import CELERY_ONLY, SEND_OPTIONS, SendOptions
 from celeriac.app.plans import CONSTANT_OPTIONS, OPTIONS_OF_TASKS, Plan, Said, said
 from celeriac.app.publishing import Publisher, PublishPolicy
-from celeriac.canvas.kinds import Raw, as_list, plain
 from celeriac.exceptions import BrokerError, EncodeError, SendIncomplete
 from celeriac.interfaces.broker import Outgoing
 from celeriac.result.handle import AsyncResult
@@ -38,8 +38,6 @@ _HIGHEST_PRIORITY: Final = 9
 _ORDER_OF: Final = {"lowest": "low_first", "highest": "high_first"}
 _REPLACEABLE: Final = ("time_limit", "soft_time_limit", "ignore_result", "shadow")
 _MOST_PLANS: Final = 10_000
-_SEQUEL: Final = frozenset({"link", "link_error", "chain", "chord", "replaced_task_nesting", "stamped_headers"})
-_NO_SEQUEL: Final[Mapping[str, Any]] = {}
 """Names of tasks; they come from callers."""
 
 
@@ -315,7 +313,7 @@ class Dispatcher:
             shadow=options.get("shadow"),
             reply_to=options.get("reply_to"),
             headers=dict(options.get("headers") or ()),
-            **(_sequel(options) if not _SEQUEL.isdisjoint(options) else _NO_SEQUEL),
+            **following(options),
         )
 
     def _changes(self, options: SendOptions) -> dict[str, Any]:
@@ -397,27 +395,6 @@ def _refuse_unknown(options: Mapping[str, Any]) -> None:
     if unknown:
         known = ", ".join(sorted(SEND_OPTIONS))
         raise TypeError(f"Unknown options of a call: {', '.join(unknown)}. Known: {known}.")
-
-
-def _sequel(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a call that say what it belongs to, and what follows it."""
-    stamped = options.get("stamped_headers")
-    callbacks, errbacks = as_list(options.get("link")), as_list(options.get("link_error"))
-    following = options.get("chain")
-    chord = options.get("chord")
-    return {
-        "callbacks": [_as_plain(one) for one in callbacks] or None,
-        "errbacks": [_as_plain(one) for one in errbacks] or None,
-        "chain": [_as_plain(one) for one in following] if following else None,
-        "chord": None if chord is None else _as_plain(chord),
-        "replaced_task_nesting": options.get("replaced_task_nesting") or 0,
-        "stamped_headers": list(stamped) if stamped else None,
-        "stamps": {name: options[name] for name in stamped if name in options} if stamped else None,
-    }
-
-
-def _as_plain(sig: Any) -> Raw:
-    return sig if type(sig) is dict else plain(sig)  # what a workflow consists of is plain already
 
 
 def _partly_sent(error: BrokerError, *, start: int, chunk: int, total: int) -> BrokerError:

@@ -13,9 +13,7 @@ from celeriac.result.groups import GroupKeeper, GroupResult
 _INSIDE = frozenset({"chain", "chord", "group_id", "group_index", "task_id", "root_id", "parent_id"})
 
 
-def apply(
-    form: Raw, args: list[Any], kwargs: dict[str, Any], tasks: Mapping[str, Any], *, keeper: GroupKeeper
-) -> Any:
+def apply(form: Raw, args: list[Any], kwargs: dict[str, Any], tasks: Mapping[str, Any], *, keeper: GroupKeeper) -> Any:
     """Run a workflow in its normal form; return how it ended. The tasks must be known here."""
     kind = kind_of(form)
     if kind == CHAIN:

@@ -6,15 +6,26 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-
 from celeriac.app.context import running
 from celeriac.app.dispatch import Call, Dispatcher
 from celeriac.app.eager_workflows import apply
 from celeriac.app.ids import new_id
 from celeriac.app.publishing import Publisher
 from celeriac.canvas import forms
-from celeriac.canvas.kinds import CHAIN, CHORD, GROUP, Raw, as_group, kind_of, leaves, member_id, members_of, plain, plain_options
 from celeriac.canvas.groups import Once
+from celeriac.canvas.kinds import (
+    CHAIN,
+    CHORD,
+    GROUP,
+    Raw,
+    as_group,
+    kind_of,
+    leaves,
+    member_id,
+    members_of,
+    plain,
+    plain_options,
+)
 from celeriac.canvas.launching import Launched, Opening, launch, launch_members
 from celeriac.clock import Clock
 from celeriac.exceptions import BackendError
@@ -82,7 +93,9 @@ class Workflows:
             request.children.append(result)
         return result
 
-    def prepared(self, launched: Iterable[Launched], *, lasting: Seconds | None = None) -> tuple[list[Outgoing], list[NewChord]]:
+    def prepared(
+        self, launched: Iterable[Launched], *, lasting: Seconds | None = None
+    ) -> tuple[list[Outgoing], list[NewChord]]:
         """Return the messages and the chords of what a worker sends when a task has ended."""
         messages: list[Outgoing] = []
         chords: list[NewChord] = []
@@ -236,7 +249,13 @@ class Workflows:
         self._keep_open(opening, size=opening.size)
 
     def _streamed(
-        self, members: Iterable[Any], options: Mapping[str, Any], handles: list[Any], group_id: str, *, in_chord: bool = False
+        self,
+        members: Iterable[Any],
+        options: Mapping[str, Any],
+        handles: list[Any],
+        group_id: str,
+        *,
+        in_chord: bool = False,
     ) -> Iterator[Raw]:
         """Yield the members of a group as they come, in their normal form and named; note their handles."""
         spread = {name: value for name, value in options.items() if name not in ("task_id", "link", "link_error")}
@@ -282,10 +301,11 @@ _OF_STAND_IN: Final = frozenset({"task_id", "chord", "group_id", "group_index"})
 
 def _name_in_place(sig: Mapping[str, Any], last_id: str | None) -> None:
     kind = kind_of(sig)
-    if kind in (GROUP, CHORD):
-        header = sig if kind == GROUP else sig["kwargs"]["header"]
+    if kind == GROUP:
+        sig["options"].setdefault("task_id", new_id())
+    elif kind == CHORD:
+        header = sig["kwargs"]["header"]
         header["options"].setdefault("task_id", new_id())
-    if kind == CHORD:
         for index, one in enumerate(members_of(header)):
             if kind_of(one) == "":
                 one["options"].setdefault("task_id", member_id(header["options"]["task_id"], index))
@@ -312,5 +332,3 @@ def _over(opening: Opening) -> BackendError:
     return BackendError(
         f"Chord {opening.id} is over: nothing was heard of its sender for {_SENT_BY:g} s, so its body has failed."
     )
-
-

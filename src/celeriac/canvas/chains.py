@@ -72,7 +72,7 @@ class chain(Signature[I_contra, R_co]):  # noqa: N801  Celery's name
     ) -> None: ...
     @overload
     def __init__(self: chain[Any, Any], tasks: Iterable[Signature[Any, Any]] = (), /, **options: Any) -> None: ...
-    def __init__(self, *tasks: Any, **options: Any) -> None:
+    def __init__(self, *tasks: Any, **options: Any) -> None:  # type: ignore[misc]  # mypy takes `/` and ** for a contradiction
         app = options.pop("app", None)
         super().__init__("celery.chain", (), {"tasks": _steps(tasks)}, options, subtask_type=CHAIN, app=app)
 

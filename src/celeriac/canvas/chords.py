@@ -24,7 +24,7 @@ class chord(Signature[Any, R_co], Generic[R_co]):  # noqa: N801  Celery's name
 
     kind = CHORD
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  Celery's signature
         self,
         header: Any,
         body: Signature[Any, R_co] | None = None,
@@ -62,9 +62,7 @@ class chord(Signature[Any, R_co], Generic[R_co]):  # noqa: N801  Celery's name
         first: Signature[Any, Any] | None = self.tasks.first_task()
         return first if first is not None or self.body is None else self.body.first_task()
 
-    def __call__(  # type: ignore[override]  # a chord is sent, with its body
-        self, body: Signature[Any, R] | None = None, **options: Any
-    ) -> AsyncResult[R]:
+    def __call__(self, body: Signature[Any, R] | None = None, **options: Any) -> AsyncResult[R]:
         """Send it, with this body if it has none; return the handle on the body's result."""
         return cast("AsyncResult[R]", self.apply_async((), {"body": body} if body is not None else {}, **options))
 

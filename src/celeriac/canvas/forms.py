@@ -104,7 +104,7 @@ def spread(sig: Raw, options: Raw) -> None:
 
 
 def name_all(sig: Raw, new_id: Callable[[], str], last_id: str | None = None) -> None:
-    """Give an id to every task, group and header that has none. `last_id` is for the last: its result is the whole's."""
+    """Give an id to every task, group and header that has none; `last_id` to the last, whose result is the whole's."""
     kind = kind_of(sig)
     if kind == CHAIN:
         *first, last = members_of(sig)

@@ -12,7 +12,7 @@ from celeriac.canvas.signature import I_contra, Signature, maybe_signature, revi
 from celeriac.result.groups import GroupResult
 from celeriac.types import Args, Kwargs
 
-T = TypeVar("T", covariant=True)  # noqa: PLC0105
+T = TypeVar("T", covariant=True)
 
 _KEPT: Final = 1000
 """Members of a generator that are read at once; of a larger one the rest is read when the group is sent."""
@@ -148,6 +148,7 @@ def unrolled(sig: Any) -> Any:
 
 
 def is_empty(sig: Any) -> bool:
+    """Tell whether a signature is a group without members."""
     return isinstance(sig, group) and isinstance(sig.tasks, list) and not sig.tasks
 
 

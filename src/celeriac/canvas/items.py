@@ -23,7 +23,7 @@ class _OfItems(Signature[Any, list[Any]]):
 
 
 class xmap(_OfItems):  # noqa: N801  Celery's name
-    """A task that is run with each of the items, one after the other, in one worker; its value is the list of theirs."""
+    """A task that runs with each of the items, one after the other, in one worker; its value is the list of theirs."""
 
     def __init__(self, task: Signature[Any, Any], it: Iterable[Any], **options: Any) -> None:
         app = options.pop("app", None)

@@ -17,6 +17,7 @@ ACCUMULATE: Final = "celery.accumulate"
 MAP: Final = "celery.map"
 STARMAP: Final = "celery.starmap"
 CHUNKS: Final = "celery.chunks"
+_NO_OPTIONS: Final[Mapping[str, Any]] = {}
 _OF_ITEMS: Final = frozenset({MAP, STARMAP, CHUNKS})
 
 PLACE: Final = ("chord", "group_id", "group_index")
@@ -35,14 +36,17 @@ def task(name: str, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None =
 
 
 def chain(steps: list[Raw], **options: Any) -> Raw:
+    """Return the signature of a chain."""
     return _raw("celery.chain", CHAIN, {"tasks": steps}, options)
 
 
 def group(members: list[Raw], **options: Any) -> Raw:
+    """Return the signature of a group."""
     return _raw("celery.group", GROUP, {"tasks": members}, options)
 
 
 def chord(header: Raw, body: Raw, **options: Any) -> Raw:
+    """Return the signature of a chord."""
     return _raw("celery.chord", CHORD, {"kwargs": {}, "header": header, "body": body}, options)
 
 
@@ -75,7 +79,7 @@ def plain(sig: Mapping[str, Any]) -> Raw:
 
     Arguments are the user's and are not copied. Raises TypeError for what is no signature.
     """
-    if not isinstance(sig, Mapping) or "task" not in sig:
+    if "task" not in _mapping(sig):
         raise TypeError(f"{sig!r} is no signature: write task.s(...), or a chain, group or chord of such.")
     kwargs = sig.get("kwargs") or {}
     kind = kind_of(sig)
@@ -90,15 +94,19 @@ def plain(sig: Mapping[str, Any]) -> Raw:
         }
     elif sig["task"] in _OF_ITEMS and isinstance(kwargs.get("task"), Mapping):
         kwargs = {**kwargs, "task": plain(kwargs["task"]), "it": list(kwargs["it"])}
-    options = plain_options(sig.get("options") or {})
+    options = plain_options(sig.get("options") or _NO_OPTIONS)
     return _raw(sig["task"], sig.get("subtask_type"), dict(kwargs), options, list(sig.get("args") or ()), sig)
+
+
+def _mapping(sig: Any) -> Any:
+    return sig if isinstance(sig, Mapping) else ()
 
 
 def as_group(header: Any) -> Mapping[str, Any]:
     """Return the header of a chord, which may be a list of members, as a group."""
     if isinstance(header, Mapping) and kind_of(header) == GROUP:
         return header
-    return group([header] if isinstance(header, Mapping) else list(header))
+    return group([dict(header)] if isinstance(header, Mapping) else list(header))
 
 
 def leaves(sig: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -129,7 +137,7 @@ def plain_options(options: Mapping[str, Any]) -> Raw:
     return found
 
 
-def _raw(
+def _raw(  # noqa: PLR0913  the fields of a signature
     name: str,
     kind: str | None,
     kwargs: Raw,

@@ -58,7 +58,7 @@ def launch(
         yield _task(sig, args, kwargs, given, tail)
 
 
-def launch_members(
+def launch_members(  # noqa: PLR0913  what a group and a chord begin with
     members: Iterable[Raw],
     args: Sequence[Any] = (),
     kwargs: Mapping[str, Any] = _NOTHING,

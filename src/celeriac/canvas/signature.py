@@ -138,7 +138,13 @@ class Signature(dict[str, Any], Generic[I_contra, R_co]):
         if self._app is not None:
             return self._app
         first = self.first_task()
-        return current() if first is None or first._type is None else first._type.app
+        of = None if first is None else first.known_type
+        return current() if of is None else of.app
+
+    @property
+    def known_type(self) -> Any:
+        """The task, as far as the signature was made of it; None when it has only the name."""
+        return self._type
 
     def first_task(self) -> Signature[Any, Any] | None:
         """Return the first task in it, itself where it is one; None when there is none."""
@@ -294,7 +300,10 @@ class Signature(dict[str, Any], Generic[I_contra, R_co]):
         return self.kind is None
 
     def _merge(
-        self, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, options: Mapping[str, Any] | None = None
+        self,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> tuple[Any, Any, Any]:
         own = self.options
         fixed = FIXED.union(own.get("stamped_headers") or ())

@@ -85,7 +85,7 @@ class GroupResult(ResultSet[R_co], Generic[R_co]):
             return other.id == self.id and other.results == self.results
         return NotImplemented
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]  # its id stays
         return hash(self.id)
 
     def __repr__(self) -> str:

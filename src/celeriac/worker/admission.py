@@ -81,9 +81,9 @@ Admitted = Job | Refused | Postponed | Expired
 
 def runners_of(app: Celeriac, *, log: TaskLog, hostname: str, sequels: Sequels) -> dict[str, TaskRunner]:
     """Return what runs the tasks of an application, by their names."""
-    parts = {"writer": app.writer, "log": log, "hostname": hostname, "clock": app.clock, "sequels": sequels}
+    writer, clock = app.writer, app.clock
     return {
-        name: TaskRunner(task, app.conf, **parts)
+        name: TaskRunner(task, app.conf, writer=writer, log=log, hostname=hostname, clock=clock, sequels=sequels)
         for name, task in app.tasks.items()
     }
 

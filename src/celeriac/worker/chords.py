@@ -15,7 +15,8 @@ from celeriac.app.base import Celeriac
 from celeriac.canvas.kinds import Raw, member_id
 from celeriac.exceptions import ChordError, ImproperlyConfigured, OperationalError
 from celeriac.interfaces.broker import Outgoing
-from celeriac.interfaces.groups import ChordPart, GroupStore, OverdueChord
+from celeriac.interfaces.groups import ChordPart, GroupStore, NewChord, OverdueChord
+from celeriac.interfaces.results import ResultRecord
 from celeriac.types import Seconds
 from celeriac.wire import groups as wire
 from celeriac.wire import json
@@ -113,7 +114,8 @@ class ChordEnds:
             groups.close([chord.id, *gathered.closing.get(0, ())])
 
     def _store(self, sequels: Iterable[Sequel]) -> None:
-        records, chords = [], []
+        records: list[ResultRecord] = []
+        chords: list[NewChord] = []
         for sequel in sequels:
             records += sequel.records
             chords += sequel.chords
@@ -161,6 +163,12 @@ class ChordEnds:
             values.append(value)
         shape = store.fetch(chord)
         return values if shape is None else _arranged(wire.decode(shape), found, values)
+
+
+def sequels_of(app: Celeriac) -> tuple[Sequels, ChordEnds]:
+    """Return what works out what follows the ends of an application's tasks, and what counts them."""
+    sequels = Sequels(app)
+    return sequels, ChordEnds(app, sequels)
 
 
 def _arranged(shape: Any, found: dict[str, Any], values: list[Any]) -> list[Any]:

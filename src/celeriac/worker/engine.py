@@ -21,7 +21,7 @@ from celeriac.wire.tasks import TaskCall
 from celeriac.worker.admission import Admission, Expired, Job, Postponed, Refused, runners_of
 from celeriac.worker.attendant import Attendant
 from celeriac.worker.board import EngineBoard
-from celeriac.worker.chords import ChordEnds
+from celeriac.worker.chords import sequels_of
 from celeriac.worker.claims import ClaimSize
 from celeriac.worker.completion import Completer
 from celeriac.worker.consumer import Consumer
@@ -36,7 +36,7 @@ from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.renewals import Renewals
 from celeriac.worker.runs import Runs
-from celeriac.worker.sequel import Sequels, has_sequel
+from celeriac.worker.sequel import has_sequel
 from celeriac.worker.side_claims import SideClaims
 from celeriac.worker.task_log import TaskLog
 from celeriac.worker.tenure import Tenure, without
@@ -88,11 +88,8 @@ class Engine:
         self._broker = app.broker
         self._broker.rely_on_watch()  # the node's `WatchLoop`
         self._writer = app.writer
-        self._sequels = Sequels(app)
-        chords = ChordEnds(app, self._sequels)
-        self._completer = Completer(
-            self._broker, app.writer, ledger, clock=app.clock, chords=chords, pulse=self.pulse
-        )
+        self._sequels, chords = sequels_of(app)
+        self._completer = Completer(self._broker, app.writer, ledger, clock=app.clock, chords=chords, pulse=self.pulse)
         self._tenure = Tenure(self._broker, ledger, self._completer, self.renewals, lease=plan.lease, clock=app.clock)
         owner = f"{plan.nodename}/{index}"
         consumer = partial(
@@ -272,10 +269,10 @@ class Engine:
         often = f" {crashes} time{'s' if crashes > 1 else ''}" if crashes else ""  # nobody counts without a coordinator
         reason = f"its worker died{often} while it ran"
         self._log.lost(job.call.name, job.call.id, reason)
-        error = WorkerLostError(reason)
-        record = self._writer.record_of_error(self._admission.failed(job.call.id, error))
+        lost = WorkerLostError(reason)
+        record = self._writer.record_of_error(self._admission.failed(job.call.id, lost))
         settle = Settle.ACK if job.runner.ends_with_its_worker else Settle.REJECT
-        self._end(job.call, Completion(job.delivery.lease, settle, record, reason=reason), error)
+        self._end(job.call, Completion(job.delivery.lease, settle, record, reason=reason), lost)
         return False
 
     def _acked_early(self, job: Job) -> bool:

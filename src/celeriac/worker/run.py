@@ -7,9 +7,9 @@ import inspect
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 from celeriac import signals, states
 from celeriac.app.context import Context, running
@@ -25,6 +25,7 @@ from celeriac.settings.conf import Settings
 from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
+from celeriac.worker.acks import acks_failures, given_or
 from celeriac.worker.copies import Copy
 from celeriac.worker.limits import SoftLimits, limited
 from celeriac.worker.outcome import Completion, Settle
@@ -33,8 +34,6 @@ from celeriac.worker.shortage import let_go
 from celeriac.worker.task_log import TaskLog, shown
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _MOST_SAID: Final = 200
 """Characters of an error in the reason of a dead letter."""
@@ -73,13 +72,13 @@ class TaskRunner:
         self._call: Callable[..., Any] = task if self._wrapped else task.run
         self.is_async = inspect.iscoroutinefunction(task.function or kind.run)
         self.acks_late = conf.task_acks_late if task.acks_late is None else task.acks_late
-        self._acks_failures = _acks_failures(task, conf)
+        self._acks_failures = acks_failures(task, conf)
         self._ignore_result = conf.task_ignore_result if task.ignore_result is None else task.ignore_result
-        self._stores_errors = _given_or(task.store_errors_even_if_ignored, conf.task_store_errors_even_if_ignored)
-        self._track_started = _given_or(task.track_started, conf.task_track_started)
+        self._stores_errors = given_or(task.store_errors_even_if_ignored, conf.task_store_errors_even_if_ignored)
+        self._track_started = given_or(task.track_started, conf.task_track_started)
         self._soft_limit = conf.task_soft_time_limit if task.soft_time_limit is None else task.soft_time_limit
         self._hard_limit = conf.task_time_limit if task.time_limit is None else task.time_limit
-        self.ends_with_its_worker = _given_or(task.reject_on_worker_lost, conf.task_reject_on_worker_lost) is False
+        self.ends_with_its_worker = given_or(task.reject_on_worker_lost, conf.task_reject_on_worker_lost) is False
         """Whether the death of its worker is the end of the task; by default it runs again."""
         self._auto_retry = task.auto_retry()
         self._before = task.before_start if kind.before_start is not Task.before_start else None
@@ -240,6 +239,7 @@ class TaskRunner:
     def _ignored(self, context: Context, error: Ignore) -> Completion:
         """Leave the task's state alone. What waits for its value has ended, unless another takes its place."""
         call = context.call
+        sequel: Sequel | None
         if isinstance(error, Replaced):
             sequel = self._sequels.of_replacement(call, error.signature)
         else:
@@ -331,7 +331,7 @@ class TaskRunner:
 
     # -- parts of an end --------------------------------------------------------------------------------------------
 
-    def _completion(
+    def _completion(  # noqa: PLR0913  the parts of an end
         self,
         context: Context,
         *,
@@ -404,19 +404,3 @@ def _is_cancelled() -> bool:
     """Tell whether the engine has cancelled the running coroutine, rather than its own code something of its own."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _acks_failures(task: Task[..., Any], conf: Settings) -> bool:
-    if task.acks_on_failure_or_timeout is not None:
-        return task.acks_on_failure_or_timeout
-    return _given_or(conf.task_acks_on_failure, conf.task_acks_on_failure_or_timeout)
-
-
-def acks_timeouts(tasks: Mapping[str, Task[..., Any]], conf: Settings) -> dict[str, bool]:
-    """Return, by name, whether a task whose hard time limit was up is done with, rather than a dead letter."""
-    default = _given_or(conf.task_acks_on_timeout, conf.task_acks_on_failure_or_timeout)
-    return {name: _given_or(task.acks_on_failure_or_timeout, default) for name, task in tasks.items()}
-
-
-def _given_or(value: bool | None, default: T) -> bool | T:  # noqa: FBT001  two plain values
-    return default if value is None else value

@@ -221,9 +221,7 @@ class Following:
         else:
             self._fail_task(sig, after, error, state, trace)
 
-    def _fail_task(
-        self, sig: Raw, after: TaskCall | None, error: BaseException, state: str, trace: str | None
-    ) -> None:
+    def _fail_task(self, sig: Raw, after: TaskCall | None, error: BaseException, state: str, trace: str | None) -> None:
         options = sig["options"]
         task_id = options.get("task_id")
         if task_id is None:
@@ -270,5 +268,3 @@ def _as_call(sig: Raw, task_id: str, after: TaskCall | None) -> TaskCall:
         root_id=options.get("root_id") or (after.root_id if after else None),
         parent_id=options.get("parent_id") or (after.id if after else None),
     )
-
-

@@ -19,6 +19,7 @@ from celeriac.app.base import Celeriac
 from celeriac.exceptions import BrokerError, ImproperlyConfigured
 from celeriac.interfaces.broker import Broker, Lease
 from celeriac.types import Seconds
+from celeriac.worker.acks import acks_timeouts
 from celeriac.worker.banner import banner
 from celeriac.worker.board import Board
 from celeriac.worker.engine import Engine
@@ -34,7 +35,6 @@ from celeriac.worker.options import NodePlan, WorkerOptions, plan
 from celeriac.worker.pidfile import pidfile
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.recovery import Recovery
-from celeriac.worker.run import acks_timeouts
 from celeriac.worker.stop_signals import StopSignals
 from celeriac.worker.supervisor import Supervisor
 from celeriac.worker.unused import unkept_limits, unused_attributes

@@ -1,4 +1,4 @@
-"""Groups and chords under Celery's keys: ``celery-taskset-meta-<id>`` and, for what a chord counts, its ``.j .t .s .d .c``.
+"""Groups and chords under Celery's keys: ``celery-taskset-meta-<id>``, and its ``.j .t .s .d .c`` to count a chord.
 
 Beside them stands a record of ours, by which a chord ends also when members are missing; stock workers do without.
 """

@@ -113,9 +113,7 @@ def _join(connection: sqlite3.Connection, chord: str, parts: Sequence[ChordPart]
     return None if found is None else found[0]
 
 
-def _overdue(
-    connection: sqlite3.Connection, row: tuple[str, bytes, int | None, int, int, int | None]
-) -> OverdueChord:
+def _overdue(connection: sqlite3.Connection, row: tuple[str, bytes, int | None, int, int, int | None]) -> OverdueChord:
     chord, body, size, counted, is_sealed, is_complete = row
     came = {place for (place,) in connection.execute(_SQL["places"], (chord,)).fetchall()}
     missing = next((n for n in range(size or 0) if n not in came), None)

@@ -1,7 +1,8 @@
 """The suite that every store must pass, for our drivers and for anyone else's.
 
-`broker`, `dead_letters`, `pubsub`, `coordinator`, `results`, `groups`, `listening` and `faults` hold plain pytest functions. To
-run them against a store of your own, import them into a test module and supply the fixtures they ask for::
+`broker`, `dead_letters`, `pubsub`, `coordinator`, `results`, `groups`, `listening` and `faults` hold plain pytest
+functions. To run them against a store of your own, import them into a test module and supply the fixtures that they
+ask for::
 
     # conftest.py
     import pytest
