@@ -85,10 +85,7 @@ class Celeriac:
         self.task: TaskDecorator = TaskDecorator(
             self._register_first, name_of=self._name_of, default_base=self._task_base
         )
-        self._finalized = False
-        for task in builtin_tasks(self):
-            task.attach(self)
-            self._registry.register(task)
+        self._finalized = self._has_builtins = False
         self._discover: list[tuple[Iterable[str] | Callable[[], Iterable[str]] | None, str | None]] = []
         if set_as_current:
             set_current_host(self)
@@ -134,7 +131,12 @@ class Celeriac:
 
     @property
     def tasks(self) -> TaskRegistry:
-        """The tasks by name, with the shared ones that were imported so far."""
+        """The tasks by name, with Celery's built-in ones and the shared ones that were imported so far."""
+        if not self._has_builtins:
+            self._has_builtins = True
+            for builtin in builtin_tasks(self):
+                builtin.attach(self)
+                self._registry.register(builtin)
         for task in shared_tasks():
             if task.name not in self._registry:
                 copy = task.copy_for(self)

@@ -24,7 +24,10 @@ def builtin_tasks(host: Any) -> list[Task[..., Any]]:
 
 
 def _builtin(name: str, function: Callable[..., Any]) -> Task[..., Any]:
-    return Task.of(function, name=name, bind=False, options={"trail": False} if name == ACCUMULATE else {})
+    # Not `Task.of`: it would load the module `inspect`, for programs that make no task of their own.
+    task: Task[..., Any] = Task()
+    task.name, task.function, task.run = name, function, function
+    return task
 
 
 def _accumulate(*args: Any, index: int | None = None) -> Any:

@@ -10,13 +10,13 @@ import msgspec
 from msgspec import Struct
 
 from celeriac import signals
-from celeriac.app.checks import check_call
+from celeriac.app.checks import check_call, refuse_unknown
 from celeriac.app.context import Context, running
 from celeriac.app.following import following
 from celeriac.app.group_commit import GroupCommit
 from celeriac.app.ids import new_id
 from celeriac.app.moments import Moments
-from celeriac.app.options import CELERY_ONLY, SEND_OPTIONS, SendOptions
+from celeriac.app.options import SEND_OPTIONS, SendOptions
 from celeriac.app.plans import CONSTANT_OPTIONS, OPTIONS_OF_TASKS, Plan, Said, said
 from celeriac.app.publishing import Publisher, PublishPolicy
 from celeriac.exceptions import BrokerError, EncodeError, SendIncomplete
@@ -175,7 +175,7 @@ class Dispatcher:
 
     def _prepare(self, call: Call) -> Outgoing:
         if call.options and not SEND_OPTIONS.issuperset(call.options):
-            _refuse_unknown(call.options)
+            refuse_unknown(call.options)
         route, options = self._route(call)
         request = running.get()
         wire_call = self._wire_call(call, options, request)
@@ -258,7 +258,7 @@ class Dispatcher:
     def describe(self, call: Call) -> TaskCall:
         """Return the call with an id, its times and its place among other calls, as its message would have it."""
         if call.options:
-            _refuse_unknown(call.options)
+            refuse_unknown(call.options)
         options = _with_own(call.options, call.task)
         check_call(call.name, options)
         return self._wire_call(call, options, running.get())
@@ -388,13 +388,6 @@ def _tell(signal: signals.Signal, call: Call, outgoing: Outgoing) -> None:
         declare=(),
         retry_policy=None,
     )
-
-
-def _refuse_unknown(options: Mapping[str, Any]) -> None:
-    unknown = sorted(options.keys() - SEND_OPTIONS - CELERY_ONLY - set(options.get("stamped_headers") or ()))
-    if unknown:
-        known = ", ".join(sorted(SEND_OPTIONS))
-        raise TypeError(f"Unknown options of a call: {', '.join(unknown)}. Known: {known}.")
 
 
 def _partly_sent(error: BrokerError, *, start: int, chunk: int, total: int) -> BrokerError:

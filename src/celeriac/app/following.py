@@ -33,4 +33,5 @@ def _fields(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_plain(sig: Any) -> Raw:
-    return sig if type(sig) is dict else plain(sig)  # what a workflow consists of is plain already
+    # What a workflow consists of is plain already.
+    return sig if type(sig) is dict and "immutable" in sig else plain(sig)

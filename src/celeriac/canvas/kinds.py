@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -57,6 +56,8 @@ def members_of(group: Mapping[str, Any]) -> Any:
 
 def derived_id(parent: str, *role: object) -> str:
     """Return the id, in a UUID's form, that what follows `parent` in this role has each time it is worked out."""
+    import hashlib  # noqa: PLC0415  ADR 0012
+
     digits = hashlib.sha1("\0".join((parent, *map(str, role))).encode(), usedforsecurity=False).hexdigest()
     variant = "89ab"[int(digits[16], 16) & 3]
     return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"

@@ -145,7 +145,7 @@ class Admission:
         logger.error(
             "Received a task that is not registered: %s[%s]. Did you import the module that contains it? It is a dead"
             " letter now. Known tasks: %s",
-            call.name, call.id, ", ".join(sorted(self._runners)),
+            call.name, call.id, ", ".join(sorted(name for name in self._runners if not name.startswith("celery."))),
         )  # fmt: skip
         if signals.task_unknown.receivers:
             signals.task_unknown.send(

@@ -16,7 +16,7 @@ from celeriac.app.context import Context, running
 from celeriac.app.error_info import ErrorInfo, traceback_of
 from celeriac.app.task import Task
 from celeriac.clock import Clock
-from celeriac.exceptions import EncodeError, Ignore, Reject, Replaced, Retry, TaskError, TaskRevokedError
+from celeriac.exceptions import Ignore, Reject, Replaced, Retry, TaskError, TaskRevokedError
 from celeriac.interfaces.broker import Delivery, Outgoing
 from celeriac.interfaces.results import ResultRecord
 from celeriac.result.handle import joining_forbidden
@@ -153,7 +153,7 @@ class TaskRunner:
         done = datetime.fromtimestamp(self._clock.now(), UTC)
         result = TaskResult(task_id=job.call.id, state=states.FAILURE, result=reason, date_done=done)
         record = self._writer.record_of_error(result) if self._writer.keeps_results else None
-        sequel = self._sequels.of_failure(job.call, reason) if has_sequel(job.call) else None
+        sequel = self._sequels.of_broken_run(job.call, reason)
         lease = job.delivery.lease if self.acks_late else None
         return Completion(lease, Settle.ACK, record, () if sequel is None else sequel.messages, sequel=sequel)
 
@@ -212,9 +212,7 @@ class TaskRunner:
                 sequel = self._sequels.of_success(call, value)
                 context.children += sequel.children
             record = self._record(context, states.SUCCESS, value)
-        except EncodeError as error:
-            return self._failed_for_good(context, error, runtime)
-        except Exception as error:  # noqa: BLE001  a route, a queue or a signal of the user's: what follows cannot be sent
+        except Exception as error:  # noqa: BLE001  of the encoder, of routes and signals of the user's for what follows
             return self._failed_for_good(context, error, runtime)
         self._log.succeeded(self.task, context, value, runtime)
         if signals.task_success.receivers:
@@ -244,16 +242,13 @@ class TaskRunner:
             sequel = self._sequels.of_replacement(call, error.signature)
         else:
             reason = TaskRevokedError(f"{call.name}[{call.id}] was ignored")
-            sequel = self._after_failure(context, reason, state=states.REVOKED)
+            sequel = self._sequels.of_failure(call, reason, state=states.REVOKED) if has_sequel(call) else None
         self._log.ignored(context)
         self._say_it_ran(context, states.IGNORED, error)
         return self._completion(context, sequel=sequel)
 
-    def _after_failure(
-        self, context: Context, error: BaseException, trace: str | None = None, *, state: str = states.FAILURE
-    ) -> Sequel | None:
-        call = context.call
-        return self._sequels.of_failure(call, error, state=state, trace=trace) if has_sequel(call) else None
+    def _after_failure(self, context: Context, error: BaseException, trace: str | None = None) -> Sequel | None:
+        return self._sequels.of_failure(context.call, error, trace=trace) if has_sequel(context.call) else None
 
     def _retry_by_policy(self, context: Context, error: BaseException) -> BaseException:
         """Return the `Retry` that ``autoretry_for`` makes of the error, or what the task fails with."""

@@ -14,7 +14,7 @@ from celeriac.app.base import Celeriac
 from celeriac.app.context import Context, running
 from celeriac.app.workflows import Workflows
 from celeriac.canvas import forms
-from celeriac.canvas.kinds import CHORD, GROUP, Raw, derived_id, kind_of, members_of
+from celeriac.canvas.kinds import CHORD, GROUP, Raw, derived_id, kind_of, members_of, plain
 from celeriac.canvas.launching import launch
 from celeriac.exceptions import EncodeError
 from celeriac.interfaces.broker import Outgoing
@@ -96,8 +96,16 @@ class Sequels:
             found.errbacks(call.errbacks or (), call, error, trace)
         found.part(call, state, error)
         for step in reversed(call.chain or ()):
-            found.fail(step, call, error, state=state, trace=trace)
+            found.fail(plain(step), call, error, state=state, trace=trace)
         return found.sequel()
+
+    def of_broken_run(self, call: TaskCall, error: BaseException) -> Sequel | None:
+        """Return what follows a task whose end could not be worked out as usual. Raises nothing."""
+        try:
+            return self.of_failure(call, error) if has_sequel(call) else None
+        except Exception:
+            logger.exception("What follows task %s[%s] cannot be read", call.name, call.id)
+            return None
 
     def of_chord(self, chord: str, body: Raw, values: Sequence[Any], last: ChordPart | None) -> Sequel:
         """Return what follows when all members of a chord have ended well: its body."""
@@ -143,7 +151,7 @@ class Sequels:
         return self._workflows.prepared(launched)
 
     def _form(self, sig: Raw, parent: str, *role: object) -> Raw | None:
-        form = forms.normal(sig)
+        form = forms.normal(plain(sig))
         if form is not None:
             names = (derived_id(parent, *role, count) for count in range(1_000_000_000))
             forms.name_all(form, lambda: next(names))
@@ -179,7 +187,7 @@ class Following:
 
     def errbacks(self, errbacks: Sequence[Raw], call: TaskCall, error: BaseException, trace: str | None) -> None:
         """Call error callbacks here, or have them sent."""
-        for place, errback in enumerate(errbacks):
+        for place, errback in enumerate(map(plain, errbacks)):
             if self._sequels.old_style(errback):
                 given = {"root_id": call.root_id or call.id, "parent_id": call.id}
                 self._launched += self._sequels.launched(errback, call.id, place, (call.id,), **given)
