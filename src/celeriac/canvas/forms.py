@@ -37,6 +37,9 @@ _ENDS: Final = frozenset({"link", "link_error", "task_id", *PLACE})
 def normal(sig: Raw) -> Raw | None:
     """Return the normal form of a signature; None for one in which there is nothing to run."""
     kind = kind_of(sig)
+    if kind and sig["options"].get("chain"):  # how what follows a chord's body travels
+        rest = sig["options"].pop("chain")
+        return normal(chain([sig, *reversed(rest)]))
     if kind == CHAIN:
         return _normal_chain(sig)
     if kind == GROUP:
