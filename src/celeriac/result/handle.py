@@ -201,7 +201,7 @@ class AsyncResult(Generic[R_co]):
         return hash(self.id)
 
     def _first_error(self) -> BaseException | None:
-        """Return the error of the first that failed of those that led here, as Celery raises it; None where none did."""
+        """Return the error of the first that failed of those that led here, as Celery does; None where none did."""
         before: list[Any] = []
         above = self.parent
         while above is not None:

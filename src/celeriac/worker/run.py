@@ -16,7 +16,7 @@ from celeriac.app.context import Context, running
 from celeriac.app.error_info import ErrorInfo, traceback_of
 from celeriac.app.task import Task
 from celeriac.clock import Clock
-from celeriac.exceptions import Ignore, Reject, Replaced, Retry, TaskError, TaskRevokedError
+from celeriac.exceptions import Ignore, Reject, Replaced, Retry, TaskError
 from celeriac.interfaces.broker import Delivery, Outgoing
 from celeriac.interfaces.results import ResultRecord
 from celeriac.result.handle import joining_forbidden
@@ -241,8 +241,7 @@ class TaskRunner:
         if isinstance(error, Replaced):
             sequel = self._sequels.of_replacement(call, error.signature)
         else:
-            reason = TaskRevokedError(f"{call.name}[{call.id}] was ignored")
-            sequel = self._sequels.of_failure(call, reason, state=states.REVOKED) if has_sequel(call) else None
+            sequel = self._sequels.of_ignored(call) if has_sequel(call) else None
         self._log.ignored(context)
         self._say_it_ran(context, states.IGNORED, error)
         return self._completion(context, sequel=sequel)

@@ -16,7 +16,7 @@ from celeriac.app.workflows import Workflows
 from celeriac.canvas import forms
 from celeriac.canvas.kinds import CHORD, GROUP, Raw, derived_id, kind_of, members_of, plain
 from celeriac.canvas.launching import launch
-from celeriac.exceptions import EncodeError
+from celeriac.exceptions import EncodeError, TaskRevokedError
 from celeriac.interfaces.broker import Outgoing
 from celeriac.interfaces.groups import ChordPart, NewChord
 from celeriac.interfaces.results import ResultRecord
@@ -86,6 +86,11 @@ class Sequels:
         given = {"root_id": call.root_id or call.id, "parent_id": call.id}
         messages, chords = self._workflows.prepared(launch(dict(sig), given=given))
         return Sequel(messages, (), chords)
+
+    def of_ignored(self, call: TaskCall) -> Sequel:
+        """Return what follows a task that left its own state alone: those after it will never have a value."""
+        reason = TaskRevokedError(f"{call.name}[{call.id}] was ignored")
+        return self.of_failure(call, reason, state=states.REVOKED)
 
     def of_failure(
         self, call: TaskCall, error: BaseException, *, state: str = states.FAILURE, trace: str | None = None

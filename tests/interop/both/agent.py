@@ -66,7 +66,7 @@ def run_canvas(kind, queue, key, timeout=10):
     except BaseException as error:
         ended = {"error": describe(error)["name"]}
         end = time.monotonic() + timeout
-        while not result.ready() and time.monotonic() < end:  # a parent's error may be told before
+        while "PENDING" in str(states_of(result)) and time.monotonic() < end:  # a parent's error is told before
             time.sleep(0.01)
     return ended | {"states": states_of(result)}
 

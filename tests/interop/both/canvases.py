@@ -56,56 +56,89 @@ def grow(self, value, queue):
     return value
 
 
+class On:
+    """Signatures of tasks on one queue, which write down under one key."""
+
+    def __init__(self, queue, key):
+        self.queue, self.key = queue, key
+
+    def q(self, sig):
+        return sig.set(queue=self.queue)
+
+    def plus(self, *args):
+        return self.q(add.s(*args))
+
+    def pair(self):
+        return group(self.plus(0, 1), self.plus(0, 2))
+
+    def sums(self):
+        return self.q(total.s())
+
+    def shows(self):
+        return self.q(flat.s())
+
+    def marked(self):
+        return self.q(mark.s(self.key))
+
+
 def build(kind, queue, key):
     """Return the workflow of that name."""
+    on = On(queue, key)
+    return (ending_well(on) | failing(on))[kind]()
 
-    def q(sig):
-        return sig.set(queue=queue)
 
-    def plus(*args):
-        return q(add.s(*args))
-
-    def pair(n=0):
-        return group(plus(n, 1), plus(n, 2))
-
-    sums, shows = lambda: q(total.s()), lambda: q(flat.s())
-    marked = lambda: q(mark.s(key))
+def ending_well(on):
     return {
-        "chain": lambda: chain(plus(1, 1), plus(10), plus(100)),
-        "pipe": lambda: plus(1, 1) | plus(2),
-        "immutable in a chain": lambda: plus(1, 1) | q(add.si(5, 5)) | plus(1),
-        "group": lambda: group(plus(n, n) for n in range(5)),
-        "chord": lambda: chord([plus(n, n) for n in range(5)], sums()),
-        "a group becomes a chord": lambda: pair() | sums() | plus(1),
-        "in the middle": lambda: plus(1, 1) | group(plus(1), plus(2)) | sums() | plus(1),
-        "group after group": lambda: pair() | group(sums(), sums()),
-        "three levels": lambda: pair() | group(sums(), sums()) | sums() | plus(1),
-        "chains in a header": lambda: chord([chain(plus(1, 1), plus(1)), plus(5, 5)], shows()),
-        "a chord in a header": lambda: chord([chord([plus(1, 1), plus(2, 2)], sums()), plus(5, 5)], shows()),
-        "a group in a header": lambda: chord([chain(plus(1, 1), group(plus(1), plus(2))), plus(9, 9)], shows()),
-        "a chain as a body": lambda: chord([plus(1, 1), plus(2, 2)], sums() | plus(1) | plus(1)),
-        "one in a chain": lambda: chain(group(plus(1, 1)), plus(5)),
-        "one in a chord": lambda: chord([plus(1, 1)], shows()),
-        "nothing in a chord": lambda: chord([], shows()),
-        "links": lambda: _linked(plus(1, 1), marked()),
-        "links of a chain": lambda: _linked(chain(plus(1, 1), plus(1)), marked()),
-        "links of a chord": lambda: _linked(chord([plus(1, 1), plus(2, 2)], sums()), marked()),
-        "a failure in a chain": lambda: plus(1, 1) | q(fail.si("value")) | plus(1) | marked(),
-        "a failure in a header": lambda: chord([plus(1, 1), q(fail.si("value"))], sums()),
-        "a failure in a chain in a header": lambda: chord([chain(q(fail.si("value")), plus(1)), plus(1, 1)], sums()),
-        "a failure in a header in a chain": lambda: group(plus(1, 1), q(fail.si("key"))) | sums() | marked(),
-        "an old errback": lambda: q(fail.s("value")).on_error(q(old_errback.s(key))),
-        "a new errback": lambda: q(fail.s("value")).on_error(q(new_errback.s(key))),
-        "an errback of a chord": lambda: _on_error(chord([plus(1, 1), q(fail.s("value"))], sums()), q(new_errback.s(key))),
-        "replaced by a task": lambda: plus(1, 1) | q(swap.s("task", queue)) | plus(1),
-        "replaced by a chain": lambda: plus(1, 1) | q(swap.s("chain", queue)) | plus(1),
-        "replaced by a group": lambda: plus(1, 1) | q(swap.s("group", queue)) | sums(),
-        "replaced in a header": lambda: chord([q(swap.s(1, "group", queue)), plus(2, 2)], shows()),
-        "added to a chord": lambda: chord([q(grow.s(1, queue)), plus(2, 2)], sums()),
-        "map": lambda: q(total.map([[1, 2], [3, 4]])),
-        "starmap": lambda: q(add.starmap([(1, 2), (3, 4)])),
-        "chunks": lambda: q(add.chunks([(1, 2), (3, 4), (5, 6)], 2).group()),
-    }[kind]()
+        "chain": lambda: chain(on.plus(1, 1), on.plus(10), on.plus(100)),
+        "pipe": lambda: on.plus(1, 1) | on.plus(2),
+        "immutable in a chain": lambda: on.plus(1, 1) | on.q(add.si(5, 5)) | on.plus(1),
+        "group": lambda: group(on.plus(n, n) for n in range(5)),
+        "chord": lambda: chord([on.plus(n, n) for n in range(5)], on.sums()),
+        "a group becomes a chord": lambda: on.pair() | on.sums() | on.plus(1),
+        "in the middle": lambda: on.plus(1, 1) | group(on.plus(1), on.plus(2)) | on.sums() | on.plus(1),
+        "group after group": lambda: on.pair() | group(on.sums(), on.sums()),
+        "three levels": lambda: on.pair() | group(on.sums(), on.sums()) | on.sums() | on.plus(1),
+        "chains in a header": lambda: chord([chain(on.plus(1, 1), on.plus(1)), on.plus(5, 5)], on.shows()),
+        "a chord in a header": lambda: chord(
+            [chord([on.plus(1, 1), on.plus(2, 2)], on.sums()), on.plus(5, 5)], on.shows()
+        ),
+        "a group in a header": lambda: chord(
+            [chain(on.plus(1, 1), group(on.plus(1), on.plus(2))), on.plus(9, 9)], on.shows()
+        ),
+        "a chain as a body": lambda: chord([on.plus(1, 1), on.plus(2, 2)], on.sums() | on.plus(1) | on.plus(1)),
+        "one in a chain": lambda: chain(group(on.plus(1, 1)), on.plus(5)),
+        "one in a chord": lambda: chord([on.plus(1, 1)], on.shows()),
+        "nothing in a chord": lambda: chord([], on.shows()),
+        "links": lambda: _linked(on.plus(1, 1), on.marked()),
+        "links of a chain": lambda: _linked(chain(on.plus(1, 1), on.plus(1)), on.marked()),
+        "links of a chord": lambda: _linked(chord([on.plus(1, 1), on.plus(2, 2)], on.sums()), on.marked()),
+        "replaced by a task": lambda: on.plus(1, 1) | on.q(swap.s("task", on.queue)) | on.plus(1),
+        "replaced by a chain": lambda: on.plus(1, 1) | on.q(swap.s("chain", on.queue)) | on.plus(1),
+        "replaced by a group": lambda: on.plus(1, 1) | on.q(swap.s("group", on.queue)) | on.sums(),
+        "replaced in a header": lambda: chord([on.q(swap.s(1, "group", on.queue)), on.plus(2, 2)], on.shows()),
+        "added to a chord": lambda: chord([on.q(grow.s(1, on.queue)), on.plus(2, 2)], on.sums()),
+        "map": lambda: on.q(total.map([[1, 2], [3, 4]])),
+        "starmap": lambda: on.q(add.starmap([(1, 2), (3, 4)])),
+        "chunks": lambda: on.q(add.chunks([(1, 2), (3, 4), (5, 6)], 2).group()),
+    }
+
+
+def failing(on):
+    return {
+        "a failure in a chain": lambda: on.plus(1, 1) | on.q(fail.si("value")) | on.plus(1) | on.marked(),
+        "a failure in a header": lambda: chord([on.plus(1, 1), on.q(fail.si("value"))], on.sums()),
+        "a failure in a chain in a header": lambda: chord(
+            [chain(on.q(fail.si("value")), on.plus(1)), on.plus(1, 1)], on.sums()
+        ),
+        "a failure in a header in a chain": lambda: (
+            group(on.plus(1, 1), on.q(fail.si("key"))) | on.sums() | on.marked()
+        ),
+        "an old errback": lambda: on.q(fail.s("value")).on_error(on.q(old_errback.s(on.key))),
+        "a new errback": lambda: on.q(fail.s("value")).on_error(on.q(new_errback.s(on.key))),
+        "an errback of a chord": lambda: _on_error(
+            chord([on.plus(1, 1), on.q(fail.s("value"))], on.sums()), on.q(new_errback.s(on.key))
+        ),
+    }
 
 
 KINDS = [
