@@ -91,7 +91,9 @@ class ChordEnds:
             try:
                 self.store.close(closing)
             except OperationalError as error:
-                logger.warning("What was counted of %s chords that have ended is left to expire: %s", len(closing), error)
+                logger.warning(
+                    "What was counted of %s chords that have ended is left to expire: %s", len(closing), error
+                )
 
     def sweep(self) -> None:
         """End chords that are overdue. Raises `BackendError` and `BrokerError` kin."""
