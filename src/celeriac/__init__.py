@@ -13,6 +13,7 @@
 from celeriac.app.base import Celeriac, Celery
 from celeriac.app.shared import shared_task
 from celeriac.app.task import Task
+from celeriac.canvas import Signature, chain, chord, chunks, group, maybe_signature, signature, subtask, xmap, xstarmap
 from celeriac.current import current_app, current_task
 from celeriac.result import AsyncResult
 from celeriac.routing import Exchange, Queue
@@ -25,9 +26,19 @@ __all__ = [
     "Celery",
     "Exchange",
     "Queue",
+    "Signature",
     "Task",
     "__version__",
+    "chain",
+    "chord",
+    "chunks",
     "current_app",
     "current_task",
+    "group",
+    "maybe_signature",
     "shared_task",
+    "signature",
+    "subtask",
+    "xmap",
+    "xstarmap",
 ]

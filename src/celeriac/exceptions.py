@@ -22,6 +22,7 @@
     |   `-- RemoteError                     stands for an exception class that this process cannot import
     `-- TaskPredicate                       control flow, not errors:
         |-- Ignore   Reject   Retry
+        |   `-- Replaced
 
 Names that Celery has are Celery's, and go over the wire as ``celery.exceptions`` (see `celeriac.wire.errors`),
 so that stock clients rebuild them.
@@ -209,6 +210,14 @@ class TaskPredicate(CeleriacError):
 
 class Ignore(TaskPredicate):
     """Leave the task's state as the task itself has set it."""
+
+
+class Replaced(Ignore):
+    """Another signature takes the running task's place; `Task.replace` raises it."""
+
+    def __init__(self, signature: Any) -> None:
+        super().__init__("Replaced by new task")
+        self.signature = signature
 
 
 class Reject(TaskPredicate):

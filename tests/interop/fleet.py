@@ -107,6 +107,7 @@ class Fleet:
             "accept_content": ["json", "pickle", "yaml", "msgpack"],
             "task_acks_late": True,
             "broker_connection_retry_on_startup": True,
+            "include": ["canvases"],
             **settings,
         }
         self._folder = folder

@@ -15,6 +15,7 @@ from celeriac.wire.content import accepted
 from celeriac.wire.message import Message
 from celeriac.wire.tasks import TaskCall
 from celeriac.worker.admission import Admission, Admitted, Job
+from celeriac.worker.chords import sequels_of
 from celeriac.worker.completion import Completer
 from celeriac.worker.holdings import Holdings
 from celeriac.worker.limits import ThreadLimits
@@ -68,7 +69,15 @@ class Spine:
 
     def runner(self, task: Task[..., Any]) -> TaskRunner:
         app = self.app
-        return TaskRunner(task, app.conf, writer=app.writer, log=TaskLog(), hostname=NODE, clock=self.clock)
+        return TaskRunner(
+            task,
+            app.conf,
+            writer=app.writer,
+            log=TaskLog(),
+            hostname=NODE,
+            clock=self.clock,
+            sequels=sequels_of(app)[0],
+        )
 
     def admit(self, delivery: Delivery) -> Admitted:
         runners = {name: self.runner(task) for name, task in self.app.tasks.items()}
@@ -89,6 +98,8 @@ class Spine:
 
     def carry_out(self, completion: Completion) -> None:
         """Store, send and settle what comes of a run."""
-        completer = Completer(self.app.broker, self.app.writer, Holdings(), clock=self.clock)
+        completer = Completer(
+            self.app.broker, self.app.writer, Holdings(), clock=self.clock, chords=sequels_of(self.app)[1]
+        )
         completer.add(completion)
         assert completer.flush()

@@ -53,8 +53,7 @@ def test_the_page_on_celery_tells_of_every_option() -> None:
     assert TaskOptions.__annotations__.keys() - retry <= options
     assert rows("Task options")[-1][0] == set(UNUSED)
     assert rows("Call options")[1][0] == SEND_OPTIONS - {"group_index"}
-    assert rows("Call options")[2][0].isdisjoint(SEND_OPTIONS | CELERY_ONLY)
-    assert rows("Call options")[3][0] <= CELERY_ONLY
+    assert rows("Call options")[2][0] <= CELERY_ONLY
     assert rows("Commands")[1][0] | rows("Commands")[-1][1] <= set(TABLE)
     assert rows("Commands")[2][0].isdisjoint(TABLE)
 

@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import Final
 
 from celeriac.app.host import Host
+from celeriac.canvas import host as canvas_host
 from celeriac.exceptions import ImproperlyConfigured
 
 _chosen: Final[ContextVar[Host | None]] = ContextVar("celeriac_app", default=None)
@@ -28,3 +29,6 @@ def current_host() -> Host:
     if host is None:
         raise ImproperlyConfigured("There is no application yet: make one with app = Celeriac('name', broker=...).")
     return host
+
+
+canvas_host.provide(current_host)

@@ -54,6 +54,10 @@ class ArgumentCheck:
         if not self._fits(args, kwargs):
             self._signature.bind(*args, **kwargs)
 
+    def room(self, kwargs: Kwargs) -> float:
+        """Return how many positional arguments a call with these keywords can have."""
+        return inf if self._any_positional else self._most - len(kwargs.keys() & set(self._order))
+
     def _fewest_without_names(self) -> float:
         """Return how many arguments a call without keywords needs at least; infinity when there is no such call."""
         if not self._required.issubset(self._order):

@@ -12,11 +12,12 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 from celeriac.app.ambient import choose_host, set_current_host
+from celeriac.app.builtins import builtin_tasks
 from celeriac.app.configuration import Configuration
 from celeriac.app.dead_letters import DeadLetterOffice
-from celeriac.app.declared import settle
 from celeriac.app.decorator import TaskDecorator, as_task
 from celeriac.app.dispatch import Call, Dispatcher
+from celeriac.app.making import annotate, import_if_there, refuse_mistyped, resolve_class
 from celeriac.app.moments import Moments
 from celeriac.app.naming import task_name
 from celeriac.app.options import SendOptions
@@ -25,19 +26,22 @@ from celeriac.app.registry import TaskRegistry
 from celeriac.app.shared import shared_tasks
 from celeriac.app.stores import Stores
 from celeriac.app.task import Task
+from celeriac.app.workflows import Workflows
+from celeriac.canvas.signature import Signature, signature
 from celeriac.clock import SYSTEM_CLOCK, Clock
 from celeriac.exceptions import AlwaysEagerIgnored
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.coordinator import Coordinator
+from celeriac.interfaces.groups import GroupStore
 from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
+from celeriac.result.groups import GroupKeeper, GroupMaker
 from celeriac.result.handle import AsyncResult
 from celeriac.result.reader import ResultReader
 from celeriac.result.sets import ResultSet
 from celeriac.result.writer import ResultWriter
 from celeriac.routing.router import Router
 from celeriac.settings.conf import Settings
-from celeriac.settings.names import canonical, nearest
 from celeriac.types import Args, Kwargs
 from celeriac.wire.content import accepted
 
@@ -67,7 +71,7 @@ class Celeriac:
         clock: Clock = SYSTEM_CLOCK,
         **settings: Any,
     ) -> None:
-        _refuse_mistyped(settings)
+        refuse_mistyped(settings)
         self.main = main
         self.clock = clock
         self._registry = TaskRegistry()
@@ -77,12 +81,12 @@ class Celeriac:
         self._configuration = Configuration({**(changes or {}), **settings, **named})
         if config_source is not None:
             self._configuration.add(config_source, namespace=namespace)
-        self._task_base = _resolve_class(task_cls) if task_cls is not None else Task
+        self._task_base = resolve_class(task_cls) if task_cls is not None else Task
         self.task: TaskDecorator = TaskDecorator(
             self._register_first, name_of=self._name_of, default_base=self._task_base
         )
+        self._finalized = self._has_builtins = False
         self._discover: list[tuple[Iterable[str] | Callable[[], Iterable[str]] | None, str | None]] = []
-        self._finalized = False
         if set_as_current:
             set_current_host(self)
 
@@ -127,7 +131,12 @@ class Celeriac:
 
     @property
     def tasks(self) -> TaskRegistry:
-        """The tasks by name, with the shared ones that were imported so far."""
+        """The tasks by name, with Celery's built-in ones and the shared ones that were imported so far."""
+        if not self._has_builtins:
+            self._has_builtins = True
+            for builtin in builtin_tasks(self):
+                builtin.attach(self)
+                self._registry.register(builtin)
         for task in shared_tasks():
             if task.name not in self._registry:
                 copy = task.copy_for(self)
@@ -185,6 +194,15 @@ class Celeriac:
         task = self.tasks.get(name)
         return self.dispatcher.send(Call(name=name, args=args or (), kwargs=kwargs or {}, options=options, task=task))
 
+    @property
+    def GroupResult(self) -> GroupMaker:  # noqa: N802  Celery's name
+        """What makes handles on groups, and restores them."""
+        return GroupMaker(self.keeper)
+
+    def signature(self, varies: Any, *args: Any, **kwargs: Any) -> Signature[Any, Any]:
+        """Return a signature of this application's; see `celeriac.signature`."""
+        return signature(varies, *args, **{**kwargs, "app": self})
+
     def ResultSet(self, results: Iterable[AsyncResult[Any]] = ()) -> ResultSet[Any]:  # noqa: N802  Celery's name
         """Return the results as a set, which reads many of them in one trip."""
         return ResultSet(results)
@@ -215,6 +233,27 @@ class Celeriac:
     @property
     def results(self) -> ResultBackend | None:
         return self.stores.results
+
+    @property
+    def groups(self) -> GroupStore | None:
+        return self.stores.groups
+
+    @cached_property
+    def keeper(self) -> GroupKeeper:
+        """Where groups are saved."""
+        return GroupKeeper(lambda: self.groups, self.reader, ttl=self.stores.result_ttl or None)
+
+    @cached_property
+    def workflows(self) -> Workflows:
+        """What sends chains, groups and chords."""
+        return Workflows(
+            self.conf,
+            tasks=self.tasks,
+            dispatcher=self.dispatcher,
+            publisher=self.publisher,
+            keeper=self.keeper,
+            clock=self.clock,
+        )
 
     @cached_property
     def dead_letters(self) -> DeadLetterOffice:
@@ -343,48 +382,12 @@ class Celeriac:
                 found = import_module(package)
                 module = f"{package}.{related_name}"
                 if related_name and hasattr(found, "__path__"):
-                    _import_if_there(module)
+                    import_if_there(module)
 
     @property
     def Task(self) -> type[Task[..., Any]]:  # noqa: N802  Celery's name; last, so that it hides no annotation
         """The class of this application's tasks, to derive others from: ``class Database(app.Task)``."""
         return self._task_base
-
-
-def _import_if_there(name: str) -> None:
-    try:
-        import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-
-
-def annotate(tasks: Iterable[Task[..., Any]], annotations: Any) -> None:
-    """Set attributes of tasks as ``task_annotations`` says: ``{'*': {...}, 'proj.add': {...}}``, or a list of such."""
-    if not annotations:
-        return
-    every = annotations if isinstance(annotations, list | tuple) else [annotations]
-    for task in tasks:
-        for mapping in every:
-            for key in ("*", task.name):
-                for attribute, value in (mapping.get(key) or {}).items():
-                    setattr(task, attribute, value)
-        settle(task)
-
-
-def _refuse_mistyped(settings: Mapping[str, Any]) -> None:
-    for name in settings:
-        meant = None if canonical(name) else nearest(name, ("broker", "backend", "include", "namespace"))
-        if meant is not None:
-            raise TypeError(f"An application takes no argument {name!r}. Did you mean {meant!r}?")
-
-
-def _resolve_class(task_cls: type[Task[..., Any]] | str) -> type[Task[..., Any]]:
-    if not isinstance(task_cls, str):
-        return task_cls
-    module, _, name = task_cls.replace(":", ".").rpartition(".")
-    found: type[Task[..., Any]] = getattr(import_module(module), name)
-    return found
 
 
 Celery = Celeriac

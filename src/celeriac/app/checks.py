@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from celeriac.app.options import CELERY_ONLY, SEND_OPTIONS
 from celeriac.wire.identity import is_text
 
 _HIGHEST: Final = 255
@@ -31,6 +32,14 @@ def check_call(name: str, options: Mapping[str, Any]) -> None:
                 check(value)
             except (TypeError, ValueError) as error:
                 raise type(error)(f"{name}: {option}={value!r} {error}") from None
+
+
+def refuse_unknown(options: Mapping[str, Any]) -> None:
+    """Raise TypeError for options that no call has; stamps are named by ``stamped_headers``."""
+    unknown = sorted(options.keys() - SEND_OPTIONS - CELERY_ONLY - set(options.get("stamped_headers") or ()))
+    if unknown:
+        known = ", ".join(sorted(SEND_OPTIONS))
+        raise TypeError(f"Unknown options of a call: {', '.join(unknown)}. Known: {known}.")
 
 
 def _text(value: Any) -> None:

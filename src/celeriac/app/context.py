@@ -28,6 +28,7 @@ class Context:
     __slots__ = (
         "_call",
         "_delivery",
+        "added",
         "called_directly",
         "calls",
         "children",
@@ -54,6 +55,8 @@ class Context:
         self.calls: Any = None
         """The task whose own ``__call__`` is about to enter this run; None once it has."""
         self.children: list[Any] = []
+        self.added: int = 0
+        """How many members the run has added to its chord."""
         self.follow_ups: list[Outgoing] = []
         self.loglevel: int | None = None
         self.logfile: str | None = None

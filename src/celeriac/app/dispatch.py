@@ -10,12 +10,13 @@ import msgspec
 from msgspec import Struct
 
 from celeriac import signals
-from celeriac.app.checks import check_call
+from celeriac.app.checks import check_call, refuse_unknown
 from celeriac.app.context import Context, running
+from celeriac.app.following import following
 from celeriac.app.group_commit import GroupCommit
 from celeriac.app.ids import new_id
 from celeriac.app.moments import Moments
-from celeriac.app.options import CELERY_ONLY, SEND_OPTIONS, SendOptions
+from celeriac.app.options import SEND_OPTIONS, SendOptions
 from celeriac.app.plans import CONSTANT_OPTIONS, OPTIONS_OF_TASKS, Plan, Said, said
 from celeriac.app.publishing import Publisher, PublishPolicy
 from celeriac.exceptions import BrokerError, EncodeError, SendIncomplete
@@ -37,7 +38,6 @@ _HIGHEST_PRIORITY: Final = 9
 _ORDER_OF: Final = {"lowest": "low_first", "highest": "high_first"}
 _REPLACEABLE: Final = ("time_limit", "soft_time_limit", "ignore_result", "shadow")
 _MOST_PLANS: Final = 10_000
-_WORKFLOW: Final = frozenset({"chain", "chord", "link", "link_error"})
 """Names of tasks; they come from callers."""
 
 
@@ -93,7 +93,7 @@ class Dispatcher:
     def send(self, call: Call) -> AsyncResult[Any]:
         """Send one call; return its result's handle when the broker has it. Raises `BrokerError` kin in time."""
         outgoing = self.prepare(call)
-        policy = self._policy(call.options) if call.options else None
+        policy = self.policy(call.options) if call.options else None
         self._publisher.send((outgoing,), policy=policy, in_task=not running.get().called_directly)
         return self._sent(call, outgoing)
 
@@ -103,7 +103,7 @@ class Dispatcher:
         Raises `SendIncomplete` with the positions that the broker has not, when it has some of the calls.
         """
         results: list[AsyncResult[Any]] = []
-        policy = self._policy(calls[0].options) if calls else None
+        policy = self.policy(calls[0].options) if calls else None
         for start in range(0, len(calls), _CHUNK):
             chunk = calls[start : start + _CHUNK]
             try:
@@ -123,7 +123,7 @@ class Dispatcher:
         import asyncio  # noqa: PLC0415
 
         outgoing = self.prepare(call)
-        policy = self._policy(call.options)
+        policy = self.policy(call.options)
         if policy is None:
             await asyncio.wrap_future(self._group.add(outgoing))
         else:  # a policy of its own, so a round trip of its own
@@ -175,7 +175,7 @@ class Dispatcher:
 
     def _prepare(self, call: Call) -> Outgoing:
         if call.options and not SEND_OPTIONS.issuperset(call.options):
-            _refuse_unknown(call.options)
+            refuse_unknown(call.options)
         route, options = self._route(call)
         request = running.get()
         wire_call = self._wire_call(call, options, request)
@@ -258,10 +258,16 @@ class Dispatcher:
     def describe(self, call: Call) -> TaskCall:
         """Return the call with an id, its times and its place among other calls, as its message would have it."""
         if call.options:
-            _refuse_unknown(call.options)
+            refuse_unknown(call.options)
         options = _with_own(call.options, call.task)
         check_call(call.name, options)
         return self._wire_call(call, options, running.get())
+
+    def tell_sent(self, calls: Sequence[Call], messages: Sequence[Outgoing]) -> None:
+        """Send the signal `after_task_publish` for calls that were prepared and sent by somebody else."""
+        if signals.after_task_publish.receivers:
+            for call, message in zip(calls, messages, strict=True):
+                _tell(signals.after_task_publish, call, message)
 
     def close(self) -> None:
         """Send what coroutines have handed over, and stop."""
@@ -307,6 +313,7 @@ class Dispatcher:
             shadow=options.get("shadow"),
             reply_to=options.get("reply_to"),
             headers=dict(options.get("headers") or ()),
+            **following(options),
         )
 
     def _changes(self, options: SendOptions) -> dict[str, Any]:
@@ -333,7 +340,8 @@ class Dispatcher:
             return priority
         return max(0, _HIGHEST_PRIORITY - (priority or 0))
 
-    def _policy(self, options: SendOptions) -> PublishPolicy | None:
+    def policy(self, options: SendOptions) -> PublishPolicy | None:
+        """Return how the sending is tried again as the options of a call want it; None for the usual way."""
         if options.get("retry") is None and options.get("retry_policy") is None:
             return None
         return self._publisher.policy(retry=options.get("retry"), changes=options.get("retry_policy"))
@@ -380,14 +388,6 @@ def _tell(signal: signals.Signal, call: Call, outgoing: Outgoing) -> None:
         declare=(),
         retry_policy=None,
     )
-
-
-def _refuse_unknown(options: Mapping[str, Any]) -> None:
-    unknown = sorted(options.keys() - SEND_OPTIONS - CELERY_ONLY)
-    if unknown:
-        hint = "" if _WORKFLOW.isdisjoint(unknown) else " This version has no workflows: docs/celery.md."
-        known = ", ".join(sorted(SEND_OPTIONS))
-        raise TypeError(f"Unknown options of a call: {', '.join(unknown)}.{hint} Known: {known}.")
 
 
 def _partly_sent(error: BrokerError, *, start: int, chunk: int, total: int) -> BrokerError:

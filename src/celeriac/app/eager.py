@@ -105,7 +105,7 @@ class EagerRun:
         try:
             try:
                 self._announce(context)
-                value = _finished(self._enter(*call.args, **call.kwargs))
+                value = finished(self._enter(*call.args, **call.kwargs))
             except Exception as error:  # noqa: BLE001  every end of the user's code is told
                 return self._failed(context, error)
             return self._succeeded(context, value, time.perf_counter() - started)
@@ -236,7 +236,7 @@ def _told(error: BaseException) -> str:
     return traceback_of(error, runner=__file__)
 
 
-def _finished(value: Any) -> Any:
+def finished(value: Any) -> Any:
     """Return the value, or what a coroutine returns; where a loop runs in this thread, it runs in another one."""
     if not isinstance(value, CoroutineType):
         return value

@@ -7,6 +7,8 @@ from typing import Any, Protocol, Unpack
 
 from celeriac.app.dispatch import Dispatcher
 from celeriac.app.options import SendOptions
+from celeriac.canvas.host import Sender
+from celeriac.interfaces.groups import GroupStore
 from celeriac.result.handle import AsyncResult
 from celeriac.result.reader import ResultReader
 from celeriac.result.writer import ResultWriter
@@ -34,6 +36,12 @@ class Host(Protocol):
 
     @property
     def writer(self) -> ResultWriter: ...
+
+    @property
+    def workflows(self) -> Sender: ...
+
+    @property
+    def groups(self) -> GroupStore | None: ...
 
     def send_task(
         self, name: str, args: Args | None = None, kwargs: Kwargs | None = None, **options: Unpack[SendOptions]

@@ -17,7 +17,9 @@ class SendOptions(TypedDict, total=False):
     when the task may start; `expires` (seconds from now, datetime or text) says when it no longer may. `queue`, or
     `exchange` and `routing_key`, choose where it goes and win over routes. `priority` is 0 to 9, read as the broker
     reads it. `time_limit` and `soft_time_limit` are seconds of one run. `retry` and `retry_policy` govern the sending,
-    not the task: by default a failed send is tried again within ``broker_publish_timeout`` seconds.
+    not the task: by default a failed send is tried again within ``broker_publish_timeout`` seconds. `link` and
+    `link_error` are signatures that follow its end, one or a list of them; `chain` and `chord` are how the parts of a
+    workflow travel. `stamped_headers` names options that are stamps.
     """
 
     task_id: str | None
@@ -45,6 +47,12 @@ class SendOptions(TypedDict, total=False):
     group_index: int | None
     reply_to: str | None
     add_to_parent: bool
+    link: Any
+    link_error: Any
+    chain: Any
+    chord: Any
+    replaced_task_nesting: int
+    stamped_headers: Sequence[str] | None
 
 
 class RetryOptions(TypedDict, total=False):

@@ -17,6 +17,7 @@ from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.coordinator import Coordinator
 from celeriac.interfaces.dead_letters import DeadLetters
+from celeriac.interfaces.groups import GroupStore
 from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
 from celeriac.interfaces.store import Store, StoreOptions
@@ -96,6 +97,12 @@ class Stores:
         if store.results is None and self._conf.result_backend:
             raise ImproperlyConfigured("result_backend names a store that cannot keep results.")
         return store.results
+
+    @property
+    def groups(self) -> GroupStore | None:
+        """Groups and chords, in the result store; None where that cannot count."""
+        store = self._result_store or self._result_side()
+        return None if store is None else store.groups
 
     @property
     def result_ttl(self) -> Seconds | None:

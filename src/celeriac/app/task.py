@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, cast
+from typing import Any, ParamSpec, Self, TypeVar, Unpack, cast
 
 import msgspec
 
 from celeriac.app.arguments import ArgumentCheck
+from celeriac.app.composing import Composing
 from celeriac.app.context import Context, running
 from celeriac.app.declared import settle
 from celeriac.app.dispatch import Call
@@ -26,7 +27,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Task(Generic[P, R]):
+class Task(Composing[P, R]):
     """A callable that can also be sent to a worker.
 
     ``task(...)`` runs it here, `delay` and `apply_async` send it. Made by ``@app.task`` from a function, or by
@@ -333,6 +334,10 @@ class Task(Generic[P, R]):
             backoff_max=self.retry_backoff_max,
             jitter=self.retry_jitter,
         )
+
+    def takes_more_than(self, count: int, kwargs: Kwargs) -> bool:
+        """Tell whether it can be called with more than so many arguments beside these; never if it is bound."""
+        return not self.bound and self._check is not None and self._check.room(kwargs) > count
 
     def __repr__(self) -> str:
         return f"<Task: {self.name}>"

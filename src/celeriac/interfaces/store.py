@@ -11,6 +11,7 @@ from celeriac.clock import SYSTEM_CLOCK, Clock
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.coordinator import Coordinator
 from celeriac.interfaces.dead_letters import DeadLetters
+from celeriac.interfaces.groups import GroupStore
 from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
 
@@ -45,4 +46,5 @@ class Store(Struct, frozen=True):
     pubsub: PubSub | None = None
     coordinator: Coordinator | None = None
     results: ResultBackend | None = None
+    groups: GroupStore | None = None
     used_options: frozenset[str] = frozenset()

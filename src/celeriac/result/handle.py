@@ -200,6 +200,15 @@ class AsyncResult(Generic[R_co]):
     def __hash__(self) -> int:
         return hash(self.id)
 
+    def _first_error(self) -> BaseException | None:
+        """Return the error of the first that failed of those that led here, as Celery does; None where none did."""
+        before: list[Any] = []
+        above = self.parent
+        while above is not None:
+            before.append(above)
+            above = above.parent
+        return next((error for one in reversed(before) for error in errors_of(one)), None)
+
     def _ended(self, timeout: Seconds | None) -> TaskResult:
         if self._end is None:
             self._end = self.reader.wait(self.id, timeout=timeout)
@@ -215,10 +224,19 @@ class AsyncResult(Generic[R_co]):
 
     def _value(self, end: TaskResult, *, propagate: bool, callback: Callable[[str, Any], Any] | None) -> R_co:
         if propagate and end.state in states.PROPAGATE_STATES:
-            raise _to_raise(end)
+            raise self._first_error() or _to_raise(end)
         if callback is not None:
             callback(self.id, end.result)
         return cast("R_co", end.result)
+
+
+def errors_of(result: Any) -> Iterator[BaseException]:
+    """Yield the errors of a result that has failed, or of those in a group of results."""
+    for one in getattr(result, "results", None) or (result,):
+        if one is not result and hasattr(one, "results"):
+            yield from errors_of(one)
+        elif one.state in states.PROPAGATE_STATES:
+            yield _to_raise(one._read())  # noqa: SLF001  a handle like this one
 
 
 def _ids_in(children: Sequence[Any]) -> Iterator[str]:

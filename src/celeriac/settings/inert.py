@@ -15,6 +15,7 @@ _UNUSED = "not used by this version"
 _NO_STORE = "this version has no driver for that store"
 _IN_URL = "write it in the URL"
 _ENGINE = "the engine works in another way"
+_COUNTED = "the store counts what ends; nobody waits for members or asks again"
 _RECONNECT = "a worker always connects again, with growing pauses"
 _PREFETCH = "how many messages an engine takes follows from how long its tasks run"
 
@@ -46,15 +47,13 @@ INERT: Final[Mapping[str, str]] = {
     "result_backend_max_sleep_between_retries_ms": _UNUSED,
     "result_backend_thread_safe": "result stores are always safe to share between threads",
     "result_cache_max": "results are not remembered by the client",
-    "result_chord_expires": _UNUSED,
-    "result_chord_join_timeout": _UNUSED,
-    "result_chord_retry_interval": _UNUSED,
+    "result_chord_join_timeout": _COUNTED,
+    "result_chord_retry_interval": _COUNTED,
     "result_compression": "results are written plain; compressed ones are read",
     "result_exchange": _UNUSED,
     "result_exchange_type": _UNUSED,
     "result_failure_expires": _UNUSED,
     "result_persistent": _UNUSED,
-    "task_allow_error_cb_on_chord_header": _UNUSED,
     "task_default_delivery_mode": _NO_STORE,
     "task_default_rate_limit": _UNUSED,
     "task_protocol": "version 2 is written, both are read",

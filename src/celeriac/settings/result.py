@@ -52,7 +52,7 @@ class ResultSettings:
     result_backend_thread_safe: bool = setting(False, "Celery shares one backend object between threads.")
     result_cache_max: int = setting(-1, "How many results a client remembers; -1 for none.")
     result_chord_expires: float | None = setting(
-        None, "How long the parts of a chord live; None means `result_expires`.", unit="seconds"
+        None, "How long a chord may take before it has failed; None means `result_expires`.", unit="seconds"
     )
     result_chord_join_timeout: float = setting(
         3.0, "Longest wait for a member's result when a chord is joined.", unit="seconds"

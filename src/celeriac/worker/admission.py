@@ -31,6 +31,7 @@ from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
 from celeriac.worker.renewals import Claim
 from celeriac.worker.run import TaskRunner
+from celeriac.worker.sequel import Sequels
 from celeriac.worker.task_log import TaskLog
 
 logger = logging.getLogger(__name__)
@@ -49,11 +50,15 @@ class Job(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """A delivery that can never run here: a dead letter with its reason, and perhaps a result to store."""
+    """A delivery that can never run here: a dead letter with its reason, and perhaps a result to store.
+
+    `call` is there when the message could be read.
+    """
 
     delivery: Delivery
     reason: str
     result: TaskResult | None = None
+    call: TaskCall | None = None
 
 
 class Postponed(Struct, frozen=True):
@@ -74,10 +79,11 @@ class Expired(Struct, frozen=True):
 Admitted = Job | Refused | Postponed | Expired
 
 
-def runners_of(app: Celeriac, *, log: TaskLog, hostname: str) -> dict[str, TaskRunner]:
+def runners_of(app: Celeriac, *, log: TaskLog, hostname: str, sequels: Sequels) -> dict[str, TaskRunner]:
     """Return what runs the tasks of an application, by their names."""
+    writer, clock = app.writer, app.clock
     return {
-        name: TaskRunner(task, app.conf, writer=app.writer, log=log, hostname=hostname, clock=app.clock)
+        name: TaskRunner(task, app.conf, writer=writer, log=log, hostname=hostname, clock=clock, sequels=sequels)
         for name, task in app.tasks.items()
     }
 
@@ -112,10 +118,6 @@ class Admission:
             later = self._by_time(delivery, call)
             if later is not None:
                 return later
-        if call.chain or call.callbacks or call.errbacks or call.chord:
-            return self._refuse(
-                delivery, f"{call.name}[{call.id}] is part of a workflow, which this version cannot run"
-            )
         return Job(runner, call, delivery, claim)
 
     def _by_time(self, delivery: Delivery, call: TaskCall) -> Admitted | None:
@@ -143,14 +145,14 @@ class Admission:
         logger.error(
             "Received a task that is not registered: %s[%s]. Did you import the module that contains it? It is a dead"
             " letter now. Known tasks: %s",
-            call.name, call.id, ", ".join(sorted(self._runners)),
+            call.name, call.id, ", ".join(sorted(name for name in self._runners if not name.startswith("celery."))),
         )  # fmt: skip
         if signals.task_unknown.receivers:
             signals.task_unknown.send(
                 sender=None, name=call.name, id=call.id, message=delivery.message, exc=NotRegistered(call.name)
             )
         result = self.failed(call.id, NotRegistered(call.name))
-        return Refused(delivery, f"task {call.name} is not registered", result)
+        return Refused(delivery, f"task {call.name} is not registered", result, call)
 
     def _refuse(self, delivery: Delivery, reason: str) -> Refused:
         message = delivery.message

@@ -25,6 +25,7 @@ from celeriac.interfaces.broker import Broker, Lease
 from celeriac.result.writer import ResultWriter
 from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
+from celeriac.worker.chords import ChordEnds
 from celeriac.worker.ledger import Ledger
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.pulse import Pulse
@@ -79,11 +80,19 @@ class Completer:
     were refused its message is a dead letter too. A queue that cannot be is refused once.
     """
 
-    def __init__(
-        self, broker: Broker, writer: ResultWriter, ledger: Ledger, *, clock: Clock, pulse: Pulse | None = None
+    def __init__(  # noqa: PLR0913  the composition root hands in every part
+        self,
+        broker: Broker,
+        writer: ResultWriter,
+        ledger: Ledger,
+        *,
+        clock: Clock,
+        chords: ChordEnds,
+        pulse: Pulse | None = None,
     ) -> None:
         self._broker = broker
         self._writer = writer
+        self._chords = chords
         self._ledger = ledger
         self._clock = clock
         self._pulse = pulse or Pulse()
@@ -112,7 +121,7 @@ class Completer:
             if not self._waiting:
                 self._since = self._clock.monotonic()
             self._waiting.append(completion)
-            is_plain = completion.settle is Settle.ACK and not completion.follow_ups
+            is_plain = completion.settle is Settle.ACK and not completion.follow_ups and completion.sequel is None
             if not is_plain or completion.record is not None:
                 self.is_awaited = True
             if not is_plain:
@@ -232,34 +241,43 @@ class Completer:
     def _carry_out(self, left: list[Completion]) -> None:
         """Do the three steps in their order for the whole batch; what is done to the end is taken out of `left`."""
         self._store(left)
+        if any(completion.sequel is not None for completion in left):
+            self._chords.carry_out(left, self._settle_all)
+        else:
+            self._settle_all(left)
+
+    def _settle_all(self, left: list[Completion]) -> set[str]:
+        """Send what follows and settle; return the tags of leases that were lost."""
+        lost: set[str] = set()
         early = [completion for completion in left if completion.lease is None]
         if early:
-            self._send_after_early_ack(early)
+            self._send_apart(early)
             _take_out(left, early)
         acked = [completion for completion in left if completion.settle is Settle.ACK]
         if acked:
-            self._settle(acked, Settle.ACK)
+            lost.update(self._settle(acked, Settle.ACK))
             _take_out(left, acked)
         by_end: dict[tuple[Settle, Seconds, str], list[Completion]] = defaultdict(list)
         for completion in left:
             by_end[completion.settle, completion.delay, completion.reason].append(completion)
         for (settle, delay, reason), completions in by_end.items():
-            self._settle(completions, settle, delay=delay, reason=reason)
+            lost.update(self._settle(completions, settle, delay=delay, reason=reason))
             _take_out(left, completions)
+        return lost
 
     def _store(self, completions: Sequence[Completion]) -> None:
         records = [completion.record for completion in completions if completion.record is not None]
         if records:
             self._writer.store(records)
 
-    def _send_after_early_ack(self, completions: Sequence[Completion]) -> None:
+    def _send_apart(self, completions: Sequence[Completion]) -> None:
         outgoing = [each for completion in completions for each in completion.follow_ups]
         if outgoing:
             self._broker.send(outgoing)
 
     def _settle(
         self, completions: Sequence[Completion], settle: Settle, *, delay: Seconds = 0.0, reason: str = ""
-    ) -> None:
+    ) -> list[str]:
         leases = [completion.lease for completion in completions if completion.lease is not None]
         if settle is Settle.ACK:
             follow_ups = {c.lease.tag: c.follow_ups for c in completions if c.follow_ups and c.lease is not None}
@@ -267,16 +285,18 @@ class Completer:
         elif settle is Settle.REQUEUE:
             lost = self._broker.requeue(leases, delay=delay)
         else:
+            self._send_apart(completions)  # the contract's `reject` sends nothing
             lost = self._broker.reject(leases, reason=_writable(reason))
-        self._note_settled(leases, lost)
+        return self._note_settled(leases, lost)
 
-    def _note_settled(self, leases: Sequence[Lease], lost: Sequence[Lease]) -> None:
+    def _note_settled(self, leases: Sequence[Lease], lost: Sequence[Lease]) -> list[str]:
         self._ledger.settled([lease.tag for lease in leases])
         for lease in lost:
             logger.warning(
                 "The lease of a delivery on queue %s was lost before it was settled (%s): another worker has it now.",
                 lease.queue, lease.tag,
             )  # fmt: skip
+        return [lease.tag for lease in lost]
 
     def _without_lost(self, completions: Sequence[Completion]) -> list[Completion]:
         """Return those that are still ours; the others need not be remembered any more. Called with the lock held."""

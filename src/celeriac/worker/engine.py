@@ -14,9 +14,10 @@ from celeriac.app.base import Celeriac
 from celeriac.exceptions import BrokerError, OperationalError, WorkerLostError
 from celeriac.interfaces.broker import Delivery
 from celeriac.types import Seconds
-from celeriac.worker.admission import Admission, Expired, Job, Postponed, Refused, runners_of
+from celeriac.worker.admission import Admission, Job, runners_of
 from celeriac.worker.attendant import Attendant
 from celeriac.worker.board import EngineBoard
+from celeriac.worker.chords import sequels_of
 from celeriac.worker.claims import ClaimSize
 from celeriac.worker.completion import Completer
 from celeriac.worker.consumer import Consumer
@@ -34,6 +35,7 @@ from celeriac.worker.runs import Runs
 from celeriac.worker.side_claims import SideClaims
 from celeriac.worker.task_log import TaskLog
 from celeriac.worker.tenure import Tenure, without
+from celeriac.worker.turned_away import TurningAway
 from celeriac.worker.wear import Wear
 
 logger = logging.getLogger(__name__)
@@ -76,20 +78,21 @@ class Engine:
         self.renewals = Renewals() if board is None else board.renewals
         """When its leases were renewed; the node writes it."""
         self._freed, self._stopping = threading.Event(), threading.Event()
-        self._log = TaskLog()
-        self._claims = ClaimSize()
+        self._log, self._claims = TaskLog(), ClaimSize()
         self._ledger = ledger
         self._broker = app.broker
         self._broker.rely_on_watch()  # the node's `WatchLoop`
         self._writer = app.writer
-        self._completer = Completer(self._broker, app.writer, ledger, clock=app.clock, pulse=self.pulse)
+        sequels, chords = sequels_of(app)
+        self._turning_away = TurningAway(app.writer, sequels)
+        self._completer = Completer(self._broker, app.writer, ledger, clock=app.clock, chords=chords, pulse=self.pulse)
         self._tenure = Tenure(self._broker, ledger, self._completer, self.renewals, lease=plan.lease, clock=app.clock)
         owner = f"{plan.nodename}/{index}"
         consumer = partial(
             Consumer, self._broker, ledger, queues=plan.queues, lease=plan.lease, owner=owner, clock=app.clock
         )
         self._consumer = consumer(pulse=self.pulse)
-        runners = runners_of(app, log=self._log, hostname=plan.nodename)
+        runners = runners_of(app, log=self._log, hostname=plan.nodename, sequels=sequels)
         self._admission = Admission(runners, app.conf, clock=app.clock)
         self._crashes = CrashCounter(app.coordinator, most=app.conf.task_max_crashes)
         self._wear = Wear(most_tasks=app.conf.worker_max_tasks_per_child, most_kib=app.conf.worker_max_memory_per_child)
@@ -209,7 +212,7 @@ class Engine:
                     self._log.received(admitted.call.name, admitted.call.id)
                 (self._async_backlog.jobs if admitted.runner.is_async else self._backlog).append(admitted)
             else:
-                self._turn_away(admitted)
+                self._completer.add(self._turning_away.completion(admitted))
         if deliveries:
             self._last_was_async = bool(self._async_backlog) and not self._backlog
             if len(deliveries) > 1:  # one alone holds up no other, and this thread completes it when it has run
@@ -262,9 +265,11 @@ class Engine:
         often = f" {crashes} time{'s' if crashes > 1 else ''}" if crashes else ""  # nobody counts without a coordinator
         reason = f"its worker died{often} while it ran"
         self._log.lost(job.call.name, job.call.id, reason)
-        record = self._writer.record_of_error(self._admission.failed(job.call.id, WorkerLostError(reason)))
+        lost = WorkerLostError(reason)
+        record = self._writer.record_of_error(self._admission.failed(job.call.id, lost))
         settle = Settle.ACK if job.runner.ends_with_its_worker else Settle.REJECT
-        self._completer.add(Completion(job.delivery.lease, settle, record, reason=reason))
+        end = Completion(job.delivery.lease, settle, record, reason=reason)
+        self._completer.add(self._turning_away.ended(job.call, end, lost))
         return False
 
     def _acked_early(self, job: Job) -> bool:
@@ -298,7 +303,7 @@ class Engine:
         for delivery in self._side_consumer.take(limit=min(self._coroutines.free, _SIDE), wait=_SIDE_WAIT):
             admitted = self._admission.admit(delivery, self._side_consumer.claim)
             if not isinstance(admitted, Job):
-                self._turn_away(admitted)
+                self._completer.add(self._turning_away.completion(admitted))
             elif admitted.runner.is_async:
                 self._start(admitted, self._coroutines)
             else:
@@ -329,17 +334,6 @@ class Engine:
             self._attendant.hurry()
 
     # -- giving back ------------------------------------------------------------------------------------------------
-
-    def _turn_away(self, refused: Refused | Postponed | Expired) -> None:
-        lease = refused.delivery.lease
-        if isinstance(refused, Postponed):
-            self._completer.add(Completion(lease, Settle.REQUEUE, delay=refused.delay))
-        elif isinstance(refused, Expired):
-            record = None if refused.call.ignore_result else self._writer.record_of_error(refused.result)
-            self._completer.add(Completion(lease, Settle.ACK, record))
-        else:
-            record = None if refused.result is None else self._writer.record_of_error(refused.result)
-            self._completer.add(Completion(lease, Settle.REJECT, record, reason=refused.reason))
 
     def _give_back_stuck(self) -> bool:
         """Give back what was claimed when the slots do not get free soon. True while there is something to watch."""

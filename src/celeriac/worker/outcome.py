@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from celeriac.interfaces.broker import Lease, Outgoing
 from celeriac.interfaces.results import ResultRecord
+from celeriac.worker.sequel import Sequel
 
 
 class Settle(Enum):
@@ -24,7 +25,8 @@ class Completion(Struct, frozen=True):
     """What is to be stored, sent and settled for one delivery, in that order.
 
     `lease` None stands for a state on the way (STARTED), whose message is not settled. `delay` (seconds) goes with
-    REQUEUE, `reason` with REJECT.
+    REQUEUE, `reason` with REJECT. `sequel` is what else concerns the workflow of which the task is part; its messages
+    are among the `follow_ups`.
     """
 
     lease: Lease | None
@@ -33,3 +35,4 @@ class Completion(Struct, frozen=True):
     follow_ups: Sequence[Outgoing] = ()
     delay: float = 0.0
     reason: str = ""
+    sequel: Sequel | None = None

@@ -7,16 +7,16 @@ import inspect
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 from celeriac import signals, states
 from celeriac.app.context import Context, running
 from celeriac.app.error_info import ErrorInfo, traceback_of
 from celeriac.app.task import Task
 from celeriac.clock import Clock
-from celeriac.exceptions import EncodeError, Ignore, Reject, Retry, TaskError
+from celeriac.exceptions import Ignore, Reject, Replaced, Retry, TaskError
 from celeriac.interfaces.broker import Delivery, Outgoing
 from celeriac.interfaces.results import ResultRecord
 from celeriac.result.handle import joining_forbidden
@@ -25,15 +25,15 @@ from celeriac.settings.conf import Settings
 from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
+from celeriac.worker.acks import acks_failures, given_or
 from celeriac.worker.copies import Copy
 from celeriac.worker.limits import SoftLimits, limited
 from celeriac.worker.outcome import Completion, Settle
+from celeriac.worker.sequel import Sequel, Sequels, has_sequel
 from celeriac.worker.shortage import let_go
 from celeriac.worker.task_log import TaskLog, shown
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _MOST_SAID: Final = 200
 """Characters of an error in the reason of a dead letter."""
@@ -64,6 +64,7 @@ class TaskRunner:
         log: TaskLog,
         hostname: str,
         clock: Clock,
+        sequels: Sequels,
     ) -> None:
         kind = type(task)
         self.task = task
@@ -71,13 +72,13 @@ class TaskRunner:
         self._call: Callable[..., Any] = task if self._wrapped else task.run
         self.is_async = inspect.iscoroutinefunction(task.function or kind.run)
         self.acks_late = conf.task_acks_late if task.acks_late is None else task.acks_late
-        self._acks_failures = _acks_failures(task, conf)
+        self._acks_failures = acks_failures(task, conf)
         self._ignore_result = conf.task_ignore_result if task.ignore_result is None else task.ignore_result
-        self._stores_errors = _given_or(task.store_errors_even_if_ignored, conf.task_store_errors_even_if_ignored)
-        self._track_started = _given_or(task.track_started, conf.task_track_started)
+        self._stores_errors = given_or(task.store_errors_even_if_ignored, conf.task_store_errors_even_if_ignored)
+        self._track_started = given_or(task.track_started, conf.task_track_started)
         self._soft_limit = conf.task_soft_time_limit if task.soft_time_limit is None else task.soft_time_limit
         self._hard_limit = conf.task_time_limit if task.time_limit is None else task.time_limit
-        self.ends_with_its_worker = _given_or(task.reject_on_worker_lost, conf.task_reject_on_worker_lost) is False
+        self.ends_with_its_worker = given_or(task.reject_on_worker_lost, conf.task_reject_on_worker_lost) is False
         """Whether the death of its worker is the end of the task; by default it runs again."""
         self._auto_retry = task.auto_retry()
         self._before = task.before_start if kind.before_start is not Task.before_start else None
@@ -86,6 +87,7 @@ class TaskRunner:
         self._on_retry = task.on_retry if kind.on_retry is not Task.on_retry else None
         self._after = task.after_return if kind.after_return is not Task.after_return else None
         self._copy = Copy()
+        self._sequels = sequels
         self._writer = writer
         self._log = log
         self._hostname = hostname
@@ -151,7 +153,9 @@ class TaskRunner:
         done = datetime.fromtimestamp(self._clock.now(), UTC)
         result = TaskResult(task_id=job.call.id, state=states.FAILURE, result=reason, date_done=done)
         record = self._writer.record_of_error(result) if self._writer.keeps_results else None
-        return Completion(job.delivery.lease if self.acks_late else None, Settle.ACK, record)
+        sequel = self._sequels.of_broken_run(job.call, reason)
+        lease = job.delivery.lease if self.acks_late else None
+        return Completion(lease, Settle.ACK, record, () if sequel is None else sequel.messages, sequel=sequel)
 
     def soft_limit(self, call: TaskCall) -> Seconds | None:
         """Return after how many seconds the task is told that it runs too long; None for never."""
@@ -202,9 +206,13 @@ class TaskRunner:
     # -- its end ----------------------------------------------------------------------------------------------------
 
     def _succeeded(self, context: Context, value: Any, runtime: float) -> Completion:
+        call, sequel = context.call, None
         try:
+            if call.chain or call.callbacks or call.chord:
+                sequel = self._sequels.of_success(call, value)
+                context.children += sequel.children
             record = self._record(context, states.SUCCESS, value)
-        except EncodeError as error:
+        except Exception as error:  # noqa: BLE001  of the encoder, of routes and signals of the user's for what follows
             return self._failed_for_good(context, error, runtime)
         self._log.succeeded(self.task, context, value, runtime)
         if signals.task_success.receivers:
@@ -212,21 +220,34 @@ class TaskRunner:
         if self._on_success is not None:
             self._handler(context, self._on_success, value, context.call.id, context.args, context.kwargs)
         self._return(context, states.SUCCESS, value, None)
-        return self._completion(context, record=record)
+        return self._completion(context, record=record, sequel=sequel)
 
     def _failed(self, context: Context, error: BaseException, runtime: float) -> Completion:
         if isinstance(error, Retry):
             return self._retried(context, error, runtime)
         if isinstance(error, Ignore):
-            self._log.ignored(context)
-            self._say_it_ran(context, states.IGNORED, error)
-            return self._completion(context)
+            return self._ignored(context, error)
         if isinstance(error, Reject):
             return self._rejected(context, error)
         again = self._retry_by_policy(context, error)
         if isinstance(again, Retry):
             return self._retried(context, again, runtime)
         return self._failed_for_good(context, again, runtime)
+
+    def _ignored(self, context: Context, error: Ignore) -> Completion:
+        """Leave the task's state alone. What waits for its value has ended, unless another takes its place."""
+        call = context.call
+        sequel: Sequel | None
+        if isinstance(error, Replaced):
+            sequel = self._sequels.of_replacement(call, error.signature)
+        else:
+            sequel = self._sequels.of_ignored(call) if has_sequel(call) else None
+        self._log.ignored(context)
+        self._say_it_ran(context, states.IGNORED, error)
+        return self._completion(context, sequel=sequel)
+
+    def _after_failure(self, context: Context, error: BaseException, trace: str | None = None) -> Sequel | None:
+        return self._sequels.of_failure(context.call, error, trace=trace) if has_sequel(context.call) else None
 
     def _retry_by_policy(self, context: Context, error: BaseException) -> BaseException:
         """Return the `Retry` that ``autoretry_for`` makes of the error, or what the task fails with."""
@@ -261,26 +282,28 @@ class TaskRunner:
         """Give the message back, or make it a dead letter: then the task has failed, and nobody waits in vain."""
         self._log.rejected(self.task, context, reject)
         record = None if reject.requeue else self._record(context, states.FAILURE, reject)
+        sequel = None if reject.requeue else self._after_failure(context, reject)
         if not reject.requeue:
             self._tell_failure(context, ErrorInfo(reject, traceback_of(reject, runner=__file__)))
         self._say_it_ran(context, states.REJECTED, reject)
         settle = Settle.REQUEUE if reject.requeue else Settle.REJECT
         reason = f"rejected by the task: {shown(reject.reason, _MOST_SAID, plain=True)}"
-        return self._completion(context, record=record, settle=settle, reason=reason)
+        return self._completion(context, record=record, settle=settle, reason=reason, sequel=sequel)
 
     def _failed_for_good(self, context: Context, error: BaseException, runtime: float) -> Completion:
         info = ErrorInfo(error, traceback_of(error, runner=__file__))
         expected = isinstance(error, tuple(self.task.throws))
         record = self._record(context, states.FAILURE, error, info.traceback)
+        sequel = self._after_failure(context, error, info.traceback)
         self._log.failed(self.task, context, info, runtime, expected=expected)
         self._tell_failure(context, info)
         if self._on_failure is not None:
             self._handler(context, self._on_failure, error, context.call.id, context.args, context.kwargs, info)
         self._return(context, states.FAILURE, error, info)
         if self._acks_failures:
-            return self._completion(context, record=record)
+            return self._completion(context, record=record, sequel=sequel)
         reason = f"the task failed: {shown(error, _MOST_SAID)}"
-        return self._completion(context, record=record, settle=Settle.REJECT, reason=reason)
+        return self._completion(context, record=record, settle=Settle.REJECT, reason=reason, sequel=sequel)
 
     def _tell_failure(self, context: Context, info: ErrorInfo) -> None:
         if signals.task_failure.receivers:
@@ -302,7 +325,7 @@ class TaskRunner:
 
     # -- parts of an end --------------------------------------------------------------------------------------------
 
-    def _completion(
+    def _completion(  # noqa: PLR0913  the parts of an end
         self,
         context: Context,
         *,
@@ -310,11 +333,14 @@ class TaskRunner:
         settle: Settle = Settle.ACK,
         follow_ups: list[Outgoing] | None = None,
         reason: str = "",
+        sequel: Sequel | None = None,
     ) -> Completion:
         delivery = context.delivery
         lease = None if delivery is None or not self.acks_late else delivery.lease
         sends = [*context.follow_ups, *(follow_ups or ())]
-        return Completion(lease, settle, record, sends, reason=reason)
+        if sequel is None:
+            return Completion(lease, settle, record, sends, reason=reason)
+        return Completion(lease, settle, record, [*sends, *sequel.messages], reason=reason, sequel=sequel)
 
     def _record(self, context: Context, state: str, value: Any, trace: str | None = None) -> ResultRecord | None:
         call = context.call
@@ -372,19 +398,3 @@ def _is_cancelled() -> bool:
     """Tell whether the engine has cancelled the running coroutine, rather than its own code something of its own."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _acks_failures(task: Task[..., Any], conf: Settings) -> bool:
-    if task.acks_on_failure_or_timeout is not None:
-        return task.acks_on_failure_or_timeout
-    return _given_or(conf.task_acks_on_failure, conf.task_acks_on_failure_or_timeout)
-
-
-def acks_timeouts(tasks: Mapping[str, Task[..., Any]], conf: Settings) -> dict[str, bool]:
-    """Return, by name, whether a task whose hard time limit was up is done with, rather than a dead letter."""
-    default = _given_or(conf.task_acks_on_timeout, conf.task_acks_on_failure_or_timeout)
-    return {name: _given_or(task.acks_on_failure_or_timeout, default) for name, task in tasks.items()}
-
-
-def _given_or(value: bool | None, default: T) -> bool | T:  # noqa: FBT001  two plain values
-    return default if value is None else value

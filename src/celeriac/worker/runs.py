@@ -87,6 +87,6 @@ def _what_is_left(completion: Completion) -> bytes | None:
 
     A completion that sends something needs an engine.
     """
-    if completion.settle is not Settle.ACK or completion.follow_ups:
+    if completion.settle is not Settle.ACK or completion.follow_ups or completion.sequel is not None:
         return None
     return b"" if completion.record is None else _encode(completion.record)

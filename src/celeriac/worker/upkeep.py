@@ -11,6 +11,7 @@ from celeriac.exceptions import OperationalError
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.results import ResultBackend
 from celeriac.types import Seconds
+from celeriac.worker.chords import ChordEnds
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,8 @@ _QUIET: Seconds = 6.0
 """Between rounds while nothing is delayed or held, where the node's `WatchLoop` notices that something is."""
 _SHORTEST: Seconds = 0.005
 _SWEEP: Seconds = 60.0
+_CHORDS: Seconds = 5.0
+"""Between two looks for chords that are overdue."""
 _LIMIT = 1000
 
 
@@ -31,9 +34,12 @@ class UpkeepLoop:
     called.
     """
 
-    def __init__(self, broker: Broker, results: ResultBackend | None, *, clock: Clock) -> None:
+    def __init__(
+        self, broker: Broker, results: ResultBackend | None, *, clock: Clock, chords: ChordEnds | None = None
+    ) -> None:
         self._broker = broker
         self._results = results
+        self._chords = chords
         self._clock = clock
         self.last_done: Seconds = 0.0
         """When a round last succeeded, by `time.monotonic`; 0 before the first."""
@@ -42,6 +48,7 @@ class UpkeepLoop:
         is_watched = broker.capabilities.needs_watch
         self._quiet, self._interval = (_QUIET, _INTERVAL) if is_watched else (_UNTOLD, _UNTOLD)
         self._next_sweep = clock.monotonic() + _SWEEP
+        self._next_chords = 0.0
         self._thread = threading.Thread(target=self._run, name="celeriac-upkeep", daemon=True)
 
     def start(self) -> None:
@@ -65,6 +72,9 @@ class UpkeepLoop:
         if self._results is not None and self._clock.monotonic() >= self._next_sweep:
             self._results.sweep(limit=_LIMIT)
             self._next_sweep = self._clock.monotonic() + _SWEEP
+        if self._chords is not None and self._clock.monotonic() >= self._next_chords:
+            self._next_chords = self._clock.monotonic() + _CHORDS
+            self._chords.sweep()
         if max(done.promoted, done.reclaimed) >= _LIMIT:
             return _SHORTEST
         if done.next_due is None:

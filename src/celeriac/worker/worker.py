@@ -19,8 +19,10 @@ from celeriac.app.base import Celeriac
 from celeriac.exceptions import BrokerError, ImproperlyConfigured
 from celeriac.interfaces.broker import Broker, Lease
 from celeriac.types import Seconds
+from celeriac.worker.acks import acks_timeouts
 from celeriac.worker.banner import banner
 from celeriac.worker.board import Board
+from celeriac.worker.chords import sequels_of
 from celeriac.worker.engine import Engine
 from celeriac.worker.engine_process import serve
 from celeriac.worker.health import Health, Round
@@ -34,7 +36,6 @@ from celeriac.worker.options import NodePlan, WorkerOptions, plan
 from celeriac.worker.pidfile import pidfile
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.recovery import Recovery
-from celeriac.worker.run import acks_timeouts
 from celeriac.worker.stop_signals import StopSignals
 from celeriac.worker.supervisor import Supervisor
 from celeriac.worker.unused import unkept_limits, unused_attributes
@@ -166,7 +167,7 @@ class Worker:
         leases = LeaseKeeper(
             app.broker, lease=node.lease, holders=supervisor.holders(), lost=supervisor.lost, clock=app.clock
         )
-        upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock)
+        upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock, chords=sequels_of(app)[1])
         watch = WatchLoop(app.broker, queues=node.queues, on_delayed=upkeep.hurry)
         leases.start()
         upkeep.start()
@@ -203,7 +204,7 @@ class Worker:
         leases = LeaseKeeper(
             app.broker, lease=node.lease, holders=[Holder(holdings, engine.renewals)], lost=lost, clock=app.clock
         )
-        upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock)
+        upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock, chords=sequels_of(app)[1])
         watch = WatchLoop(app.broker, queues=node.queues, on_delayed=upkeep.hurry)
         leases.start()
         upkeep.start()

@@ -7,9 +7,11 @@ A request is ``(function, args, kwargs)`` with a function of `COMMANDS`; an answ
 import base64
 import pickle
 import sys
+import time
 import traceback
 from datetime import UTC
 
+import canvases
 import project
 from project import app
 
@@ -56,32 +58,30 @@ def describe(error):
     return {"name": kind.__name__, "is_real": kind is real, "args": list(error.args)}
 
 
-def start_workflow(kind, queue):
-    """Send a workflow; return the id of its last result. Stock Celery only."""
-    from celery import chain, chord, group
-
-    add = app.tasks["project.add"]
-    steps = [add.s(1, 1).set(queue=queue), add.s(10).set(queue=queue)]
-    if kind == "chain":
-        workflows[kind] = chain(*steps).apply_async()
-    elif kind == "link":
-        workflows[kind] = add.apply_async((1, 1), queue=queue, link=add.s(5).set(queue=queue))
-    elif kind == "chord":
-        workflows[kind] = chord([add.s(1, 1).set(queue=queue)] * 2, add.s(10).set(queue=queue)).apply_async()
-    else:
-        workflows[kind] = group(add.s(n, n).set(queue=queue) for n in range(3)).apply_async()
-    return workflows[kind].id
-
-
-def end_of_workflow(kind):
+def run_canvas(kind, queue, key, timeout=10):
+    """Send a workflow and wait for its end; tell the value, or the error, and the states of what led to it."""
+    result = canvases.build(kind, queue, key).apply_async()
     try:
-        return {"value": workflows[kind].get(timeout=10)}
+        ended = {"value": result.get(timeout=timeout)}
     except BaseException as error:
-        return {"error": describe(error)}
+        ended = {"error": describe(error)["name"]}
+        end = time.monotonic() + timeout
+        while "PENDING" in str(states_of(result)) and time.monotonic() < end:  # a parent's error is told before
+            time.sleep(0.01)
+    return ended | {"states": states_of(result)}
 
 
-workflows = {}
-COMMANDS = {command.__name__: command for command in (send, send_task, outcome, look, start_workflow, end_of_workflow)}
+def states_of(result):
+    """Return the states of a result and of its parents, last first."""
+    found = []
+    while result is not None:
+        members = getattr(result, "results", None)
+        found.append(result.state if members is None else [states_of(member) for member in members])
+        result = result.parent
+    return found
+
+
+COMMANDS = {command.__name__: command for command in (send, send_task, outcome, look, run_canvas)}
 
 
 def serve():

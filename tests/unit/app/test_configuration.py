@@ -178,25 +178,25 @@ def project(place: Path) -> Celeriac:
 
 def test_autodiscover_imports_the_tasks_of_each_package_when_a_worker_starts(project):
     project.autodiscover_tasks(["shop", "empty", "alone"])
-    assert not project.tasks
+    assert not project.tasks.regular()
     project.import_modules()
-    assert set(project.tasks) == {"shop.tasks", "alone"}
+    assert set(project.tasks.regular()) == {"shop.tasks", "alone"}
 
 
 def test_autodiscover_may_look_for_another_module_and_ask_late_for_the_packages(project):
     project.autodiscover_tasks(lambda: ["mail"], related_name="jobs")
     project.import_modules()
-    assert set(project.tasks) == {"mail.jobs"}
+    assert set(project.tasks.regular()) == {"mail.jobs"}
 
 
 def test_autodiscover_may_be_made_to_act_at_once(project):
     project.autodiscover_tasks(["shop"], force=True)
-    assert set(project.tasks) == {"shop.tasks"}
+    assert set(project.tasks.regular()) == {"shop.tasks"}
 
 
 def test_autodiscover_without_a_name_imports_the_packages_themselves(project):
     project.autodiscover_tasks(["alone"], related_name=None, force=True)
-    assert set(project.tasks) == {"alone"}
+    assert set(project.tasks.regular()) == {"alone"}
 
 
 def test_an_error_in_a_discovered_module_is_the_user_s_to_see(project, place):
@@ -209,4 +209,4 @@ def test_an_error_in_a_discovered_module_is_the_user_s_to_see(project, place):
 def test_modules_in_imports_and_include_are_imported(place, project):
     project.conf.imports, project.conf.include = ["shop.tasks"], ["mail.jobs"]
     project.import_modules()
-    assert set(project.tasks) == {"shop.tasks", "mail.jobs"}
+    assert set(project.tasks.regular()) == {"shop.tasks", "mail.jobs"}

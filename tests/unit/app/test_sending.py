@@ -78,9 +78,19 @@ def test_an_option_that_does_not_exist_is_an_error_that_names_the_ones_that_do(s
     assert not spine.taken()
 
 
-def test_an_option_of_workflows_is_an_error_that_says_that_there_are_none(task):
-    with pytest.raises(TypeError, match=r"call: link\. This version has no workflows"):
-        task.apply_async(link=[])
+def test_what_is_linked_to_a_call_travels_with_it(spine, task):
+    task.apply_async(link=task.s(), link_error=[task.si(), {"task": "other", "args": [1]}])
+    call = spine.call()
+    assert [one["task"] for one in call.callbacks] == ["work"]
+    assert [(one["task"], one["args"], one["immutable"]) for one in call.errbacks] == [
+        ("work", [], True),
+        ("other", [1], False),
+    ]
+
+
+def test_what_is_linked_must_be_a_signature(task):
+    with pytest.raises(TypeError, match="is no signature"):
+        task.apply_async(link="work")
 
 
 def test_an_option_of_celery_s_publisher_without_meaning_here_is_accepted(spine, task):

@@ -11,6 +11,7 @@ from celeriac.interfaces.results import ResultRecord
 from celeriac.result.writer import ResultWriter
 from celeriac.testing.conformance.samples import QUEUE, receive, send
 from celeriac.testing.faults import BrokerBefore, ResultsBefore
+from celeriac.worker.chords import sequels_of
 from celeriac.worker.completion import Completer
 from celeriac.worker.holdings import Holdings
 from tests.unit.spine import Spine
@@ -79,7 +80,7 @@ class Bench:
         writer = ResultWriter(
             lambda: results, serializer="json", ttl=None, extended=False, max_bytes=None, clock=self.spine.clock
         )
-        return Completer(broker, writer, self.holdings, clock=self.spine.clock)
+        return Completer(broker, writer, self.holdings, clock=self.spine.clock, chords=sequels_of(self.spine.app)[1])
 
     def held(self, count: int) -> list[Lease]:
         """Send and receive messages; return their leases, which the ledger knows."""

@@ -61,7 +61,6 @@ def test_a_call_of_a_known_task_is_a_job(admit):
         (BODY, {"eta": "tomorrow"}, "eta: "),
         (BODY, {"expires": "never"}, "expires: "),
         (BODY, {"retries": "many"}, "retries: "),
-        (b"[[], {}, {" + b'"callbacks": [{"task": "t"}]}]', {}, "part of a workflow"),
     ],
 )
 def test_what_is_no_call_is_refused_with_the_reason(admit, body, headers, reason):

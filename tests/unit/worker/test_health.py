@@ -12,6 +12,7 @@ from celeriac.testing.clock import FakeClock
 from celeriac.testing.conformance.samples import receive, send
 from celeriac.testing.faults import BrokerBefore
 from celeriac.worker.board import Board
+from celeriac.worker.chords import sequels_of
 from celeriac.worker.completion import Completer
 from celeriac.worker.consumer import Consumer
 from celeriac.worker.health import Health, Round
@@ -277,7 +278,9 @@ def test_a_consumer_tells_what_it_asks_and_when_it_is_answered(spine):
 def completer(spine, broker: Away, pulse: Pulse) -> Completer:
     send(broker, 1)
     (delivery,) = receive(broker)
-    completer = Completer(broker, spine.app.writer, Holdings(), clock=spine.clock, pulse=pulse)
+    completer = Completer(
+        broker, spine.app.writer, Holdings(), clock=spine.clock, pulse=pulse, chords=sequels_of(spine.app)[1]
+    )
     completer.add(Completion(delivery.lease, Settle.ACK))
     return completer
 
@@ -301,7 +304,9 @@ def test_completions_whose_leases_were_lost_need_not_be_stored_any_more(spine):
     broker, pulse = Away(spine.app.broker), Pulse(clock=spine.clock)
     send(broker, 1)
     (delivery,) = receive(broker)
-    completing = Completer(broker, spine.app.writer, Holdings(), clock=spine.clock, pulse=pulse)
+    completing = Completer(
+        broker, spine.app.writer, Holdings(), clock=spine.clock, pulse=pulse, chords=sequels_of(spine.app)[1]
+    )
     completing.add(Completion(delivery.lease, Settle.ACK))
     broker.is_away = True
     assert not completing.flush()

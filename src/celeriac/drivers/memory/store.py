@@ -9,6 +9,7 @@ from urllib.parse import unquote
 from celeriac.drivers.memory.broker import MemoryBroker, Shelves
 from celeriac.drivers.memory.coordinator import Facts, MemoryCoordinator
 from celeriac.drivers.memory.dead_letters import MemoryDeadLetters
+from celeriac.drivers.memory.groups import Kept, MemoryGroups
 from celeriac.drivers.memory.pubsub import Ears, MemoryPubSub
 from celeriac.drivers.memory.results import MemoryResults, Records
 from celeriac.drivers.urls import split_url
@@ -23,6 +24,7 @@ class Shared:
     ears: Ears = field(default_factory=Ears)
     facts: Facts = field(default_factory=Facts)
     records: Records = field(default_factory=Records)
+    groups: Kept = field(default_factory=Kept)
 
 
 _naming = threading.Lock()
@@ -40,6 +42,7 @@ def open_store(url: str, options: StoreOptions) -> Store:
         pubsub=MemoryPubSub(shared.ears),
         coordinator=MemoryCoordinator(shared.facts, clock=options.clock),
         results=MemoryResults(shared.records, location=location, clock=options.clock),
+        groups=MemoryGroups(shared.groups, clock=options.clock),
     )
 
 

@@ -11,6 +11,7 @@ from celeriac.drivers.redis.connections import Pool
 from celeriac.drivers.redis.coordinator import RedisCoordinator
 from celeriac.drivers.redis.dead_letters import RedisDeadLetters
 from celeriac.drivers.redis.errors import BACKEND, BROKER, COORDINATOR
+from celeriac.drivers.redis.groups import RedisGroups
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.pubsub import RedisPubSub
 from celeriac.drivers.redis.results import RedisResults
@@ -26,6 +27,7 @@ USED_OPTIONS: Final = frozenset(
         "master_name",
         "max_connections",
         "priority_steps",
+        "result_chord_ordered",
         "sentinel_kwargs",
         "sep",
         "socket_connect_timeout",
@@ -50,5 +52,6 @@ def open_store(url: str, options: StoreOptions) -> Store:
         pubsub=RedisPubSub(Client(pool, options.clock, BROKER), keys, options.transport_options),
         coordinator=RedisCoordinator(Client(pool, options.clock, COORDINATOR), keys),
         results=RedisResults(Client(pool, options.clock, BACKEND), options.transport_options),
+        groups=RedisGroups(Client(pool, options.clock, BACKEND), options.transport_options),
         used_options=USED_OPTIONS,
     )

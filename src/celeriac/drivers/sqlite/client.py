@@ -21,7 +21,7 @@ from celeriac.drivers.sqlite.errors import TEMPORARY, explain, primary_code
 from celeriac.drivers.sqlite.watch import Watch
 from celeriac.exceptions import ImproperlyConfigured, OperationalError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 APPLICATION_ID: Final = 0x63656C72
 """Says in the file's header (``PRAGMA application_id``) that it is ours: "celr" in ASCII."""
 LARGEST_WAL_KEPT: Final = 64 * 2**20
@@ -204,7 +204,7 @@ class Database:
             )
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute(f"PRAGMA journal_size_limit = {LARGEST_WAL_KEPT}")
-        if _pragma(connection, "user_version") == 0:
+        if _pragma(connection, "user_version") < SCHEMA_VERSION:
             self._create(connection)
 
     def _refuse_foreign(self, connection: sqlite3.Connection) -> None:
@@ -218,20 +218,20 @@ class Database:
                 raise ImproperlyConfigured(
                     f"{self.location}: the file belongs to another program, and was left as it is; name another file."
                 )
-        elif (version := _pragma(connection, "user_version")) != SCHEMA_VERSION:
+        elif not 0 < (version := _pragma(connection, "user_version")) <= SCHEMA_VERSION:
             raise ImproperlyConfigured(
                 f"{self.location}: its tables are of version {version}, and this celeriac knows version"
                 f" {SCHEMA_VERSION}; use the version of celeriac that made it, or name another file."
             )
 
     def _create(self, connection: sqlite3.Connection) -> None:
+        """Make the tables that are missing: all, or those that later versions added."""
         try:
             connection.execute("BEGIN IMMEDIATE")
-            if _pragma(connection, "user_version") == 0:
-                for statement in queries.schema().split(";\n"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            for statement in queries.schema(beyond=_pragma(connection, "user_version")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             connection.execute("COMMIT")
         except BaseException:
             connection.rollback()

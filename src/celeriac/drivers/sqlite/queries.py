@@ -9,9 +9,13 @@ from typing import Final
 _MARK: Final = "-- name: "
 
 
-def schema() -> str:
-    """Return the statements that make an empty store."""
-    return _text("schema")
+_SCHEMAS: Final = ("schema", "schema_groups")
+"""What each version of the schema added to the one before."""
+
+
+def schema(*, beyond: int) -> list[str]:
+    """Return the statements that make a store of the newest version from one of the version `beyond`; 0 is empty."""
+    return [statement for file in _SCHEMAS[beyond:] for statement in _text(file).split(";\n") if statement.strip()]
 
 
 def load(file: str) -> Mapping[str, str]:

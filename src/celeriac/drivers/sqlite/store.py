@@ -10,6 +10,7 @@ from celeriac.drivers.sqlite.broker import SQLiteBroker
 from celeriac.drivers.sqlite.client import Database
 from celeriac.drivers.sqlite.coordinator import SQLiteCoordinator
 from celeriac.drivers.sqlite.dead_letters import SQLiteDeadLetters
+from celeriac.drivers.sqlite.groups import SQLiteGroups
 from celeriac.drivers.sqlite.pubsub import SQLitePubSub
 from celeriac.drivers.sqlite.results import SQLiteResults
 from celeriac.drivers.urls import split_url
@@ -42,6 +43,7 @@ def open_store(url: str, options: StoreOptions) -> Store:
         pubsub=SQLitePubSub(database, clock=clock),
         coordinator=SQLiteCoordinator(database, clock=clock),
         results=results,
+        groups=SQLiteGroups(database, clock=clock),
         used_options=USED_OPTIONS,
     )
 

@@ -11,6 +11,7 @@ import pytest
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.coordinator import Coordinator
 from celeriac.interfaces.dead_letters import DeadLetters
+from celeriac.interfaces.groups import GroupStore
 from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
 from celeriac.interfaces.store import Store
@@ -81,6 +82,12 @@ def coordinator(store: Store) -> Coordinator:
 def results(store: Store) -> ResultBackend:
     assert store.results is not None, "this store keeps no results; leave the results suite out"
     return store.results
+
+
+@pytest.fixture
+def groups(store: Store) -> GroupStore:
+    assert store.groups is not None, "this store counts no chords; leave the groups suite out"
+    return store.groups
 
 
 def close_store(store: Store) -> None:

@@ -1,4 +1,4 @@
--- The tables of a celeriac store, version 1 (`PRAGMA user_version`; `application_id` says that it is one). All moments
+-- The tables of a celeriac store (`PRAGMA user_version` tells the version, `application_id` that it is one). All moments
 -- are UTC epoch seconds.
 --
 -- messages: state 0 is ready, 1 delayed, 2 leased. `due` is the moment since when it is ready, at which it becomes

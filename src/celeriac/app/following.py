@@ -1,0 +1,37 @@
+"""What follows a call, from the options of the call to the fields of its message."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from celeriac.canvas.kinds import Raw, as_list, plain
+
+_NAMES: Final = frozenset({"link", "link_error", "chain", "chord", "replaced_task_nesting", "stamped_headers"})
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+def following(options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of a `TaskCall` that say what it belongs to, and what follows it; none for most calls."""
+    return _NOTHING if _NAMES.isdisjoint(options) else _fields(options)
+
+
+def _fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    stamped = options.get("stamped_headers")
+    callbacks, errbacks = as_list(options.get("link")), as_list(options.get("link_error"))
+    rest = options.get("chain")
+    chord = options.get("chord")
+    return {
+        "callbacks": [_as_plain(one) for one in callbacks] or None,
+        "errbacks": [_as_plain(one) for one in errbacks] or None,
+        "chain": [_as_plain(one) for one in rest] if rest else None,
+        "chord": None if chord is None else _as_plain(chord),
+        "replaced_task_nesting": options.get("replaced_task_nesting") or 0,
+        "stamped_headers": list(stamped) if stamped else None,
+        "stamps": {name: options[name] for name in stamped if name in options} if stamped else None,
+    }
+
+
+def _as_plain(sig: Any) -> Raw:
+    # What a workflow consists of is plain already.
+    return sig if type(sig) is dict and "immutable" in sig else plain(sig)

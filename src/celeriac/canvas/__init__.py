@@ -1,0 +1,20 @@
+"""Workflows, under Celery's import path ``celery.canvas``: signatures, chains, groups, chords."""
+
+from celeriac.canvas.chains import chain
+from celeriac.canvas.chords import chord
+from celeriac.canvas.groups import group
+from celeriac.canvas.items import chunks, xmap, xstarmap
+from celeriac.canvas.signature import Signature, maybe_signature, signature, subtask
+
+__all__ = [
+    "Signature",
+    "chain",
+    "chord",
+    "chunks",
+    "group",
+    "maybe_signature",
+    "signature",
+    "subtask",
+    "xmap",
+    "xstarmap",
+]

@@ -1,0 +1,72 @@
+"""One message for many items: map, starmap, and chunks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from celeriac.canvas.groups import group
+from celeriac.canvas.kinds import CHUNKS, MAP, STARMAP
+from celeriac.canvas.signature import Signature, maybe_signature
+from celeriac.types import Args, Kwargs
+
+
+class _OfItems(Signature[Any, list[Any]]):
+    """A task and the items to run it with; other arguments do not matter to it."""
+
+    def revive(self) -> None:
+        self["kwargs"] = {**self.kwargs, "task": maybe_signature(self.kwargs["task"])}
+
+    @property
+    def app(self) -> Any:
+        return self._app or self.kwargs["task"].app
+
+
+class xmap(_OfItems):  # noqa: N801  Celery's name
+    """A task that runs with each of the items, one after the other, in one worker; its value is the list of theirs."""
+
+    def __init__(self, task: Signature[Any, Any], it: Iterable[Any], **options: Any) -> None:
+        app = options.pop("app", None)
+        super().__init__(MAP, (), {"task": task, "it": list(it)}, options, immutable=True, app=app)
+
+    def __repr__(self) -> str:
+        return f"[{self.kwargs['task'].task}(x) for x in {self.kwargs['it']!r}]"
+
+
+class xstarmap(_OfItems):  # noqa: N801  Celery's name
+    """As `xmap`, for items that are lists of arguments."""
+
+    def __init__(self, task: Signature[Any, Any], it: Iterable[Any], **options: Any) -> None:
+        app = options.pop("app", None)
+        super().__init__(STARMAP, (), {"task": task, "it": list(it)}, options, immutable=True, app=app)
+
+    def __repr__(self) -> str:
+        return f"[{self.kwargs['task'].task}(*x) for x in {self.kwargs['it']!r}]"
+
+
+class chunks(_OfItems):  # noqa: N801  Celery's name
+    """As `xstarmap`, in parts of `n` items that run side by side."""
+
+    def __init__(self, task: Signature[Any, Any], it: Iterable[Any], n: int, **options: Any) -> None:
+        if n < 1:
+            raise ValueError(f"chunks of {n} items: give a number from 1.")
+        app = options.pop("app", None)
+        super().__init__(CHUNKS, (), {"task": task, "it": list(it), "n": n}, options, immutable=True, app=app)
+
+    def __call__(self, **options: Any) -> Any:
+        return self.apply_async(**options)
+
+    def apply_async(self, args: Args | None = None, kwargs: Kwargs | None = None, **options: Any) -> Any:  # noqa: ARG002
+        """Send a message for each part; return the handle on the group of these."""
+        return self.group().apply_async(**options)
+
+    def group(self) -> group[Any, list[Any]]:
+        """Return the parts as a group."""
+        task, items, size = self.kwargs["task"], self.kwargs["it"], self.kwargs["n"]
+        parts = [items[start : start + size] for start in range(0, len(items), size)]
+        return group([xstarmap(task, part) for part in parts], **self.options)
+
+
+Signature.TYPES[MAP] = xmap
+Signature.TYPES[STARMAP] = xstarmap
+Signature.TYPES[CHUNKS] = chunks

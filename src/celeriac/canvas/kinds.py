@@ -1,0 +1,156 @@
+"""Signatures as plain mappings: the form in which they travel, and the words that its readers need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
+
+Raw: TypeAlias = dict[str, Any]
+"""A signature as JSON has it: task, args, kwargs, options, subtask_type, immutable. Celery's form."""
+
+CHAIN: Final = "chain"
+GROUP: Final = "group"
+CHORD: Final = "chord"
+
+ACCUMULATE: Final = "celery.accumulate"
+MAP: Final = "celery.map"
+STARMAP: Final = "celery.starmap"
+CHUNKS: Final = "celery.chunks"
+_NO_OPTIONS: Final[Mapping[str, Any]] = {}
+_OF_ITEMS: Final = frozenset({MAP, STARMAP, CHUNKS})
+
+PLACE: Final = ("chord", "group_id", "group_index")
+"""The options that say which group the end of a signature counts for."""
+
+
+def kind_of(sig: Mapping[str, Any]) -> str:
+    """Return `CHAIN`, `GROUP`, `CHORD`, or ``""`` for what is one task."""
+    kind = sig.get("subtask_type")
+    return kind if kind in (CHAIN, GROUP, CHORD) else ""
+
+
+def task(name: str, args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any) -> Raw:
+    """Return the signature of one task."""
+    return _raw(name, None, dict(kwargs or {}), options, args=list(args))
+
+
+def chain(steps: list[Raw], **options: Any) -> Raw:
+    """Return the signature of a chain."""
+    return _raw("celery.chain", CHAIN, {"tasks": steps}, options)
+
+
+def group(members: list[Raw], **options: Any) -> Raw:
+    """Return the signature of a group."""
+    return _raw("celery.group", GROUP, {"tasks": members}, options)
+
+
+def chord(header: Raw, body: Raw, **options: Any) -> Raw:
+    """Return the signature of a chord."""
+    return _raw("celery.chord", CHORD, {"kwargs": {}, "header": header, "body": body}, options)
+
+
+def members_of(group: Mapping[str, Any]) -> Any:
+    """Return the members of a group or the steps of a chain."""
+    return group["kwargs"]["tasks"]
+
+
+def derived_id(parent: str, *role: object) -> str:
+    """Return the id, in a UUID's form, that what follows `parent` in this role has each time it is worked out."""
+    import hashlib  # noqa: PLC0415  ADR 0012
+
+    digits = hashlib.sha1("\0".join((parent, *map(str, role))).encode(), usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+
+
+def member_id(group: str, index: int) -> str:
+    """Return the id of a group's member that was not given one."""
+    return derived_id(group, index)
+
+
+def as_list(value: Any) -> list[Any]:
+    """Return what an option holds that may be one signature, several, or None."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def plain(sig: Mapping[str, Any]) -> Raw:
+    """Return a copy of a signature, down to the last, in the form that travels.
+
+    Arguments are the user's and are not copied. Raises TypeError for what is no signature.
+    """
+    if "task" not in _mapping(sig):
+        raise TypeError(f"{sig!r} is no signature: write task.s(...), or a chain, group or chord of such.")
+    kwargs = sig.get("kwargs") or {}
+    kind = kind_of(sig)
+    if kind in (CHAIN, GROUP):
+        kwargs = {"tasks": [plain(one) for one in kwargs["tasks"]]}
+    elif kind == CHORD:
+        body = kwargs.get("body")
+        kwargs = {
+            "kwargs": dict(kwargs.get("kwargs") or {}),
+            "header": plain(as_group(kwargs["header"])),
+            "body": None if body is None else plain(body),
+        }
+    elif sig["task"] in _OF_ITEMS and isinstance(kwargs.get("task"), Mapping):
+        kwargs = {**kwargs, "task": plain(kwargs["task"]), "it": list(kwargs["it"])}
+    options = plain_options(sig.get("options") or _NO_OPTIONS)
+    return _raw(sig["task"], sig.get("subtask_type"), dict(kwargs), options, list(sig.get("args") or ()), sig)
+
+
+def _mapping(sig: Any) -> Any:
+    return sig if isinstance(sig, Mapping) else ()
+
+
+def as_group(header: Any) -> Mapping[str, Any]:
+    """Return the header of a chord, which may be a list of members, as a group."""
+    if isinstance(header, Mapping) and kind_of(header) == GROUP:
+        return header
+    return group([dict(header)] if isinstance(header, Mapping) else list(header))
+
+
+def leaves(sig: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the tasks in a signature, in reading order; callbacks are not among them."""
+    kind = kind_of(sig)
+    if kind in (CHAIN, GROUP):
+        for one in members_of(sig):
+            yield from leaves(one)
+    elif kind == CHORD:
+        yield from leaves(as_group(sig["kwargs"]["header"]))
+        if sig["kwargs"].get("body") is not None:
+            yield from leaves(sig["kwargs"]["body"])
+    else:
+        yield sig
+
+
+def plain_options(options: Mapping[str, Any]) -> Raw:
+    """Return a copy of options in the form that travels; None stands for one left out."""
+    found = {name: value for name, value in options.items() if value is not None}
+    for name in ("link", "link_error", "chain"):
+        if name in found:
+            found[name] = [plain(one) for one in as_list(found[name])]
+    if found.get("chord") is not None:
+        found["chord"] = plain(found["chord"])
+    for name in ("queue", "exchange"):
+        if name in found and not isinstance(found[name], str):
+            found[name] = found[name].name
+    return found
+
+
+def _raw(  # noqa: PLR0913  the fields of a signature
+    name: str,
+    kind: str | None,
+    kwargs: Raw,
+    options: Raw,
+    args: list[Any] | None = None,
+    like: Mapping[str, Any] | None = None,
+) -> Raw:
+    return {
+        "task": name,
+        "args": [] if args is None else args,
+        "kwargs": kwargs,
+        "options": options,
+        "subtask_type": kind,
+        "immutable": bool(like and like.get("immutable")),
+    }

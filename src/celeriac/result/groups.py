@@ -1,0 +1,137 @@
+"""The results of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Generic
+
+from celeriac.exceptions import ImproperlyConfigured
+from celeriac.interfaces.groups import GroupStore
+from celeriac.result.handle import AsyncResult, R_co
+from celeriac.result.reader import ResultReader
+from celeriac.result.sets import ResultSet
+from celeriac.types import Seconds
+from celeriac.wire import groups as wire
+
+
+class GroupKeeper:
+    """Where groups are saved, and how their results are read again. Thread-safe."""
+
+    def __init__(self, groups: Callable[[], GroupStore | None], reader: ResultReader, *, ttl: Seconds | None) -> None:
+        self._groups = groups
+        self.reader = reader
+        self.ttl = ttl
+
+    @property
+    def store(self) -> GroupStore:
+        """The store. Raises `ImproperlyConfigured` when the one that is configured keeps no groups."""
+        groups = self._groups()
+        if groups is None:
+            raise ImproperlyConfigured(
+                "The result backend keeps no groups and cannot count the members of a chord: set result_backend to"
+                " a store that can, for example result_backend='redis://localhost:6379/0'."
+            )
+        return groups
+
+
+class GroupResult(ResultSet[R_co], Generic[R_co]):
+    """The results of a group, in order; in it those of groups are `GroupResult` too.
+
+    Read as a `ResultSet`. `id` is the group's, `parent` what it followed.
+    """
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002  Celery's name
+        results: Iterable[Any] = (),
+        *,
+        parent: Any = None,
+        keeper: GroupKeeper | None = None,
+    ) -> None:
+        super().__init__()
+        self.results = list(results)
+        self.id: str = id
+        self.parent: Any = parent
+        self._keeper = keeper
+
+    @property
+    def children(self) -> list[Any]:
+        """The members' results."""
+        return list(self.results)
+
+    def save(self) -> GroupResult[R_co]:
+        """Keep in the store which results it consists of, for `restore`; return itself."""
+        keeper = self._needed()
+        keeper.store.save(self.id, wire.encode(self.as_tuple()), ttl=keeper.ttl)
+        return self
+
+    def delete(self) -> None:
+        """Remove what `save` has kept; results stay."""
+        self._needed().store.forget(self.id)
+
+    def as_tuple(self) -> tuple[Any, Any]:
+        """Celery's nested form: ``((id, parent), [member, ...])``."""
+        parent = None if self.parent is None else self.parent.as_tuple()
+        return (self.id, parent), [one.as_tuple() for one in self.results]
+
+    def __bool__(self) -> bool:
+        return bool(self.id or self.results)
+
+    def __str__(self) -> str:
+        return self.id
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, GroupResult):
+            return other.id == self.id and other.results == self.results
+        return NotImplemented
+
+    def __hash__(self) -> int:  # type: ignore[override]  # its id stays
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.id} [{', '.join(map(str, self.results))}]>"
+
+    def _needed(self) -> GroupKeeper:
+        if self._keeper is None:
+            raise ImproperlyConfigured("This group's result was made without an application: use app.GroupResult.")
+        return self._keeper
+
+
+class GroupMaker:
+    """Makes handles on groups of one application: ``app.GroupResult(id, results)``, ``app.GroupResult.restore(id)``."""
+
+    def __init__(self, keeper: GroupKeeper) -> None:
+        self._keeper = keeper
+
+    def __call__(
+        self,
+        id: str,  # noqa: A002  Celery's name
+        results: Iterable[Any] = (),
+        parent: Any = None,
+    ) -> GroupResult[Any]:
+        return GroupResult(id, results, parent=parent, keeper=self._keeper)
+
+    def restore(self, id: str) -> GroupResult[Any] | None:  # noqa: A002  Celery's name
+        """Return the group that `GroupResult.save` has kept; None for an unknown one."""
+        return restore(self._keeper, id)
+
+
+def restore(keeper: GroupKeeper, group: str) -> GroupResult[Any] | None:
+    """Return what `GroupResult.save` has kept; None for an unknown group."""
+    payload = keeper.store.fetch(group)
+    if payload is None:
+        return None
+    found = from_tuple(wire.decode(payload), keeper)
+    assert isinstance(found, GroupResult)
+    return found
+
+
+def from_tuple(told: Any, keeper: GroupKeeper) -> Any:
+    """Return the handle that `as_tuple` has described."""
+    if isinstance(told, str):
+        return AsyncResult(told, keeper.reader)
+    (task_id, parent), members = told
+    above = None if parent is None else from_tuple(parent, keeper)
+    if members is None:
+        return AsyncResult(task_id, keeper.reader, parent=above)
+    return GroupResult(task_id, [from_tuple(one, keeper) for one in members], parent=above, keeper=keeper)
