@@ -140,6 +140,9 @@ class BrokerBefore:
     def reject(self, leases: Sequence[Lease], *, reason: str) -> Sequence[Lease]:
         return self._call(lambda: self._inner.reject(leases, reason=reason))
 
+    def brace(self, lease: Lease) -> bool:
+        return self._call(lambda: self._inner.brace(lease))
+
     def upkeep(self, *, limit: int) -> Upkeep:
         return self._call(lambda: self._inner.upkeep(limit=limit))
 
