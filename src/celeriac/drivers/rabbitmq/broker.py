@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -42,10 +43,21 @@ _RETURNS: Final = 15
 
 
 class RabbitBroker:
-    """The broker contract on two connections, one that sends and one that receives. Thread-safe."""
+    """The broker contract on two connections, one that sends and one that receives. Thread-safe.
+
+    What is held for a third of `consumer_timeout` (seconds, the server's) is held anew, see `Parking`.
+    """
 
     def __init__(  # noqa: PLR0913  its parts
-        self, sending: Links, taking: Links, topology: Topology, cemetery: Cemetery, *, clock: Clock, priorities: int
+        self,
+        sending: Links,
+        taking: Links,
+        topology: Topology,
+        cemetery: Cemetery,
+        *,
+        clock: Clock,
+        priorities: int,
+        consumer_timeout: float,
     ) -> None:
         self.capabilities = BrokerCapabilities(
             leases=False,
@@ -61,6 +73,9 @@ class RabbitBroker:
         self._topology = topology
         self._cemetery = cemetery
         self._clock = clock
+        self._longest_hold = consumer_timeout / 3
+        taking.on_pulse = self._hold_anew
+        taking.longest_pause = min(taking.longest_pause, self._longest_hold / 4)
         self._begin()
         after_fork_in_child(self)
 
@@ -282,6 +297,12 @@ class RabbitBroker:
         except (ChannelClosed, LinkLost):
             return [Lease(held.queue, tag) for tag, held in found.items()]
         return []
+
+    def _hold_anew(self) -> None:
+        """Move what has been held for so long that the server would soon take it away. Raises `WireError`."""
+        old = self._holdings.older_than(time.monotonic() - self._longest_hold)
+        if old:
+            self._parking.hold_anew(list(old), is_crash=False)
 
     def _copy(self, held: Held, delay: float) -> Post:
         exchange, key = delayed_route(delay, held.queue) if delay > 0 else ("", held.queue)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -34,6 +34,10 @@ class Links:
 
     def __init__(self, connector: Connector, *, purpose: str) -> None:
         self.connector = connector
+        self.on_pulse: Callable[[], None] | None = None
+        """Called every few seconds while the connection lives, by the thread that keeps it alive."""
+        self.longest_pause = 5.0
+        """Seconds between two pulses at most."""
         self._purpose = purpose
         self._begin()
         after_fork_in_child(self)
@@ -81,7 +85,7 @@ class Links:
                 self._confirming.clear()
             if self._pulse is not None:
                 self._pulse.stop()
-            self._pulse = Pulse(link, name=self._purpose)
+            self._pulse = Pulse(link, name=self._purpose, longest_pause=self.longest_pause, on_pulse=self.on_pulse)
             return link
 
     @contextmanager
@@ -143,11 +147,12 @@ class Links:
 class Pulse:
     """A thread that keeps one connection alive, and takes in what comes while nobody waits for anything."""
 
-    def __init__(self, link: Link, *, name: str) -> None:
+    def __init__(self, link: Link, *, name: str, longest_pause: float, on_pulse: Callable[[], None] | None) -> None:
         self._link = link
+        self._on_pulse = on_pulse
         self._stopped = threading.Event()
         span = link.heartbeat or 60.0
-        self._pause = max(0.2, min(span / 4, 5.0))
+        self._pause = max(0.2, min(span / 4, longest_pause))
         self._thread = threading.Thread(target=self._run, name=f"celeriac-amqp-{name}", daemon=True)
         self._thread.start()
 
@@ -161,6 +166,8 @@ class Pulse:
             try:
                 self._link.look()
                 self._link.beat()
+                if self._on_pulse is not None:
+                    self._on_pulse()
             except WireError as error:
                 log.debug("A connection to RabbitMQ ended: %s", error)
         if not self._stopped.is_set():

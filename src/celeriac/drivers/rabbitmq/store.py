@@ -15,7 +15,9 @@ from celeriac.interfaces.store import Store, StoreOptions
 
 __all__ = ["open_store"]
 
-USED_OPTIONS: Final = frozenset({"dead_letter_queue_type", "login_method"})
+CONSUMER_TIMEOUT: Final = 1800.0
+"""Seconds; the server's default."""
+USED_OPTIONS: Final = frozenset({"consumer_timeout", "dead_letter_queue_type", "login_method"})
 
 
 def open_store(url: str, options: StoreOptions) -> Store:
@@ -25,6 +27,14 @@ def open_store(url: str, options: StoreOptions) -> Store:
     sending, taking = Links(connector, purpose="sending"), Links(connector, purpose="receiving")
     topology = Topology(options.find_queue, delay_type=options.delayed_queue_type)
     cemetery = Cemetery(sending, options.clock, queue_type=str(given.get("dead_letter_queue_type", "quorum")))
-    broker = RabbitBroker(sending, taking, topology, cemetery, clock=options.clock, priorities=options.priorities)
+    broker = RabbitBroker(
+        sending,
+        taking,
+        topology,
+        cemetery,
+        clock=options.clock,
+        priorities=options.priorities,
+        consumer_timeout=float(given.get("consumer_timeout") or CONSUMER_TIMEOUT),
+    )
     dead_letters = RabbitDeadLetters(sending, broker.ensure)
     return Store(broker=broker, dead_letters=dead_letters, used_options=USED_OPTIONS)
