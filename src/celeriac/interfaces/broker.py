@@ -188,6 +188,16 @@ class Broker(Protocol):
     def rely_on_watch(self) -> None:
         """Say that somebody else calls `watch` for the queues received from here: `receive` need not look itself."""
 
+    def take_custody(self) -> str:
+        """Begin to be able to settle what other processes of this machine held when they died; return what they need
+        for `entrust`. Called once, by a node's supervisor, before it starts engines.
+
+        Empty where leases can be settled by anybody, and where it cannot be done. `upkeep` has then more to do.
+        """
+
+    def entrust(self, custodian: str) -> None:
+        """Let another process settle what this one holds when it dies. Called before the first `receive`."""
+
     def extend(self, leases: Sequence[Lease], *, lease: float) -> Sequence[Lease]:
         """Hold them for `lease` seconds from now. Return those that were lost."""
 

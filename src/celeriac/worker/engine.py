@@ -81,6 +81,7 @@ class Engine:
         self._ledger = ledger
         self._broker = app.broker
         self._broker.rely_on_watch()  # the node's `WatchLoop`
+        self._broker.entrust(plan.custodian)
         self._writer = app.writer
         self._completer = Completer(self._broker, app.writer, ledger, clock=app.clock, pulse=self.pulse)
         self._tenure = Tenure(self._broker, ledger, self._completer, self.renewals, lease=plan.lease, clock=app.clock)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,10 +9,12 @@ from typing import Final
 
 from celeriac.clock import Clock
 from celeriac.drivers.rabbitmq.channel import Channel
+from celeriac.drivers.rabbitmq.custody import Custodian, Ward
 from celeriac.drivers.rabbitmq.dead import Cemetery, dead_queue
 from celeriac.drivers.rabbitmq.delays import LONGEST, delayed_route
 from celeriac.drivers.rabbitmq.errors import BROKER, NOT_FOUND, ChannelClosed, LinkLost, WireError, translate
 from celeriac.drivers.rabbitmq.held import Held, Holdings
+from celeriac.drivers.rabbitmq.link import Link
 from celeriac.drivers.rabbitmq.links import Links
 from celeriac.drivers.rabbitmq.messages import CRASHES, copied, encoded
 from celeriac.drivers.rabbitmq.parking import Parking
@@ -80,12 +81,16 @@ class RabbitBroker:
         after_fork_in_child(self)
 
     def _begin(self) -> None:
-        self._holdings = Holdings(os.urandom(5).hex())
+        self._holdings = Holdings()
         self._receiver = Receiver(self._taking, self._holdings, self.ensure)
-        self._parking = Parking(self._sending, self._taking, self._holdings)
+        self._ward, self._custodian = Ward(), Custodian()
+        self._parking = Parking(self._sending, self._taking, self._holdings, self._ward)
+        self._taking.on_open = self._hand_over
 
     def forget_parent(self) -> None:
         """Begin anew after a fork: the parent goes on holding what it holds."""
+        self._custodian.forget_parent()
+        self._ward.close()
         self._begin()
 
     @property
@@ -101,6 +106,8 @@ class RabbitBroker:
         self._holdings.clear()
         self._taking.close()
         self._sending.close()
+        self._ward.close()
+        self._custodian.close()
 
     def check_queue(self, name: str) -> None:
         if len(name.encode()) > _LONGEST_NAME:
@@ -209,9 +216,20 @@ class RabbitBroker:
     def rely_on_watch(self) -> None:
         """Do nothing: there is nothing to watch for."""
 
+    # -- custody ----------------------------------------------------------------------------------------------------
+
+    def take_custody(self) -> str:
+        return self._custodian.listen()
+
+    def entrust(self, custodian: str) -> None:
+        self._ward.custodian = custodian
+
     # -- settling ---------------------------------------------------------------------------------------------------
 
     def extend(self, leases: Sequence[Lease], *, lease: float) -> Sequence[Lease]:  # noqa: ARG002  see `receive`
+        link = self._taking.current
+        if link is not None:
+            link.look()  # the server may have closed it long ago, while this process stood still
         return self._holdings.find(leases)[1]
 
     def ack(
@@ -221,7 +239,7 @@ class RabbitBroker:
         following = [each for tag in found for each in (follow_ups or {}).get(tag, ())]
         if following:
             self.send(following)
-        return [*lost, *self._settled(found, self._holdings.ack)]
+        return [*self._custodian.settle(lost, "basic.ack"), *self._settled(found, self._holdings.ack)]
 
     def requeue(
         self,
@@ -231,6 +249,8 @@ class RabbitBroker:
         redelivered: bool = False,  # noqa: ARG002  whatever is given back is marked by the server
     ) -> Sequence[Lease]:
         found, lost = self._holdings.find(leases)
+        if delay <= 0:
+            lost = self._custodian.settle(lost, "basic.nack")
         copies = {
             tag: held for tag, held in found.items() if delay > 0 or held.deliveries >= _RETURNS or held.is_parked
         }
@@ -259,7 +279,8 @@ class RabbitBroker:
                     return False
                 raise
 
-    def upkeep(self, *, limit: int) -> Upkeep:  # noqa: ARG002  the server does it
+    def upkeep(self, *, limit: int) -> Upkeep:  # noqa: ARG002  the server does the rest
+        self._custodian.look_after()
         return Upkeep()
 
     # -- looking ----------------------------------------------------------------------------------------------------
@@ -297,6 +318,9 @@ class RabbitBroker:
         except (ChannelClosed, LinkLost):
             return [Lease(held.queue, tag) for tag, held in found.items()]
         return []
+
+    def _hand_over(self, link: Link) -> None:
+        self._ward.hand_over(link, link.salt)
 
     def _hold_anew(self) -> None:
         """Move what has been held for so long that the server would soon take it away. Raises `WireError`."""

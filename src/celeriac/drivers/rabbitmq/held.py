@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
 
 from msgspec import Struct
 
@@ -13,9 +12,7 @@ from celeriac.drivers.rabbitmq.errors import WireError
 from celeriac.drivers.rabbitmq.methods import method_frame
 from celeriac.interfaces.broker import Lease
 
-__all__ = ["Held", "Holdings"]
-
-_TAGS: Final = "."
+__all__ = ["Held", "Holdings", "place_of"]
 
 
 class Held(Struct):
@@ -36,14 +33,22 @@ class Held(Struct):
     returns_as: int = 0
 
 
+def place_of(tag: str) -> tuple[int, int] | None:
+    """Return the channel and the number under which a lease's delivery came; None for what is no tag of ours."""
+    parts = tag.split(".")
+    try:
+        return int(parts[1], 16), int(parts[2], 16)
+    except (IndexError, ValueError):
+        return None
+
+
 class Holdings:
     """Leases and what they stand for. Thread-safe.
 
     A delivery ends with its channel: what is held on one that was closed, or whose connection was lost, is lost.
     """
 
-    def __init__(self, salt: str) -> None:
-        self._salt = salt
+    def __init__(self) -> None:
         self._count = 0
         self._guard_held = threading.Lock()
         # Held while a few bytes go to the kernel: the server closes a channel on which a word about the first five
@@ -61,7 +66,7 @@ class Holdings:
         with self._guard_held:
             for held in arrivals:
                 self._count += 1
-                tag = f"{self._salt}{_TAGS}{self._count:x}"
+                tag = f"{held.channel.link.salt}.{held.channel.number:x}.{held.number:x}.{self._count:x}"
                 self._held[tag] = held
                 self._by_channel.setdefault(id(held.channel), {})[held.number] = tag
                 leases.append(Lease(held.queue, tag))

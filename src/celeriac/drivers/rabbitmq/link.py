@@ -6,6 +6,7 @@ when its own has come: a lone caller pays for no change of threads, and many cal
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
 import time
@@ -50,6 +51,8 @@ class Link:
         self.channel_max = 2047
         self.heartbeat = 0.0
         """Seconds by which each side proves that it is alive; 0 for never."""
+        self.salt = os.urandom(5).hex()
+        """Tells this connection from all others."""
         self.blocked: str | None = None
         """Why the server takes no messages now; None while it does."""
         self.failure: WireError | None = None

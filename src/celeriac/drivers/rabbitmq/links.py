@@ -36,6 +36,8 @@ class Links:
         self.connector = connector
         self.on_pulse: Callable[[], None] | None = None
         """Called every few seconds while the connection lives, by the thread that keeps it alive."""
+        self.on_open: Callable[[Link], None] | None = None
+        """Called with each new connection, before it is used."""
         self.longest_pause = 5.0
         """Seconds between two pulses at most."""
         self._purpose = purpose
@@ -49,7 +51,6 @@ class Links:
         self._idle: list[Channel] = []
         self._confirming: list[Channel] = []
         self._pulse: Pulse | None = None
-        self._epoch = 0
 
     def forget_parent(self) -> None:
         """Begin anew after a fork: inherited sockets are closed, and go on for the parent."""
@@ -78,8 +79,9 @@ class Links:
             if self._link is not None:
                 self._link.drop(LinkLost("the connection was lost"))
             link = self.connector.open(purpose=self._purpose)
+            if self.on_open is not None:
+                self.on_open(link)
             self._link = link
-            self._epoch += 1
             with self._guard_idle:
                 self._idle.clear()
                 self._confirming.clear()

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from celeriac.drivers.rabbitmq.channel import Arrival, Channel
+from celeriac.drivers.rabbitmq.custody import Ward
 from celeriac.drivers.rabbitmq.errors import WireError
 from celeriac.drivers.rabbitmq.held import Holdings
 from celeriac.drivers.rabbitmq.links import Links
@@ -35,7 +36,8 @@ _LIMIT: Final = 2**31 - 1
 class Parking:
     """The queue of this process, made when it is first needed. Thread-safe. Raises `WireError` kin."""
 
-    def __init__(self, sending: Links, taking: Links, holdings: Holdings) -> None:
+    def __init__(self, sending: Links, taking: Links, holdings: Holdings, ward: Ward) -> None:
+        self._ward = ward
         self._sending = sending
         self._taking = taking
         self._holdings = holdings
@@ -72,6 +74,7 @@ class Parking:
         if old is None:  # it was settled while it moved: the copy is not wanted
             self._holdings.ack_raw(lot.channel, arrival.tag)
             return False
+        self._ward.moved(tag, lot.channel.number, arrival.tag)
         self._holdings.ack_raw(old.channel, old.number)
         return True
 

@@ -24,6 +24,7 @@ class TlsTransport(Transport):
     def __init__(self, connected: ssl.SSLSocket) -> None:
         self._guard_state = threading.Lock()
         super().__init__(connected)
+        self.may_be_shared = False
 
     def _received(self) -> bytes | None:
         with self._guard_state:

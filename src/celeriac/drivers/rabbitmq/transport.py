@@ -24,6 +24,8 @@ class Transport:
     def __init__(self, connected: socket.socket) -> None:
         connected.setblocking(False)
         self.socket = connected
+        self.may_be_shared = True
+        """Whether another process that has the socket can write to it."""
         self._owner = os.getpid()
         self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._incoming = select.poll()
