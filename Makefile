@@ -15,11 +15,11 @@ demo: ## start a worker on the embedded default, send tasks, show the results
 	@$(BIN)/celeriac demo
 
 test: ## run the whole suite against servers of its own (ARGS="-k name" to choose)
-	@$(BOOTSTRAP) develop interop redis
+	@$(BOOTSTRAP) develop interop redis rabbitmq
 	$(PYTEST) -m "not slow and not full" $(ARGS)
 
 test-all: ## the same with the slow tests
-	@$(BOOTSTRAP) develop interop redis
+	@$(BOOTSTRAP) develop interop redis rabbitmq
 	$(PYTEST) -m "not full" $(ARGS)
 
 test-faults: ## the fault tests in full length, some 35 minutes, figures in benchmarks/results/

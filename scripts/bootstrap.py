@@ -7,6 +7,7 @@
     interop   .venv-interop with stock Celery, the other side of the interoperability tests
     bench     .venv-bench-NAME for each task queue that the benchmarks measure, besides stock Celery
     redis     a redis-server that tests can start; through the system's package manager where that is allowed
+    rabbitmq  the same for a rabbitmq-server with its Erlang
 
 Needs Python 3.11 and its standard library. What the environments hold is read from pyproject.toml, so that an
 installer that does not know dependency groups will do. A part that CELERIAC_REQUIRE names (for example
@@ -28,11 +29,24 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PEERS = ("dramatiq", "huey")
 REDIS_SERVERS = ("redis-server", "valkey-server")
+RABBITMQ_PLACES = (
+    "/usr/lib/rabbitmq/lib",
+    "/opt/rabbitmq",
+    "/usr/local/opt/rabbitmq",
+    "/opt/homebrew/opt/rabbitmq",
+)
 
 
 def main(parts: list[str]) -> None:
     """Make the named parts ready, in order."""
-    steps = {"package": package, "develop": develop, "interop": interop, "bench": bench, "redis": redis}
+    steps = {
+        "package": package,
+        "develop": develop,
+        "interop": interop,
+        "bench": bench,
+        "redis": redis,
+        "rabbitmq": rabbitmq,
+    }
     unknown = [part for part in parts if part not in steps]
     if unknown or not parts:
         raise SystemExit(f"usage: bootstrap.py PART...; parts: {', '.join(steps)}")
@@ -75,6 +89,27 @@ def redis() -> None:
     if "redis" in os.environ.get("CELERIAC_REQUIRE", "").split(","):
         raise SystemExit("bootstrap: CELERIAC_REQUIRE names redis, so this is an error.")
     say("Left out: all tests marked `redis` or `interop`. The rest of the suite runs.")
+
+
+def rabbitmq() -> None:
+    """Find a rabbitmq-server, or install one."""
+    if find_rabbitmq():
+        return
+    packages = {"apt-get": "rabbitmq-server", "brew": "rabbitmq", "dnf": "rabbitmq-server"}
+    if install_system_package(packages, why="the tests against RabbitMQ") and find_rabbitmq():
+        return
+    say("rabbitmq-server is missing and could not be installed from here.")
+    say("  Debian and Ubuntu: apt-get install rabbitmq-server; macOS: brew install rabbitmq")
+    if "rabbitmq" in os.environ.get("CELERIAC_REQUIRE", "").split(","):
+        raise SystemExit("bootstrap: CELERIAC_REQUIRE names rabbitmq, so this is an error.")
+    say("Left out: all tests against RabbitMQ. The rest of the suite runs.")
+
+
+def find_rabbitmq() -> bool:
+    """Tell whether RabbitMQ's scripts and Erlang's port mapper are here; tests/servers/rabbitmq.py looks alike."""
+    given = os.environ.get("RABBITMQ_HOME")
+    places = [given] if given else RABBITMQ_PLACES
+    return bool(shutil.which("epmd")) and any(any(Path(place).glob("**/sbin/rabbitmq-server")) for place in places)
 
 
 def find_redis() -> bool:

@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -19,12 +18,11 @@ from typing import Self
 
 import redis
 
+from tests.servers.certificates import ServerMissing, make_certificates
+from tests.servers.ports import free_port
+
 STARTING = 10.0
 """Seconds that a server may take to answer after its start."""
-
-
-class ServerMissing(Exception):
-    """No redis-server is installed; the message says how to get it."""
 
 
 def program() -> str:
@@ -34,12 +32,6 @@ def program() -> str:
     if found is None:
         raise ServerMissing(f"{name} is not installed; on Debian: apt-get install redis-server")
     return found
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RedisServer:
@@ -251,23 +243,6 @@ class Sentinels:
 def _is_in_step(replica: RedisServer) -> bool:
     with replica.client() as client:
         return bool(client.info("replication").get("master_link_status") == "up")
-
-
-def make_certificates(folder: Path) -> None:
-    """Write a CA and a certificate that it signed for 127.0.0.1 and localhost."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        raise ServerMissing("openssl is not installed; on Debian: apt-get install openssl")
-
-    def run(*arguments: str) -> None:
-        subprocess.run([openssl, *arguments], cwd=folder, check=True, capture_output=True)
-
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
-    new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    run("req", "-x509", *new_key, "-keyout", "ca.key", "-out", "ca.crt", "-days", "2", "-subj", "/CN=test CA")
-    run("req", *new_key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=localhost")
-    signing = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names")
-    run("x509", "-req", "-in", "server.csr", "-out", "server.crt", *signing)
 
 
 def _wait_for(condition: object) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "celeriac"
 
-CLIENTS = {"redis": {"hiredis"}, "memory": set(), "sqlite": set()}
+CLIENTS = {"redis": {"hiredis"}, "memory": set(), "rabbitmq": set(), "sqlite": set()}
 """The third-party client that each driver is for."""
 
 

@@ -66,7 +66,11 @@ def test_every_function_is_where_the_page_says(hop):
 @pytest.mark.parametrize("hop", [hop for hop in HOPS if "*" in hop.file], ids=lambda hop: hop.function)
 @pytest.mark.parametrize("driver", [path.parent.name for path in SOURCE.glob("drivers/*/store.py")])
 def test_every_driver_has_the_files_that_a_star_stands_for(hop, driver):
-    text = (SOURCE / hop.file.replace("*", driver)).read_text("utf-8")
+    file = SOURCE / hop.file.replace("*", driver)
+    if not file.exists():
+        assert f"{file.stem}=" not in (SOURCE / f"drivers/{driver}/store.py").read_text("utf-8")
+        return
+    text = file.read_text("utf-8")
     ending, method = hop.function.removeprefix("*").split(".")
     assert re.search(rf"^class \w+{ending}\b", text, re.MULTILINE)
     assert f"    def {method}(" in text

@@ -40,6 +40,7 @@ from celeriac.result.handle import AsyncResult
 from celeriac.result.reader import ResultReader
 from celeriac.result.sets import ResultSet
 from celeriac.result.writer import ResultWriter
+from celeriac.routing.queues import QueueSpec
 from celeriac.routing.router import Router
 from celeriac.settings.conf import Settings
 from celeriac.types import Args, Kwargs
@@ -216,7 +217,7 @@ class Celeriac:
     @cached_property
     def stores(self) -> Stores:
         """The stores that the settings name."""
-        return Stores(self.conf, clock=self.clock)
+        return Stores(self.conf, clock=self.clock, find_queue=self._find_queue)
 
     @property
     def broker(self) -> Broker:
@@ -357,6 +358,9 @@ class Celeriac:
     def _accepted_results(self) -> frozenset[str]:
         conf = self.conf
         return accepted(conf.accept_content if conf.result_accept_content is None else conf.result_accept_content)
+
+    def _find_queue(self, name: str) -> QueueSpec:
+        return self.router.queues.get(name)
 
     def _name_of(self, function: Callable[..., Any]) -> str:
         return task_name(function, main=self.main)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote
+
+import msgspec
 
 from celeriac import drivers
 from celeriac.clock import Clock
@@ -21,6 +23,7 @@ from celeriac.interfaces.groups import GroupStore
 from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
 from celeriac.interfaces.store import Store, StoreOptions
+from celeriac.routing.queues import QueueSpec
 from celeriac.settings.conf import Settings
 from celeriac.settings.sources import find_pyproject
 from celeriac.types import Seconds
@@ -39,9 +42,10 @@ class Stores:
     A forked child opens its own: connections never cross a fork.
     """
 
-    def __init__(self, conf: Settings, *, clock: Clock) -> None:
+    def __init__(self, conf: Settings, *, clock: Clock, find_queue: Callable[[str], QueueSpec]) -> None:
         self._conf = conf
         self._clock = clock
+        self._find_queue = find_queue
         self._guard_opening = threading.RLock()
         self.tells_default: bool = True
         """Whether to log, once, that nothing is configured and where the embedded store is."""
@@ -160,7 +164,9 @@ class Stores:
             return self._broker_side()
         options = self._options(self._conf.result_backend_transport_options, self._conf.redis_backend_use_ssl)
         # At the same address, opened in the same way, both share connections, and what is known of them.
-        is_shared = url == self._broker_url() and options == self._broker_options()
+        conf = self._conf
+        of_broker = self._options(conf.broker_transport_options, conf.broker_use_ssl)
+        is_shared = url == self._broker_url() and options == of_broker
         return self._broker_side() if is_shared else drivers.load(url, options)
 
     def _open_broker(self) -> Store:
@@ -190,7 +196,16 @@ class Stores:
         return urls.pop() if urls else None
 
     def _broker_options(self) -> StoreOptions:
-        return self._options(self._conf.broker_transport_options, self._conf.broker_use_ssl)
+        conf = self._conf
+        options = self._options(conf.broker_transport_options, conf.broker_use_ssl)
+        return msgspec.structs.replace(
+            options,
+            find_queue=self._find_queue,
+            priorities=(conf.task_queue_max_priority or 0) + 1,
+            delayed_queue_type=conf.broker_native_delayed_delivery_queue_type,
+            heartbeat=conf.broker_heartbeat,
+            login_method=conf.broker_login_method,
+        )
 
     def _options(self, transport: Mapping[str, Any], tls: _Tls) -> StoreOptions:
         if self._directory is None:

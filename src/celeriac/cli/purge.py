@@ -33,7 +33,7 @@ def command(
             raise click.UsageError("No queue is left to purge.")
         broker = app.broker
         if not force and not as_json:
-            waiting = sum(stats.ready + stats.delayed for stats in broker.stats(names).values())
+            waiting = sum(stats.ready + (stats.delayed or 0) for stats in broker.stats(names).values())
             if not waiting:
                 click.echo(f"Nothing waits in {', '.join(names)} on {broker.location}.")
                 return

@@ -86,5 +86,10 @@ def _table(app: Celeriac, stats: Mapping[str, QueueStats]) -> Table:
     for name, queue in stats.items():
         age = "" if queue.oldest_age is None else span(queue.oldest_age)
         dead = f"[red]{queue.dead}[/red]" if queue.dead else "0"
-        table.add_row(escape(name), str(queue.ready), str(queue.delayed), str(queue.leased), dead, age)
+        table.add_row(escape(name), str(queue.ready), _told(queue.delayed), _told(queue.leased), dead, age)
     return table
+
+
+def _told(count: int | None) -> str:
+    """Return a count for people; a question mark where the store cannot tell."""
+    return "?" if count is None else str(count)

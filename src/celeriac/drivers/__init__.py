@@ -17,6 +17,9 @@ _MODULES: Final = {
     "valkey": "celeriac.drivers.redis.store",
     "valkeys": "celeriac.drivers.redis.store",
     "redis+socket": "celeriac.drivers.redis.store",
+    "amqp": "celeriac.drivers.rabbitmq.store",
+    "amqps": "celeriac.drivers.rabbitmq.store",
+    "pyamqp": "celeriac.drivers.rabbitmq.store",
 }
 
 

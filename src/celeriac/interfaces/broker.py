@@ -85,13 +85,16 @@ class Delivery(Struct, frozen=True):
     """A message that was received and is held.
 
     `message` is `Unreadable` when the store holds bytes that are no message; the core rejects it with the reason.
-    `redelivered` is True when a holder died, or lost its lease, while it had this message.
+    `redelivered` is True when a holder died, or lost its lease, while it had this message; where the store cannot tell
+    that from giving back (`BrokerCapabilities.tells_deaths`), it may mean either. `crashes` is how often a holder died
+    that had said that it runs it (see `Broker.brace`); None where the store does not count.
     """
 
     lease: Lease
     message: Message | Unreadable
     priority: int | None = None
     redelivered: bool = False
+    crashes: int | None = None
 
 
 class Upkeep(Struct, frozen=True):
@@ -107,11 +110,14 @@ class Upkeep(Struct, frozen=True):
 
 
 class QueueStats(Struct, frozen=True):
-    """How a queue stands. `oldest_age` is in seconds, None when nothing is ready or the store cannot tell."""
+    """How a queue stands. `oldest_age` is in seconds, None when nothing is ready or the store cannot tell.
+
+    `delayed` and `leased` are None when the store cannot tell.
+    """
 
     ready: int = 0
-    delayed: int = 0
-    leased: int = 0
+    delayed: int | None = 0
+    leased: int | None = 0
     dead: int = 0
     oldest_age: float | None = None
 
@@ -125,7 +131,9 @@ class BrokerCapabilities(Struct, frozen=True):
     `dead_letters`: `reject` keeps the message. `max_batch`: the most messages that one round trip carries; the
     driver splits larger batches. `max_message_bytes`: None for no limit. `needs_watch`: see `Broker.watch`.
     `atomic_follow_ups`: `ack` stores the
-    follow-ups and removes the delivery in one step. `shared`: other processes see the same messages.
+    follow-ups and removes the delivery in one step. `shared`: other processes see the same messages. `tells_deaths`:
+    a message of a holder that died is told from one that was given back; False: `Delivery.redelivered` stands for both,
+    and `Broker.brace` is called before such a one runs.
     """
 
     leases: bool = True
@@ -138,6 +146,7 @@ class BrokerCapabilities(Struct, frozen=True):
     needs_watch: bool = False
     atomic_follow_ups: bool = True
     shared: bool = True
+    tells_deaths: bool = True
 
 
 class Broker(Protocol):
@@ -207,6 +216,16 @@ class Broker(Protocol):
     def rely_on_watch(self) -> None:
         """Say that somebody else calls `watch` for the queues received from here: `receive` need not look itself."""
 
+    def take_custody(self) -> str:
+        """Begin to be able to settle what other processes of this machine held when they died; return what they need
+        for `entrust`. Called once, by a node's supervisor, before it starts engines.
+
+        Empty where leases can be settled by anybody, and where it cannot be done. `upkeep` has then more to do.
+        """
+
+    def entrust(self, custodian: str) -> None:
+        """Let another process settle what this one holds when it dies. Called before the first `receive`."""
+
     def extend(self, leases: Sequence[Lease], *, lease: float) -> Sequence[Lease]:
         """Hold them for `lease` seconds from now. Return those that were lost."""
 
@@ -228,6 +247,13 @@ class Broker(Protocol):
 
     def reject(self, leases: Sequence[Lease], *, reason: str) -> Sequence[Lease]:
         """Move these messages to the dead letters of their queue, with the reason. Return the lost."""
+
+    def brace(self, lease: Lease) -> bool:
+        """Say that a message that was redelivered is about to run: should its holder die, that is one crash more.
+
+        The lease stays what it is. False when it was lost. Does nothing, and returns True, where
+        `capabilities.tells_deaths`: there the core counts.
+        """
 
     def upkeep(self, *, limit: int) -> Upkeep:
         """Let due messages become ready and take back expired leases, up to `limit` of each, on all queues.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from celeriac.interfaces.dead_letters import DeadLetters
 from celeriac.interfaces.groups import GroupStore
 from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
+from celeriac.routing.queues import QueueSpec
 
 
 class StoreOptions(Struct, frozen=True):
@@ -23,7 +24,11 @@ class StoreOptions(Struct, frozen=True):
     on a half-open connection. `transport_options` are the user's ``broker_transport_options`` or
     ``result_backend_transport_options``; `tls` is ``broker_use_ssl`` or ``redis_backend_use_ssl`` (True for the
     defaults, or a mapping of the ssl module's names). `client_name` shows up in the server's list of clients.
-    `directory` is what a relative path is relative to, None for the working directory.
+    `directory` is what a relative path is relative to, None for the working directory. `find_queue` tells how the
+    application wants a queue that is not there yet; `priorities` is how many levels its queues are to tell apart where
+    that is a property of the queue. `delayed_queue_type` is the type of queues that a driver makes to delay messages,
+    `heartbeat` how often a connection shall prove that it is alive (None: as the server proposes), `login_method` how
+    to log in, None for the usual one.
     """
 
     transport_options: Mapping[str, Any] = {}
@@ -33,6 +38,11 @@ class StoreOptions(Struct, frozen=True):
     client_name: str = "celeriac"
     clock: Clock = SYSTEM_CLOCK
     directory: str | None = None
+    find_queue: Callable[[str], QueueSpec] = QueueSpec
+    priorities: int = 1
+    delayed_queue_type: str = "quorum"
+    heartbeat: float | None = None
+    login_method: str | None = None
 
 
 class Store(Struct, frozen=True):

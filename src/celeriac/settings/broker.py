@@ -46,10 +46,14 @@ class BrokerSettings:
         None, "How the next of several broker URLs is chosen."
     )
     broker_heartbeat: float | None = setting(
-        120, "How often an AMQP connection proves that it is alive.", unit="seconds"
+        120,
+        "How often an AMQP connection proves that it is alive, if the server does not want it more often; 0 for never.",
+        unit="seconds",
     )
     broker_heartbeat_checkrate: float = setting(3.0, "How many times in one heartbeat the other side is checked.")
-    broker_login_method: str | None = setting(None, "AMQP login method.")
+    broker_login_method: str | None = setting(
+        None, "AMQP login method: PLAIN, AMQPLAIN or EXTERNAL (by client certificate). None chooses."
+    )
     broker_native_delayed_delivery_queue_type: str = setting(
         "quorum", "Type of the queues that hold delayed messages on RabbitMQ."
     )

@@ -144,6 +144,15 @@ class BrokerBefore:
     def reject(self, leases: Sequence[Lease], *, reason: str) -> Sequence[Lease]:
         return self._call(lambda: self._inner.reject(leases, reason=reason))
 
+    def take_custody(self) -> str:
+        return self._inner.take_custody()
+
+    def entrust(self, custodian: str) -> None:
+        self._inner.entrust(custodian)
+
+    def brace(self, lease: Lease) -> bool:
+        return self._call(lambda: self._inner.brace(lease))
+
     def upkeep(self, *, limit: int) -> Upkeep:
         return self._call(lambda: self._inner.upkeep(limit=limit))
 

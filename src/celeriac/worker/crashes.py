@@ -3,7 +3,8 @@
 A delivery that is marked as redelivered was held by somebody who died or lost its lease. Each time such a one starts,
 that is counted before it runs, in the store: so a task that ends its process is stopped after ``task_max_crashes``
 runs, whichever nodes they were on. What does not start is not counted, and a run that gives its message back, which
-keeps the mark, is taken back. Everything else costs nothing.
+keeps the mark, is taken back. Everything else costs nothing. Where the broker counts by itself (`Delivery.crashes`),
+nothing is counted here.
 """
 
 from __future__ import annotations

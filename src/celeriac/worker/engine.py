@@ -79,10 +79,9 @@ class Engine:
         """When its leases were renewed; the node writes it."""
         self._freed, self._stopping = threading.Event(), threading.Event()
         self._log, self._claims = TaskLog(), ClaimSize()
-        self._ledger = ledger
-        self._broker = app.broker
+        self._ledger, self._writer, self._broker = ledger, app.writer, app.broker
         self._broker.rely_on_watch()  # the node's `WatchLoop`
-        self._writer = app.writer
+        self._broker.entrust(plan.custodian)
         sequels, chords = sequels_of(app)
         self._turning_away = TurningAway(app.writer, sequels)
         self._completer = Completer(self._broker, app.writer, ledger, clock=app.clock, chords=chords, pulse=self.pulse)
@@ -252,10 +251,12 @@ class Engine:
     def _may_run_again(self, job: Job) -> bool:
         """Decide about a task whose holder died: not too often, and not where that was its end."""
         try:
-            crashes = self._crashes.crashes_before(job.call)
-            runs = not job.runner.ends_with_its_worker and not self._crashes.is_too_many(crashes)
-            if runs and job.runner.acks_late:  # otherwise it is acknowledged now and cannot come back
-                self._crashes.count(job.call)
+            counted = job.delivery.crashes
+            crashes = self._crashes.crashes_before(job.call) if counted is None else counted
+            ends = job.runner.ends_with_its_worker and (crashes > 0 or self._broker.capabilities.tells_deaths)
+            runs = not ends and not self._crashes.is_too_many(crashes)
+            if runs and job.runner.acks_late and not self._count_crash(job):
+                return False
         except OperationalError as error:
             logger.error("Task %s[%s] is given back, not started: %s", job.call.name, job.call.id, error)
             self._completer.add(Completion(job.delivery.lease, Settle.REQUEUE, delay=_LATER))
@@ -270,6 +271,21 @@ class Engine:
         settle = Settle.ACK if job.runner.ends_with_its_worker else Settle.REJECT
         end = Completion(job.delivery.lease, settle, record, reason=reason)
         self._completer.add(self._turning_away.ended(job.call, end, lost))
+        return False
+
+    def _count_crash(self, job: Job) -> bool:
+        """Count the crash that this run will have been if its holder dies. False when the lease was lost.
+
+        A task that is acknowledged before it runs cannot come back.
+        """
+        if job.delivery.crashes is None:
+            self._crashes.count(job.call)
+            return True
+        lease = job.delivery.lease
+        if self._broker.brace(lease):
+            return True
+        logger.warning("Task %s[%s] is not begun: its message was lost to another worker", job.call.name, job.call.id)
+        self._ledger.settled([lease.tag])
         return False
 
     def _acked_early(self, job: Job) -> bool:

@@ -48,7 +48,8 @@ class WorkerOptions:
 class NodePlan(Struct, frozen=True):
     """How a node runs. `slots` is the number of synchronous tasks at once in each engine; spans are in seconds.
 
-    `board` is where spawned engines open the memory in which they write down what they run (see `Board.path`).
+    `board` is where spawned engines open the memory in which they write down what they run (see `Board.path`),
+    `custodian` what engines give to `Broker.entrust`.
 
     `inline` runs them in the engine's main thread (one slot). `in_process` puts the one engine into the node's own
     process. `settings` are those of the command line, for engines that cannot inherit them.
@@ -67,6 +68,7 @@ class NodePlan(Struct, frozen=True):
     start_method: Literal["fork", "spawn"]
     app_spec: str | None
     board: str
+    custodian: str
     loglevel: str
     logfile: str | None
     settings: Mapping[str, Any] = {}
@@ -108,6 +110,7 @@ def plan(options: WorkerOptions, conf: Settings, *, queues: tuple[str, ...]) -> 
         start_method="fork" if method == "fork" else "spawn",
         app_spec=options.app_spec,
         board="",
+        custodian="",
         loglevel=options.loglevel,
         logfile=expand(options.logfile, nodename) if options.logfile else None,
         settings=conf.given(Layer.COMMAND_LINE),

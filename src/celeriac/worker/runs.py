@@ -76,7 +76,8 @@ class Runs:
     def _end(self, job: Job, completion: Completion, row: int) -> None:
         if self._board is not None:
             self._board.end(row, _what_is_left(completion))
-        if job.delivery.redelivered and completion.settle is Settle.REQUEUE and job.runner.acks_late:
+        is_counted = job.delivery.redelivered and job.delivery.crashes is None
+        if is_counted and completion.settle is Settle.REQUEUE and job.runner.acks_late:
             self._crashes.count_back(job.call)
         self._completer.add(completion)
         self._wear.note()

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 _SURE: Final = 0.9
 """The part of a lease in which it needs no question; the rest is for clocks that do not run alike."""
+_CONNECTED: Final[Seconds] = 0.5
+"""Where a delivery lives as long as its connection, which costs a look to find out, that is looked at after as many."""
 _NAMED: Final = 10
 """Tasks that a warning names."""
 
@@ -50,7 +52,7 @@ class Tenure:
         self._completer = completer
         self._renewals = renewals
         self._lease = lease
-        self._span = lease * _SURE if broker.capabilities.leases else float("inf")
+        self._span = lease * _SURE if broker.capabilities.leases else _CONNECTED
         self._now = clock.boottime
 
     def is_sure(self, job: Job) -> bool:

@@ -86,7 +86,8 @@ class Worker:
             # The zygote is forked while the process has one thread and no connection.
             is_spawned = node.start_method == "spawn" and not node.in_process
             board = Board(engines=node.engines, rows=node.rows, is_spawned=is_spawned)
-            node = msgspec.structs.replace(node, board=board.path)
+            custodian = "" if node.in_process else app.broker.take_custody()
+            node = msgspec.structs.replace(node, board=board.path, custodian=custodian)
             launcher = None if node.in_process else self._launcher(node, logs, board)
             logs.install()
             stop_signals = StopSignals(self._on_stop)

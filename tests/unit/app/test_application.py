@@ -29,7 +29,7 @@ def test_making_an_application_connects_to_nothing():
 
 def test_a_url_that_no_driver_serves_is_an_error_that_lists_those_that_are():
     app = Celeriac("x", broker="carrier-pigeon://coop", set_as_current=False)
-    with pytest.raises(ImproperlyConfigured, match=r"'carrier-pigeon' URLs; known schemes: memory, redis"):
+    with pytest.raises(ImproperlyConfigured, match=r"'carrier-pigeon' URLs; known schemes: amqp, amqps, memory"):
         app.send_task("work")
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from celeriac.exceptions import OperationalError
-from celeriac.interfaces.broker import Broker, Delivery, Lease, Outgoing, Route, Terms
+from celeriac.interfaces.broker import Broker, Delivery, Lease, Outgoing, QueueStats, Route, Terms
 from celeriac.testing.clock import FakeClock
 from celeriac.wire.message import Message
 
@@ -90,6 +90,22 @@ def levels(broker: Broker) -> list[int]:
     count = broker.capabilities.priorities
     apart = list(range(10)) if count >= 10 else [0, 3, 6, 9] if count >= 4 else [0, 9] if count >= 2 else [0]
     return apart if broker.capabilities.most_urgent == "lowest" else apart[::-1]
+
+
+def told(count: int | None, expected: int) -> int:
+    """Return the count of a `QueueStats`, or what is expected where the store cannot tell."""
+    return expected if count is None else count
+
+
+def is_empty(stats: QueueStats) -> bool:
+    """Tell whether nothing is in a queue, as far as the store can tell."""
+    return not (stats.ready or stats.delayed or stats.leased or stats.dead) and stats.oldest_age is None
+
+
+def marks(broker: Broker, deliveries: Iterable[Delivery]) -> list[bool]:
+    """Return which deliveries a holder had when it died; none where the store cannot tell that from giving back."""
+    tells = broker.capabilities.tells_deaths
+    return [delivery.redelivered and tells for delivery in deliveries]
 
 
 @contextmanager

@@ -1,0 +1,102 @@
+"""RabbitMQ's refusals as celeriac's errors: what failed, where, and what to do."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from celeriac.exceptions import BackendError, BrokerError, BrokerUnavailable, OperationalError
+
+__all__ = [
+    "BACKEND",
+    "BROKER",
+    "Blocked",
+    "ChannelClosed",
+    "Kind",
+    "LinkLost",
+    "LoginRefused",
+    "NoAnswer",
+    "WireError",
+    "translate",
+]
+
+
+class WireError(Exception):
+    """Something went wrong between us and the server. Does not leave the driver: see `translate`."""
+
+
+class LinkLost(WireError):
+    """The connection could not be made, or is of no use any more."""
+
+
+class NoAnswer(LinkLost):
+    """The server took too long."""
+
+
+class LoginRefused(LinkLost):
+    """The server does not let us in."""
+
+
+class Blocked(WireError):
+    """The server takes no messages for now: it is short of memory or disk."""
+
+
+class ChannelClosed(WireError):
+    """The server refused something, and has closed the channel on which it was asked. The connection goes on."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Kind(Struct, frozen=True):
+    """Which errors one contract raises: when the server is away, and when it refuses."""
+
+    away: type[OperationalError]
+    refused: type[OperationalError]
+
+
+BROKER: Final = Kind(BrokerUnavailable, BrokerError)
+BACKEND: Final = Kind(BackendError, BackendError)
+
+ACCESS_REFUSED: Final = 403
+NOT_FOUND: Final = 404
+RESOURCE_LOCKED: Final = 405
+PRECONDITION_FAILED: Final = 406
+
+_ADVICE: Final = {
+    ACCESS_REFUSED: "the user may not do this: grant it the permissions that docs/drivers/rabbitmq.md lists",
+    NOT_FOUND: "it is not there: start a worker, which declares its queues, or declare it",
+    RESOURCE_LOCKED: "another connection has it for itself",
+    PRECONDITION_FAILED: "what is there has other arguments than are asked for: delete it, or configure the same ones",
+}
+_LATER: Final = frozenset({320, 506, 541, 542})
+"""Codes of a server that cannot serve now, and may later: it is told to end, or short of something."""
+
+
+def translate(error: WireError, *, kind: Kind, doing: str, location: str) -> OperationalError:
+    """Return the error to raise in place of the connection's.
+
+    `doing` says what was tried, as in "sending to queue 'mail'"; `location` names the server without its password.
+    """
+    where = f"RabbitMQ at {location} failed while {doing}"
+    if isinstance(error, ChannelClosed):
+        advice = _ADVICE.get(error.code)
+        raised = kind.away if error.code in _LATER else kind.refused
+        return raised(f"{where}: {advice} ({_said(error)})." if advice else f"{where}: {_said(error)}.")
+    if isinstance(error, Blocked):
+        return kind.away(
+            f"{where}: it takes no messages for now, its alarm says {_said(error)!r}: give it memory or disk, or let"
+            " workers drain the queues."
+        )
+    if isinstance(error, NoAnswer):
+        return kind.away(f"{where}: no answer in time ({_said(error)}). Is the server, or the way to it, frozen?")
+    if isinstance(error, LoginRefused):
+        return kind.away(f"{where}: {_said(error)}. Are user, password and virtual host in the URL right?")
+    return kind.away(f"{where}: {_said(error)}. Is the server running, and is the URL right?")
+
+
+def _said(error: BaseException) -> str:
+    text = str(error).strip().rstrip(".")
+    return text or type(error).__name__

@@ -1,0 +1,108 @@
+"""Sending with confirms: many messages in one piece, and a wait for the server's word about all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from celeriac.drivers.rabbitmq.channel import Channel
+from celeriac.drivers.rabbitmq.contents import content_frames, publish_method
+from celeriac.drivers.rabbitmq.errors import Blocked, NoAnswer, WireError
+from celeriac.drivers.rabbitmq.links import Links
+
+__all__ = ["Post", "Refused", "publish"]
+
+_PATIENCE: Final = 1.0
+"""Seconds that an alarm may last before a send is given up: a garbage collection ends many."""
+
+
+class Post(Struct, frozen=True):
+    """What to publish: `properties` is what `contents.write_properties` wrote."""
+
+    exchange: str
+    routing_key: str
+    properties: bytes
+    body: bytes
+
+
+class Refused(Struct, frozen=True):
+    """Positions of what the server has not: no queue takes it, or a queue did not want it (it is full)."""
+
+    unroutable: Sequence[int] = ()
+    unwanted: Sequence[int] = ()
+
+
+def publish(links: Links, posts: Sequence[Post], *, mandatory: bool = True) -> Refused:
+    """Return when the server has said of each message whether it has it. Raises `WireError` kin.
+
+    With `mandatory` a message that no queue takes is refused; otherwise it is gone.
+    """
+    link = links.link()
+    if link.blocked is not None:
+        link.wait(lambda: link.blocked is None, time.monotonic() + _PATIENCE)
+        if link.blocked is not None:
+            raise Blocked(link.blocked)
+    with links.confirming() as channel:
+        return _Publication(channel, posts).run(mandatory=mandatory)
+
+
+class _Publication:
+    """One batch on its way, on a channel that nobody else uses meanwhile."""
+
+    def __init__(self, channel: Channel, posts: Sequence[Post]) -> None:
+        self._channel = channel
+        self._posts = posts
+        self._first = channel.published + 1
+        self._open = set(range(self._first, self._first + len(posts)))
+        self._lowest = self._first
+        self._refused: list[int] = []
+
+    def run(self, *, mandatory: bool) -> Refused:
+        channel, link = self._channel, self._channel.link
+        methods: dict[tuple[str, str], bytes] = {}
+        frames: list[bytes] = []
+        for post in self._posts:
+            route = (post.exchange, post.routing_key)
+            method = methods.get(route)
+            if method is None:
+                method = methods[route] = publish_method(*route, mandatory=mandatory)
+            frames += content_frames(channel.number, method, post.properties, post.body, link.frame_max)
+        channel.confirms.clear()
+        channel.returned.clear()
+        channel.published += len(self._posts)
+        channel.send(b"".join(frames))
+        self._wait()
+        returned = {(each.exchange, each.routing_key) for each in channel.returned}
+        unroutable = [place for place, post in enumerate(self._posts) if (post.exchange, post.routing_key) in returned]
+        unwanted = [number - self._first for number in sorted(self._refused)]
+        return Refused(unroutable, unwanted)
+
+    def _wait(self) -> None:
+        channel, link = self._channel, self._channel.link
+        until = time.monotonic() + link.timeout
+        if self._open:
+            heard = channel.wait_until(self._settle_what_came, until)
+            if not heard:
+                error: WireError = NoAnswer(f"{len(self._open)} messages were not confirmed in {link.timeout:g} s")
+                if link.blocked is not None:
+                    error = Blocked(link.blocked)
+                channel.fail(error)
+                raise error
+
+    def _settle_what_came(self) -> bool:
+        """Take in the confirms that have come. True when no message is open any more, or none can be confirmed."""
+        confirms = self._channel.confirms
+        while confirms:
+            confirm = confirms.popleft()
+            if confirm.multiple:
+                numbers = [n for n in range(self._lowest, confirm.number + 1) if n in self._open]
+                self._lowest = max(self._lowest, confirm.number + 1)
+            else:
+                numbers = [confirm.number] if confirm.number in self._open else []
+            self._open.difference_update(numbers)
+            if confirm.is_refused:
+                self._refused += numbers
+        return not self._open

@@ -1,0 +1,223 @@
+"""Taking messages: exactly as many as are wanted, and none while nobody asks.
+
+A consumer that stays would be sent new messages whenever something is acknowledged, also while its engine is busy for
+minutes. So each claim asks how many are ready, begins a consumer with room for as many of them as are wanted, and ends
+it when they have come. Where there was nothing a consumer stays, with room for one, and ends with what comes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from celeriac.drivers.rabbitmq.channel import Arrival, Channel
+from celeriac.drivers.rabbitmq.errors import NOT_FOUND, ChannelClosed
+from celeriac.drivers.rabbitmq.held import Held, Holdings
+from celeriac.drivers.rabbitmq.link import Link
+from celeriac.drivers.rabbitmq.links import Links
+from celeriac.drivers.rabbitmq.messages import read
+from celeriac.drivers.rabbitmq.methods import method_frame
+from celeriac.interfaces.broker import Delivery, Terms
+
+__all__ = ["Receiver"]
+
+_QUIET: Final = 0.005
+"""Seconds without a message after which no more are expected."""
+_MOST: Final = 65_535
+"""The most that a consumer can have room for."""
+
+
+class Taker:
+    """A channel that takes for one thread at a time, and holds what it took."""
+
+    def __init__(self, link: Link) -> None:
+        self.channel = Channel(link)
+        self._room = 0
+        self._numbers = itertools.count()
+        self._queues: dict[str, str] = {}
+
+    def named(self, arrivals: Sequence[Arrival]) -> list[tuple[str, Arrival]]:
+        """Return what came of the last `wait` with the names of the queues."""
+        return [(self._queues[arrival.consumer], arrival) for arrival in arrivals]
+
+    def ready(self, queue: str) -> int:
+        """Return how many messages are ready."""
+        ready: int = self.channel.call("queue.declare", 0, queue, True, False, False, False, False, {}).arguments[1]
+        return ready
+
+    def pull(self, queue: str, room: int) -> list[Arrival]:
+        """Take so many messages, which were ready a moment ago."""
+        channel = self.channel
+        name = f"{next(self._numbers):x}"
+        self._begin(room, [self._consume(queue, name)])
+        came = -1
+        while came < len(channel.arrivals) < room:  # where they stop, somebody else was faster
+            came = len(channel.arrivals)
+            channel.wait_until(lambda: len(channel.arrivals) >= room, time.monotonic() + _QUIET)
+        # A quorum queue sends what is still on its way to an ended consumer to others, as given back. So none is ended
+        # before there is nothing on the way; and 3.10 dies of one that is ended before its begin was confirmed.
+        is_full = len(channel.arrivals) >= room
+        channel.send(self._cancel(name, is_answered=not is_full))
+        if not is_full:
+            channel.answer("basic.cancel-ok")
+        return self._taken()
+
+    def wait(self, queues: Sequence[str], until: float, is_interrupted: Callable[[], bool]) -> list[Arrival]:
+        """Wait for one message of any of the queues; more come when several queues have one at once."""
+        channel = self.channel
+        names = self._queues = {f"{next(self._numbers):x}": queue for queue in queues}
+        channel.cancelled.clear()
+        self._begin(1, [self._consume(queue, name) for name, queue in names.items()])
+        channel.wait_until(lambda: bool(channel.arrivals or channel.cancelled) or is_interrupted(), until)
+        is_sure = len(names) == 1 and bool(channel.arrivals)
+        channel.send(b"".join(self._cancel(name, is_answered=not is_sure) for name in names))
+        if not is_sure:
+            for _ in names:
+                channel.answer("basic.cancel-ok")
+        if channel.cancelled and not channel.arrivals:
+            raise ChannelClosed(NOT_FOUND, "a queue was deleted, or its node is away")
+        return self._taken()
+
+    def give_back(self, arrivals: Sequence[Arrival]) -> None:
+        """Put back what is more than was wanted."""
+        frames = [method_frame(self.channel.number, "basic.nack", each.tag, False, True) for each in arrivals]
+        self.channel.send(b"".join(frames))
+
+    def _taken(self) -> list[Arrival]:
+        taken = list(self.channel.arrivals)
+        self.channel.arrivals.clear()
+        return taken
+
+    def _begin(self, room: int, consumers: Sequence[bytes]) -> None:
+        """Begin consumers that have room for so many messages each."""
+        channel, is_new = self.channel, room != self._room
+        frames = [method_frame(channel.number, "basic.qos", 0, room, False)] if is_new else []
+        channel.send(b"".join([*frames, *consumers]))
+        if is_new:
+            channel.answer("basic.qos-ok")
+            self._room = room
+        for _ in consumers:
+            channel.answer("basic.consume-ok")
+
+    def _consume(self, queue: str, name: str) -> bytes:
+        return method_frame(self.channel.number, "basic.consume", 0, queue, name, False, False, False, False, {})
+
+    def _cancel(self, name: str, *, is_answered: bool) -> bytes:
+        return method_frame(self.channel.number, "basic.cancel", name, not is_answered)
+
+
+class Receiver:
+    """Takes for any number of threads, each on a channel of its own. Raises `WireError` kin."""
+
+    def __init__(self, links: Links, holdings: Holdings, ensure: Callable[[str], None]) -> None:
+        self._links = links
+        self._holdings = holdings
+        self._ensure = ensure
+        self._guard_idle = threading.Lock()
+        self._idle: list[Taker] = []
+        self._is_interrupted = False
+
+    def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> list[Delivery]:
+        """See `Broker.receive`."""
+        # The leader of a quorum queue that is busy is said to have nothing; it is what begins a consumer that asks it.
+        until = time.monotonic() + max(wait, _QUIET)
+        taker = self._taken()
+        try:
+            deliveries = self._pulled(taker, queues, terms)
+            if not deliveries and not self._was_interrupted() and time.monotonic() < until:
+                deliveries = self._awaited(taker, queues, terms.limit, until)
+        except BaseException:
+            taker.channel.abandon()  # what it was sent meanwhile nobody knows of
+            raise
+        finally:
+            self._put_back(taker)
+        return deliveries
+
+    def interrupt(self) -> None:
+        """Make a wait end. Safe in a signal handler."""
+        self._is_interrupted = True
+        link = self._links.current
+        if link is not None:
+            link.wake()
+
+    def forget(self) -> None:
+        """Forget all channels: the connection was closed."""
+        with self._guard_idle:
+            self._idle.clear()
+
+    def _pulled(self, taker: Taker, queues: Sequence[str], terms: Terms) -> list[Delivery]:
+        deliveries: list[Delivery] = []
+        limit = min(terms.limit, _MOST)
+        counted: dict[str, int] = {}
+        if limit > terms.freely:
+            counted = {queue: self._ready(taker, queue) for queue in queues}
+            limit = min(limit, terms.share_of(sum(counted.values())))
+        for queue in queues:
+            ready = counted[queue] if counted else self._ready(taker, queue)
+            room = min(ready, limit - len(deliveries))
+            if room:
+                deliveries += self._held(taker, [(queue, arrival) for arrival in taker.pull(queue, room)])
+            if len(deliveries) >= limit:
+                break
+        return deliveries
+
+    def _ready(self, taker: Taker, queue: str) -> int:
+        self._ensure(queue)
+        return taker.ready(queue)
+
+    def _awaited(self, taker: Taker, queues: Sequence[str], limit: int, until: float) -> list[Delivery]:
+        arrivals = taker.wait(queues, until, self._interrupted)
+        if not arrivals:
+            self._was_interrupted()
+            return []
+        if len(arrivals) > limit:
+            taker.give_back(arrivals[limit:])
+        return self._held(taker, [(queue, arrival) for queue, arrival in taker.named(arrivals[:limit])])
+
+    def _held(self, taker: Taker, taken: Sequence[tuple[str, Arrival]]) -> list[Delivery]:
+        now = time.monotonic()
+        helds, contents = [], []
+        for queue, arrival in taken:
+            content = read(arrival.header, arrival.body)
+            contents.append((content, arrival.redelivered))
+            helds.append(
+                Held(
+                    queue,
+                    taker.channel,
+                    arrival.tag,
+                    arrival,
+                    content.crashes,
+                    content.deliveries,
+                    now,
+                    returns_as=content.crashes,
+                )
+            )
+        leases = self._holdings.add(helds)
+        return [
+            Delivery(lease, content.message, content.priority, is_again or content.crashes > 0, content.crashes)
+            for lease, (content, is_again) in zip(leases, contents, strict=True)
+        ]
+
+    def _interrupted(self) -> bool:
+        return self._is_interrupted
+
+    def _was_interrupted(self) -> bool:
+        was, self._is_interrupted = self._is_interrupted, False
+        return was
+
+    def _taken(self) -> Taker:
+        link = self._links.link()
+        with self._guard_idle:
+            while self._idle:
+                taker = self._idle.pop()
+                if taker.channel.is_open and taker.channel.link is link:
+                    return taker
+        return Taker(link)
+
+    def _put_back(self, taker: Taker) -> None:
+        if taker.channel.is_open:
+            with self._guard_idle:
+                self._idle.append(taker)

@@ -1,0 +1,118 @@
+"""A connected socket that never blocks by itself: bytes in and out, with a deadline where one waits."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from typing import Final
+
+from celeriac.drivers.rabbitmq.errors import LinkLost, NoAnswer
+
+__all__ = ["Transport"]
+
+_CHUNK: Final = 262_144  # bytes that are read at once
+
+
+class Transport:
+    """One side reads while another writes: each by one thread at a time. `wake` may be called from anywhere.
+
+    Raises `LinkLost` when the other side is gone.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        connected.setblocking(False)
+        self.socket = connected
+        self.may_be_shared = True
+        """Whether another process that has the socket can write to it."""
+        self._owner = os.getpid()
+        self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._incoming = select.poll()
+        self._incoming.register(connected, select.POLLIN)
+        self._incoming.register(self._woken, select.POLLIN)
+
+    def read(self, wait: float) -> bytes:
+        """Return what has come, after up to `wait` seconds; empty when nothing did, or when it was woken."""
+        data = self._received()
+        if data is None:
+            if wait <= 0:
+                return b""
+            if self._is_woken(self._incoming.poll(wait * 1000)):
+                return b""
+            data = self._received()
+        if data is None:
+            return b""
+        if not data:
+            raise LinkLost("the server closed the connection")
+        return data
+
+    def write(self, data: bytes, deadline: float) -> None:
+        """Hand all of it to the kernel. Raises `NoAnswer` when that takes until `deadline`, by `time.monotonic`."""
+        view = memoryview(data)
+        while True:
+            sent = self._sent(view)
+            if sent == len(view):
+                return
+            view = view[sent:]
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._may_write(left):
+                raise NoAnswer("the server takes no more bytes")
+
+    def wake(self) -> None:
+        """Make a `read` that waits return. Safe in a signal handler."""
+        try:
+            os.write(self._waker, b"!")
+        except OSError:
+            pass  # it is full of wake-ups already, or closed
+
+    def close(self) -> None:
+        """Close it. A child of a fork closes what it inherited without ending it for the parent."""
+        if self._owner == os.getpid():
+            try:
+                self.socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # the other side was first
+        self.socket.close()
+        for end in (self._woken, self._waker):
+            try:
+                os.close(end)
+            except OSError:
+                pass
+
+    def _received(self) -> bytes | None:
+        """Return what has come; None when nothing has, empty at the end of the connection."""
+        try:
+            return self.socket.recv(_CHUNK)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise LinkLost(said(error)) from error
+
+    def _sent(self, view: memoryview) -> int:
+        try:
+            return self.socket.send(view)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise LinkLost(said(error)) from error
+
+    def _may_write(self, wait: float) -> bool:
+        outgoing = select.poll()
+        outgoing.register(self.socket, select.POLLOUT)
+        return bool(outgoing.poll(wait * 1000))
+
+    def _is_woken(self, events: list[tuple[int, int]]) -> bool:
+        for descriptor, _ in events:
+            if descriptor == self._woken:
+                try:
+                    os.read(self._woken, 4096)
+                except OSError:
+                    pass
+                return True
+        return False
+
+
+def said(error: OSError) -> str:
+    """Return the text of a system's error."""
+    return error.strerror or str(error) or type(error).__name__
