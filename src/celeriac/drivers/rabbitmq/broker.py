@@ -21,7 +21,7 @@ from celeriac.drivers.rabbitmq.parking import Parking
 from celeriac.drivers.rabbitmq.publishing import Post, Refused, publish
 from celeriac.drivers.rabbitmq.receiving import Receiver
 from celeriac.drivers.rabbitmq.tables import TableError
-from celeriac.drivers.rabbitmq.topology import Topology
+from celeriac.drivers.rabbitmq.topology import Topology, count_ready
 from celeriac.exceptions import BrokerError, EncodeError, ImproperlyConfigured, SendIncomplete
 from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.broker import (
@@ -40,6 +40,8 @@ __all__ = ["RabbitBroker"]
 
 _LONGEST_NAME: Final = 198
 """Bytes: with the 56 of a delay before it, a name must fit in 255."""
+_AGAIN: Final = 0.05
+"""Seconds until a queue that is said to be empty is asked again."""
 _RETURNS: Final = 15
 """Deliveries of one message on a quorum queue after which it is given back as a copy: RabbitMQ 4 drops it after 20."""
 
@@ -340,7 +342,10 @@ class RabbitBroker:
     def _count(self, queue: str) -> int:
         try:
             with self._sending.channel() as channel:
-                ready: int = channel.call("queue.declare", 0, queue, True, False, False, False, False, {}).arguments[1]
+                ready = count_ready(channel, queue)
+                if not ready:  # or nobody could be asked
+                    time.sleep(_AGAIN)
+                    ready = count_ready(channel, queue)
                 return ready
         except ChannelClosed as error:
             if error.code == NOT_FOUND:

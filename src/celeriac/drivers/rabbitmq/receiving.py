@@ -20,12 +20,16 @@ from celeriac.drivers.rabbitmq.link import Link
 from celeriac.drivers.rabbitmq.links import Links
 from celeriac.drivers.rabbitmq.messages import read
 from celeriac.drivers.rabbitmq.methods import method_frame
+from celeriac.drivers.rabbitmq.topology import count_ready
 from celeriac.interfaces.broker import Delivery, Terms
 
 __all__ = ["Receiver"]
 
 _QUIET: Final = 0.005
 """Seconds without a message after which no more are expected."""
+_LEAST: Final = 0.1
+"""Seconds of the shortest wait: where the server says that nothing is ready (see `count_ready`), the leader of a quorum
+queue tells its consumer better."""
 _MOST: Final = 65_535
 """The most that a consumer can have room for."""
 
@@ -42,11 +46,6 @@ class Taker:
     def named(self, arrivals: Sequence[Arrival]) -> list[tuple[str, Arrival]]:
         """Return what came of the last `wait` with the names of the queues."""
         return [(self._queues[arrival.consumer], arrival) for arrival in arrivals]
-
-    def ready(self, queue: str) -> int:
-        """Return how many messages are ready."""
-        ready: int = self.channel.call("queue.declare", 0, queue, True, False, False, False, False, {}).arguments[1]
-        return ready
 
     def pull(self, queue: str, room: int) -> list[Arrival]:
         """Take so many messages, which were ready a moment ago."""
@@ -122,8 +121,7 @@ class Receiver:
 
     def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> list[Delivery]:
         """See `Broker.receive`."""
-        # The leader of a quorum queue that is busy is said to have nothing; it is what begins a consumer that asks it.
-        until = time.monotonic() + max(wait, _QUIET)
+        until = time.monotonic() + max(wait, _LEAST)
         taker = self._taken()
         try:
             deliveries = self._pulled(taker, queues, terms)
@@ -166,7 +164,7 @@ class Receiver:
 
     def _ready(self, taker: Taker, queue: str) -> int:
         self._ensure(queue)
-        return taker.ready(queue)
+        return count_ready(taker.channel, queue)
 
     def _awaited(self, taker: Taker, queues: Sequence[str], limit: int, until: float) -> list[Delivery]:
         arrivals = taker.wait(queues, until, self._interrupted)

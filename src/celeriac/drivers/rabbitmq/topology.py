@@ -13,7 +13,7 @@ from celeriac.drivers.rabbitmq.errors import NOT_FOUND, PRECONDITION_FAILED, Cha
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.routing.queues import Binding, QueueSpec
 
-__all__ = ["Topology"]
+__all__ = ["Topology", "count_ready"]
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +90,15 @@ class Topology:
         with self._guard_known:
             for queue in queues:
                 self._known.setdefault(queue, QueueSpec(queue))
+
+
+def count_ready(channel: Channel, queue: str) -> int:
+    """Return how many messages of a queue are ready. Raises `ChannelClosed` where there is no such queue.
+
+    Of a quorum queue whose leader cannot be asked at this moment the server says 0.
+    """
+    ready: int = channel.call("queue.declare", 0, queue, True, False, False, False, False, {}).arguments[1]
+    return ready
 
 
 def _bindings(spec: QueueSpec) -> list[Binding]:
