@@ -94,10 +94,10 @@ def test_the_log_level_hides_what_is_below(sqlite_place: Place) -> None:
 
 def test_options_and_settings_without_effect_are_named_once(make_place) -> None:
     place = make_place("redis", visibility_timeout=5, fanout_prefix=True, no_such_option=1)
-    worker = place.worker("-c", "2", "--", "broker_heartbeat=10", "worker_prefetch_multiplier=1")
+    worker = place.worker("-c", "2", "--", "broker_pool_limit=5", "worker_prefetch_multiplier=1")
     place.send("add", 1, 1).get(timeout=WAIT)
     assert worker.log.count("no_such_option") == 1
-    assert worker.log.count("broker_heartbeat has no effect") == 1
+    assert worker.log.count("broker_pool_limit has no effect") == 1
     assert worker.log.count("worker_prefetch_multiplier has no effect") == 1
     assert "visibility_timeout" not in worker.log
     assert worker.terminate() == 0
