@@ -140,10 +140,28 @@ def flat(members: Iterable[Raw]) -> list[Raw]:
 
 def ends_in_one(sig: Raw) -> Raw:
     """Return a member of a header such that it ends in one task, whose value is that of the whole."""
-    if not _ends_in_group(sig):
+    kind = kind_of(sig)
+    if kind == CHAIN:
+        *first, last = members_of(sig)
+        return chain([*first, ends_in_one(last)], **sig["options"])
+    if kind == CHORD:
+        sig["kwargs"]["body"] = ends_in_one(sig["kwargs"]["body"])
+    if kind != GROUP:
         return sig
-    steps = [*(members_of(sig) if kind_of(sig) == CHAIN else [sig]), task(ACCUMULATE, kwargs={"index": 0})]
-    return _in_row(_upgraded(steps))
+    members = [ends_in_one(one) for one in members_of(sig)]
+    return chord(group(members, **sig["options"]), task(ACCUMULATE, kwargs={"index": 0}))
+
+
+def prepend(sig: Raw, args: list[Any]) -> None:
+    """Put arguments before those of what starts, unless that is immutable."""
+    kind = kind_of(sig)
+    if kind == CHAIN:
+        prepend(members_of(sig)[0], args)
+    elif kind == GROUP:
+        for one in members_of(sig):
+            prepend(one, args)
+    elif not sig["immutable"]:
+        sig["args"] = [*args, *sig["args"]]
 
 
 def _normal_chain(sig: Raw) -> Raw | None:
@@ -154,11 +172,10 @@ def _normal_chain(sig: Raw) -> Raw | None:
     steps = _upgraded(steps)
     if not steps:
         return None
-    first = steps[0]
     if sig["immutable"]:
-        first["immutable"] = True
-    if sig["args"] and not first["immutable"]:
-        first["args"] = [*sig["args"], *first["args"]]
+        _make_immutable(steps[0])
+    elif sig["args"]:
+        prepend(steps[0], sig["args"])
     return _with_options(_in_row(steps), sig["options"])
 
 
@@ -168,8 +185,7 @@ def _normal_group(sig: Raw) -> Raw:
     for errback in as_list(options.get("link_error")):
         link_error(found, errback)
     if sig["args"]:
-        for one in members_of(found):
-            one["args"] = [*sig["args"], *one["args"]]
+        prepend(found, sig["args"])
     spread(found, {name: value for name, value in options.items() if name not in _ENDS})
     return found
 
@@ -242,11 +258,11 @@ def _in_row(steps: list[Raw]) -> Raw:
     return steps[0] if len(steps) == 1 else chain(steps)
 
 
-def _ends_in_group(sig: Raw) -> bool:
-    kind = kind_of(sig)
-    if kind == CHAIN:
-        return _ends_in_group(members_of(sig)[-1])
-    return kind == GROUP or (kind == CHORD and _ends_in_group(sig["kwargs"]["body"]))
+def _make_immutable(sig: Raw) -> None:
+    if kind_of(sig) == GROUP:
+        for one in members_of(sig):
+            _make_immutable(one)
+    sig["immutable"] = True
 
 
 def _in_chunks(sig: Raw) -> Raw:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic
 
 from celeriac.exceptions import ImproperlyConfigured
@@ -53,6 +53,36 @@ class GroupResult(ResultSet[R_co], Generic[R_co]):
         self.id: str = id
         self.parent: Any = parent
         self._keeper = keeper
+
+    def handles(self) -> Sequence[AsyncResult[R_co]]:
+        if not any(isinstance(one, GroupResult) for one in self.results):
+            return self.results
+        return [handle for one in self.results for handle in (one.handles() if isinstance(one, GroupResult) else [one])]
+
+    def get(
+        self,
+        timeout: Seconds | None = None,
+        propagate: bool = True,  # noqa: FBT001, FBT002  Celery's order
+        interval: Seconds = 0.5,
+        callback: Callable[[str, Any], Any] | None = None,
+        *,
+        disable_sync_subtasks: bool = True,
+        **celery_polling: Any,
+    ) -> list[R_co]:
+        """Wait for all to end and return their values, those of a group in it as a list; see `ResultSet.get`."""
+        values = super().get(
+            timeout, propagate, interval, callback, disable_sync_subtasks=disable_sync_subtasks, **celery_polling
+        )
+        return self._nested(iter(values))
+
+    join = get
+    join_native = get
+
+    async def aget(self, timeout: Seconds | None = None, *, propagate: bool = True) -> list[R_co]:
+        return self._nested(iter(await super().aget(timeout, propagate=propagate)))
+
+    def _nested(self, values: Iterator[Any]) -> list[Any]:
+        return [one._nested(values) if isinstance(one, GroupResult) else next(values) for one in self.results]  # noqa: SLF001  a group like this one
 
     @property
     def children(self) -> list[Any]:

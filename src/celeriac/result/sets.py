@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, Generic
 
@@ -77,7 +77,7 @@ class ResultSet(Generic[R_co]):
         """Wait as `get` does, without blocking the event loop."""
         import asyncio  # noqa: PLC0415  as in `ResultReader.wait_async` (ADR 0004)
 
-        waiting = [asyncio.ensure_future(one.aget(timeout, propagate=propagate)) for one in self.results]
+        waiting = [asyncio.ensure_future(one.aget(timeout, propagate=propagate)) for one in self.handles()]
         try:
             return list(await asyncio.gather(*waiting))
         finally:
@@ -87,7 +87,7 @@ class ResultSet(Generic[R_co]):
     def iter_native(self, timeout: Seconds | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield each id with its ``{"task_id", "status", "result", "traceback", "children"}`` as the tasks end."""
         by_id = {handle.id: handle for handle in self._unread()}
-        for handle in self.results:
+        for handle in self.handles():
             if handle.id not in by_id and not handle.ignored:
                 yield handle.id, _meta(handle)
         for reader, handles in _by_reader(by_id.values()):
@@ -106,25 +106,29 @@ class ResultSet(Generic[R_co]):
 
     def successful(self) -> bool:
         """Tell whether all have ended well."""
-        return self.completed_count() == len(self.results)
+        return self.completed_count() == len(self.handles())
 
     def failed(self) -> bool:
         """Tell whether some have failed."""
         self._look()
-        return any(handle.end is not None and handle.end.state == states.FAILURE for handle in self.results)
+        return any(handle.end is not None and handle.end.state == states.FAILURE for handle in self.handles())
 
     def completed_count(self) -> int:
         """Return how many have ended well."""
         self._look()
-        ends = [handle.end for handle in self.results]
+        ends = [handle.end for handle in self.handles()]
         return sum(end is not None and end.state == states.SUCCESS for end in ends)
 
     def forget(self) -> None:
         """Remove the results from the store."""
-        for reader, handles in _by_reader(self.results):
+        for reader, handles in _by_reader(self.handles()):
             reader.forget([handle.id for handle in handles])
-        for handle in self.results:
+        for handle in self.handles():
             handle.keep(None)
+
+    def handles(self) -> Sequence[AsyncResult[R_co]]:
+        """Return the handles that are read: those of its results, one for each task."""
+        return self.results
 
     def __iter__(self) -> Iterator[AsyncResult[R_co]]:
         return iter(self.results)
@@ -144,12 +148,12 @@ class ResultSet(Generic[R_co]):
         return f"<{type(self).__name__}: [{', '.join(handle.id for handle in self.results)}]>"
 
     def _unread(self) -> list[AsyncResult[R_co]]:
-        return [handle for handle in self.results if handle.end is None and not handle.ignored]
+        return [handle for handle in self.handles() if handle.end is None and not handle.ignored]
 
     def _in_order(self, timeout: Seconds | None) -> Iterator[AsyncResult[R_co]]:
         """Yield the handles in order, each when its end is known to it."""
         unread = iter(self._ends_of_unread(timeout))
-        for handle in self.results:
+        for handle in self.handles():
             if handle.end is None and not handle.ignored:
                 next(unread)
             yield handle

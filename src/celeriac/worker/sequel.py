@@ -14,7 +14,7 @@ from celeriac.app.base import Celeriac
 from celeriac.app.context import Context, running
 from celeriac.app.workflows import Workflows
 from celeriac.canvas import forms
-from celeriac.canvas.kinds import CHORD, GROUP, Raw, derived_id, kind_of, members_of, plain
+from celeriac.canvas.kinds import ACCUMULATE, CHORD, GROUP, Raw, derived_id, kind_of, members_of, plain
 from celeriac.canvas.launching import launch
 from celeriac.exceptions import EncodeError, TaskRevokedError
 from celeriac.interfaces.broker import Outgoing
@@ -96,12 +96,12 @@ class Sequels:
         self, call: TaskCall, error: BaseException, *, state: str = states.FAILURE, trace: str | None = None
     ) -> Sequel:
         """Return what follows a task that has failed, or was revoked: those after it have ended as it did."""
-        found = Following(self)
+        found = Following(self, Failure(error, state, trace))
         if state == states.FAILURE:
-            found.errbacks(call.errbacks or (), call, error, trace)
-        found.part(call, state, error)
+            found.errbacks(call)
+        found.part(call)
         for step in reversed(call.chain or ()):
-            found.fail(plain(step), call, error, state=state, trace=trace)
+            found.fail(plain(step), call)
         return found.sequel()
 
     def of_broken_run(self, call: TaskCall, error: BaseException) -> Sequel | None:
@@ -123,8 +123,8 @@ class Sequels:
 
     def of_broken_chord(self, chord: str, body: Raw, error: BaseException) -> Sequel:
         """Return what follows when a chord's body cannot run."""
-        found = Following(self)
-        found.fail(self._formed(body, chord), None, error)
+        found = Following(self, Failure(error))
+        found.fail(self._formed(body, chord), None, is_loud=True)
         return found.sequel()
 
     # -- parts ------------------------------------------------------------------------------------------------------
@@ -177,11 +177,20 @@ class Sequels:
         return [Counted(part, call.chord)]
 
 
+class Failure(Struct, frozen=True):
+    """What goes on to those that cannot run any more."""
+
+    error: BaseException
+    state: str = states.FAILURE
+    trace: str | None = None
+
+
 class Following:
     """Gathers what follows a failure: records of those that cannot run any more, error callbacks, parts of chords."""
 
-    def __init__(self, sequels: Sequels) -> None:
+    def __init__(self, sequels: Sequels, failure: Failure) -> None:
         self._sequels = sequels
+        self._failure = failure
         self._launched: list[Any] = []
         self._records: list[ResultRecord] = []
         self._parts: list[Counted] = []
@@ -190,9 +199,10 @@ class Following:
         messages, chords = self._sequels.prepared(self._launched)
         return Sequel(messages, self._records, chords, self._parts)
 
-    def errbacks(self, errbacks: Sequence[Raw], call: TaskCall, error: BaseException, trace: str | None) -> None:
-        """Call error callbacks here, or have them sent."""
-        for place, errback in enumerate(map(plain, errbacks)):
+    def errbacks(self, call: TaskCall) -> None:
+        """Call the error callbacks of a call here, or have them sent."""
+        failure = self._failure
+        for place, errback in enumerate(map(plain, call.errbacks or ())):
             if self._sequels.old_style(errback):
                 given = {"root_id": call.root_id or call.id, "parent_id": call.id}
                 self._launched += self._sequels.launched(errback, call.id, place, (call.id,), **given)
@@ -200,42 +210,37 @@ class Following:
                 request = running.get()
                 if request.id != call.id:
                     request = Context(call)
-                self._sequels.call_here(errback, request, error, trace)
+                self._sequels.call_here(errback, request, failure.error, failure.trace)
 
-    def part(self, call: TaskCall, state: str, error: BaseException) -> None:
+    def part(self, call: TaskCall) -> None:
         """Have the end counted by the chord of the task, if it has one."""
-        self._parts += self._sequels.parts(call, state, error)
+        self._parts += self._sequels.parts(call, self._failure.state, self._failure.error)
 
-    def fail(
-        self,
-        sig: Raw,
-        after: TaskCall | None,
-        error: BaseException,
-        *,
-        state: str = states.FAILURE,
-        trace: str | None = None,
-    ) -> None:
-        """Note that what would have run has failed instead. The body of a chord calls its error callbacks.
+    def fail(self, sig: Raw, after: TaskCall | None, *, is_loud: bool = False) -> None:
+        """Note that what would have run has failed instead, `after` another.
 
-        `after` is the task that failed, whose own error callbacks have been called; None for a chord.
+        Where it is loud, the error callbacks of what would have ended it are called: so it is with a chord's body.
         """
         kind = kind_of(sig)
         if kind == GROUP:
             for member in members_of(sig):
-                self.fail(member, after, error, state=state, trace=trace)
+                self.fail(member, after, is_loud=is_loud)
         elif kind == CHORD:
-            self.fail(sig["kwargs"]["header"], after, error, state=state, trace=trace)
-            self.fail(sig["kwargs"]["body"], after, error, state=state, trace=trace)
+            header, body = sig["kwargs"]["header"], sig["kwargs"]["body"]
+            self.fail(header, after, is_loud=is_loud and body["task"] == ACCUMULATE)  # a group is what the user wrote
+            self.fail(body, after, is_loud=is_loud)
             for step in reversed(sig["options"].get("chain") or ()):
-                self.fail(step, after, error, state=state, trace=trace)
+                self.fail(step, after)
         elif kind:
-            for step in members_of(sig):
-                self.fail(step, after, error, state=state, trace=trace)
+            first, *rest = members_of(sig)
+            self.fail(first, after, is_loud=is_loud)
+            for step in rest:
+                self.fail(step, after)
         else:
-            self._fail_task(sig, after, error, state, trace)
+            self._fail_task(sig, after, is_loud=is_loud)
 
-    def _fail_task(self, sig: Raw, after: TaskCall | None, error: BaseException, state: str, trace: str | None) -> None:
-        options = sig["options"]
+    def _fail_task(self, sig: Raw, after: TaskCall | None, *, is_loud: bool) -> None:
+        options, failure = sig["options"], self._failure
         task_id = options.get("task_id")
         if task_id is None:
             return
@@ -244,9 +249,9 @@ class Following:
             record = self._sequels.record(
                 TaskResult(
                     task_id=task_id,
-                    state=state,
-                    result=error,
-                    traceback=trace,
+                    state=failure.state,
+                    result=failure.error,
+                    traceback=failure.trace,
                     date_done=datetime.now(UTC),
                     group_id=call.group_id,
                     parent_id=call.parent_id,
@@ -254,11 +259,11 @@ class Following:
             )
             if record is not None:
                 self._records.append(record)
-        self.part(call, state, error)
-        if after is None:
-            self.errbacks(call.errbacks or (), call, error, trace)
+        self.part(call)
+        if is_loud:
+            self.errbacks(call)
         for step in reversed(call.chain or ()):
-            self.fail(step, call, error, state=state, trace=trace)
+            self.fail(step, call)
 
 
 def has_sequel(call: TaskCall) -> bool:
