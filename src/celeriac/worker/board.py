@@ -43,6 +43,8 @@ _FREE, _PLAIN, _WITH_RECORD = 0.0, -1.0, -2.0
 """In place of the start of a run (by `time.monotonic`, which all processes of a machine share): there is none, it has
 ended, it has ended and something is to be stored."""
 _NEVER: Final = float("inf")
+FOLLOWED: Final = "\0"
+"""Ends the name of a task that others wait for in its workflow: an engine has to see to that when its time was up."""
 
 
 class Running(Struct, frozen=True):

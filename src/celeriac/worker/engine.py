@@ -83,7 +83,7 @@ class Engine:
         self._broker.rely_on_watch()  # the node's `WatchLoop`
         self._broker.entrust(plan.custodian)
         sequels, chords = sequels_of(app)
-        self._turning_away = TurningAway(app.writer, sequels)
+        self._turning_away = TurningAway(app.reader, app.writer, sequels)
         self._completer = Completer(self._broker, app.writer, ledger, clock=app.clock, chords=chords, pulse=self.pulse)
         self._tenure = Tenure(self._broker, ledger, self._completer, self.renewals, lease=plan.lease, clock=app.clock)
         owner = f"{plan.nodename}/{index}"
@@ -251,6 +251,10 @@ class Engine:
     def _may_run_again(self, job: Job) -> bool:
         """Decide about a task whose holder died: not too often, and not where that was its end."""
         try:
+            ended = self._turning_away.ended_before(job) if self._writer.keeps_results else None
+            if ended is not None:
+                self._completer.add(ended)
+                return False
             counted = job.delivery.crashes
             crashes = self._crashes.crashes_before(job.call) if counted is None else counted
             ends = job.runner.ends_with_its_worker and (crashes > 0 or self._broker.capabilities.tells_deaths)

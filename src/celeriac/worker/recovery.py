@@ -15,7 +15,7 @@ from celeriac.interfaces.broker import Broker, Lease
 from celeriac.interfaces.results import ResultRecord
 from celeriac.result.writer import ResultWriter
 from celeriac.wire.results import TaskResult
-from celeriac.worker.board import Running, as_written
+from celeriac.worker.board import FOLLOWED, Running, as_written
 
 _read_record = msgspec.msgpack.Decoder(ResultRecord).decode
 
@@ -88,7 +88,9 @@ class Recovery:
         done = datetime.fromtimestamp(self._clock.now(), UTC)
         result = TaskResult(task_id=run.task_id, state=states.FAILURE, result=error, date_done=done)
         self._writer.store([self._writer.record_of_error(result)])
-        if self._acks_timeouts.get(run.name, True):
+        if run.name.endswith(FOLLOWED):  # it comes again, and what follows is seen to where its result is found
+            self._broker.requeue([lease], redelivered=True)
+        elif self._acks_timeouts.get(run.name, True):
             self._broker.ack([lease])
         else:
             self._broker.reject([lease], reason=str(error))

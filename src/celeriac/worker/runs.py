@@ -9,11 +9,12 @@ import msgspec
 
 from celeriac.types import Seconds
 from celeriac.worker.admission import Job
-from celeriac.worker.board import EngineBoard
+from celeriac.worker.board import FOLLOWED, EngineBoard
 from celeriac.worker.completion import Completer
 from celeriac.worker.crashes import CrashCounter
 from celeriac.worker.limits import soft_limits
 from celeriac.worker.outcome import Completion, Settle
+from celeriac.worker.sequel import has_sequel
 from celeriac.worker.wear import Wear
 
 _UNWILLING: Final[Seconds] = 5.0
@@ -71,7 +72,8 @@ class Runs:
             return 0
         if hard is None:
             return board.begin(tag, now)
-        return board.begin(tag, now, now + hard, task_id=job.call.id, name=job.call.name)
+        name = job.call.name + FOLLOWED if has_sequel(job.call) else job.call.name
+        return board.begin(tag, now, now + hard, task_id=job.call.id, name=name)
 
     def _end(self, job: Job, completion: Completion, row: int) -> None:
         if self._board is not None:

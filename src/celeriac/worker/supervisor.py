@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from celeriac.interfaces.broker import Lease
 from celeriac.types import Seconds
-from celeriac.worker.board import EngineBoard, Running
+from celeriac.worker.board import FOLLOWED, EngineBoard, Running
 from celeriac.worker.holdings import Holdings
 from celeriac.worker.launch import Launcher
 from celeriac.worker.leases import Holder
@@ -238,7 +238,7 @@ class Supervisor:
                 elif run not in engine.overdue and self._kill(engine):
                     limit = run.overdue - run.started
                     text = "Task %s[%s] ran longer than its time limit of %g s; engine %s is ended and replaced"
-                    logger.error(text, run.name, run.task_id, limit, engine.index)
+                    logger.error(text, run.name.rstrip(FOLLOWED), run.task_id, limit, engine.index)
                     engine.overdue.append(run)
 
     def _kill(self, engine: _Engine) -> bool:
