@@ -55,9 +55,10 @@ class GroupResult(ResultSet[R_co], Generic[R_co]):
         self._keeper = keeper
 
     def handles(self) -> Sequence[AsyncResult[R_co]]:
-        if not any(isinstance(one, GroupResult) for one in self.results):
+        members: list[Any] = self.results
+        if not any(isinstance(one, GroupResult) for one in members):
             return self.results
-        return [handle for one in self.results for handle in (one.handles() if isinstance(one, GroupResult) else [one])]
+        return [handle for one in members for handle in (one.handles() if isinstance(one, GroupResult) else [one])]
 
     def get(
         self,
@@ -82,7 +83,8 @@ class GroupResult(ResultSet[R_co], Generic[R_co]):
         return self._nested(iter(await super().aget(timeout, propagate=propagate)))
 
     def _nested(self, values: Iterator[Any]) -> list[Any]:
-        return [one._nested(values) if isinstance(one, GroupResult) else next(values) for one in self.results]  # noqa: SLF001  a group like this one
+        members: list[Any] = self.results
+        return [one._nested(values) if isinstance(one, GroupResult) else next(values) for one in members]  # noqa: SLF001  a group like this one
 
     @property
     def children(self) -> list[Any]:
