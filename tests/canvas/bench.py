@@ -10,6 +10,7 @@ from typing import Any
 
 from celeriac import Celeriac
 from celeriac.drivers.memory import store as memory
+from celeriac.exceptions import Ignore, Reject
 from celeriac.interfaces.groups import GroupStore
 from celeriac.worker.chords import sequels_of
 from celeriac.worker.engine import Engine
@@ -105,6 +106,11 @@ class Bench:
             sig = app.signature(by)
             return self.replace(sig.clone(values) if sig.kind is None else _with_values(sig, values))
 
+        @app.task(name="give_up")
+        def give_up(how: str) -> None:
+            raise Ignore if how == "ignore" else Reject("no", requeue=False)
+
+        self.give_up = give_up
         self.step, self.fail, self.flaky, self.replace = step, fail, flaky, replace
 
 

@@ -242,7 +242,7 @@ class Celeriac:
     @cached_property
     def keeper(self) -> GroupKeeper:
         """Where groups are saved."""
-        return GroupKeeper(lambda: self.groups, self.reader, ttl=self.stores.result_ttl or None)
+        return GroupKeeper(lambda: self.groups, self.reader, ttl=self.stores.result_ttl)
 
     @cached_property
     def workflows(self) -> Workflows:

@@ -111,7 +111,8 @@ class Stores:
     @property
     def result_ttl(self) -> Seconds | None:
         """How long results live: Celery's day where a backend is configured, else an hour in the broker's store."""
-        return self._conf.result_expires if self._conf.result_backend else self._conf.result_default_expires
+        expires = self._conf.result_expires if self._conf.result_backend else self._conf.result_default_expires
+        return expires or None
 
     @property
     def unused_options(self) -> Sequence[str]:

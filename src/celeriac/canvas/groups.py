@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain as concatenated
 from itertools import islice
 from typing import Any, Final, TypeVar, cast
@@ -23,6 +23,7 @@ class Once(Iterable[Any]):
 
     def __init__(self, first: list[Any], rest: Iterator[Any]) -> None:
         self.first = first[0]
+        self.changes: list[Callable[[Any], None]] = []
         self._members: Iterator[Any] | None = concatenated(first, rest)
 
     def __iter__(self) -> Iterator[Any]:
@@ -32,7 +33,12 @@ class Once(Iterable[Any]):
                 f"The generator of this group, of more than {_KEPT} members, is used up: a group made of it can be sent"
                 " once. Make another, or give a list."
             )
-        return members
+        return map(self._changed, members)
+
+    def _changed(self, member: Any) -> Any:
+        for change in self.changes:
+            change(member)
+        return member
 
 
 class group(Signature[I_contra, list[T]]):  # noqa: N801  Celery's name
@@ -78,6 +84,14 @@ class group(Signature[I_contra, list[T]]):  # noqa: N801  Celery's name
         if not isinstance(self.tasks, list):
             self.tasks = list(self.tasks)
         return cast("list[Signature[Any, Any]]", self.tasks)
+
+    def map_tasks(self, change: Callable[[Any], None]) -> None:
+        """Apply a function that changes signatures to each member; of a large generator, as they come."""
+        if isinstance(self.tasks, Once):
+            self.tasks.changes.append(change)
+        else:
+            for one in self.all_tasks():
+                change(one)
 
     def __call__(self, *partial_args: Any, **options: Any) -> GroupResult[T]:
         """Send all members with these arguments before their own."""
@@ -153,6 +167,15 @@ def is_empty(sig: Any) -> bool:
 
 
 def _members(tasks: tuple[Any, ...]) -> Any:
+    found = _given(tasks)
+    if not isinstance(found, Once):
+        for one in found:
+            if not isinstance(one, Signature):
+                raise TypeError(f"{one!r} is no signature: write task.s(...), or a chain, group or chord of such.")
+    return found
+
+
+def _given(tasks: tuple[Any, ...]) -> Any:
     if len(tasks) != 1:
         return [maybe_signature(one) for one in tasks]
     (only,) = tasks
@@ -165,5 +188,5 @@ def _members(tasks: tuple[Any, ...]) -> Any:
     if isinstance(only, Once):
         return only
     members = iter(only)
-    first = list(islice(members, _KEPT + 1))
+    first = list(revived(islice(members, _KEPT + 1)))
     return first if len(first) <= _KEPT else Once(first, members)

@@ -18,8 +18,8 @@ class _OfItems(Signature[Any, list[Any]]):
         self["kwargs"] = {**self.kwargs, "task": maybe_signature(self.kwargs["task"])}
 
     @property
-    def app(self) -> Any:
-        return self._app or self.kwargs["task"].app
+    def known_app(self) -> Any:
+        return self._app or self.kwargs["task"].known_app
 
 
 class xmap(_OfItems):  # noqa: N801  Celery's name

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 from celeriac.canvas.host import CanvasHost, current
 from celeriac.canvas.kinds import as_list, plain
+from celeriac.canvas.stamping import NOBODY, StampingVisitor, stamp, stamp_links
 from celeriac.result.handle import AsyncResult
 from celeriac.types import Args, Kwargs
 
@@ -138,13 +139,13 @@ class Signature(dict[str, Any], Generic[I_contra, R_co]):
         if self._app is not None:
             return self._app
         first = self.first_task()
-        of = None if first is None else first.known_type
-        return current() if of is None else of.app
+        known = None if first is None else first.known_app
+        return current() if known is None else known
 
     @property
-    def known_type(self) -> Any:
-        """The task, as far as the signature was made of it; None when it has only the name."""
-        return self._type
+    def known_app(self) -> Any:
+        """The application that it was made with; None when it has only the name of its task."""
+        return self._type.app if self._app is None and self._type is not None else self._app
 
     def first_task(self) -> Signature[Any, Any] | None:
         """Return the first task in it, itself where it is one; None when there is none."""
@@ -257,6 +258,19 @@ class Signature(dict[str, Any], Generic[I_contra, R_co]):
         """Return itself and all that is linked to it, and to these."""
         linked = (link.flatten_links() for link in as_list(self.options.get("link")))
         return [self, *(one for links in linked for one in links)]
+
+    def stamp(self, visitor: StampingVisitor | None = None, append_stamps: bool = False, **headers: Any) -> Self:  # noqa: FBT001, FBT002  Celery's order
+        """Give all its tasks, and what is linked to them, these headers; return itself.
+
+        A `visitor` decides about each part; see `StampingVisitor`. With `append_stamps` a stamp that is there already
+        becomes a list of both values.
+        """
+        stamp(self, visitor or NOBODY, headers, appends=append_stamps)
+        return self
+
+    def stamp_links(self, visitor: StampingVisitor | None, append_stamps: bool = False, **headers: Any) -> None:  # noqa: FBT001, FBT002
+        """Give what is linked to it these headers."""
+        stamp_links(self, visitor or NOBODY, headers, appends=append_stamps)
 
     # -- putting together -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,127 @@
+"""Results of workflows: parents, children, groups that are saved, and what was sent."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from celeriac import Signature, chain, chord, group, signature
+from celeriac.exceptions import ImproperlyConfigured
+from celeriac.result import GroupResult
+from tests.canvas.bench import DEADLINE
+
+
+def test_a_group_is_saved_and_restored_with_its_shape(bench):
+    sig = group(bench.step.s(label="a"), chain(bench.step.s(label="b"), group(bench.step.s(label=n) for n in "cd")))
+    result = sig.apply_async()
+    value = result.get(DEADLINE)
+    assert value == ["a()", ["c(b())", "d(b())"]]
+    result.save()
+    again = bench.app.GroupResult.restore(result.id)
+    assert again.get(DEADLINE) == value
+    assert again.as_tuple() == result.as_tuple()
+    result.delete()
+    assert bench.app.GroupResult.restore(result.id) is None
+
+
+def test_parents_lead_back_to_what_began_it(bench):
+    result = (bench.step.s(label="a") | group(bench.step.s(label=n) for n in "bc") | bench.step.s(label="d")).delay()
+    assert result.get(DEADLINE) == "d([b(a()),c(a())])"
+    assert isinstance(result.parent, GroupResult)
+    assert result.parent.get() == ["b(a())", "c(a())"]
+    assert result.parent.parent.get() == "a()"
+    assert result.parent.parent.parent is None
+
+
+def test_what_follows_is_among_the_children(bench):
+    result = chain(bench.step.s(label="a"), bench.step.s(label="b")).apply_async()
+    result.get(DEADLINE)
+    first = bench.app.AsyncResult(result.parent.id)
+    bench.until(first.ready)
+    assert [child.id for child in first.children] == [result.id]
+
+
+def test_ids_that_were_frozen_are_those_that_run(bench):
+    sig = chain(bench.step.s(label="a"), group(bench.step.s(label=n) for n in "bc"), bench.step.s(label="d"))
+    frozen = sig.freeze()
+    result = sig.apply_async()
+    assert result.id == frozen.id
+    assert [one.id for one in result.parent.results] == [one.id for one in frozen.parent.results]
+    assert frozen.get(DEADLINE) == "d([b(a()),c(a())])"
+
+
+def test_signatures_survive_json(bench):
+    sig = chord(
+        [bench.step.s(1, label="a"), chain(bench.step.s(2, label="b"), bench.step.s(label="c"))],
+        bench.step.s(label="d"),
+    )
+    sig.link(bench.step.si(label="e"))
+    again = signature(json.loads(json.dumps(sig)), app=bench.app)
+    assert isinstance(again, chord)
+    assert again.apply_async().get(DEADLINE) == "d([a(1),c(b(2))])"
+
+
+def test_a_signature_can_be_sent_again_and_stays_as_it_was(bench):
+    sig = chain(bench.step.s(1, label="a"), bench.step.s(label="b"))
+    before = json.dumps(sig)
+    assert {sig.apply_async().get(DEADLINE) for _ in range(2)} == {"b(a(1))"}
+    assert json.dumps(sig) == before
+
+
+def test_partial_arguments_come_first_and_options_of_the_call_win(bench):
+    sig = bench.step.s(2, label="a").set(priority=3)
+    clone = sig.clone((1,), {"label": "b"}, priority=5)
+    assert (tuple(clone.args), clone.kwargs, clone.options) == ((1, 2), {"label": "b"}, {"priority": 5})
+    assert sig.options == {"priority": 3}
+    assert clone.apply_async((0,)).get(DEADLINE) == "b(0,1,2)"
+    assert bench.step.si(2, label="c").apply_async((0,)).get(DEADLINE) == "c(2)"
+    assert ~bench.step.s(label="d") == "d()"
+
+
+def test_map_starmap_and_chunks(bench):
+    @bench.app.task(name="here")
+    def here(x: int, y: int = 0) -> int:
+        return x + y
+
+    assert here.starmap([(1, 2), (3, 4)]).apply().get() == [3, 7]
+    assert here.map([1, 2]).apply().get() == [1, 2]
+    assert here.chunks([(1, 2), (3, 4), (5, 6)], 2).group().apply().get() == [[3, 7], [11]]
+
+
+def test_workflows_run_here_as_they_do_in_workers(bench):
+    sig = bench.step.s(label="a") | group(bench.step.s(label=n) for n in "bc") | bench.step.s(label="d")
+    result = sig.apply()
+    assert result.get() == "d([b(a()),c(a())])"
+    assert result.parent.get() == ["b(a())", "c(a())"]
+
+
+def test_upgrades_are_those_of_celery(bench):
+    s = lambda n: bench.step.s(label=n)
+    assert isinstance(group(s("a"), s("b")) | s("c"), chord)
+    assert isinstance((s("a") | group(s("b"), s("c")) | s("d")).tasks[-1], chord)
+    assert len((s("a") | (s("b") | s("c")) | s("d")).tasks) == 4
+    assert isinstance(chord([s("a")], s("b")) | s("c"), chord)
+    assert [one.task for one in (s("a") | group(s("b"))).tasks] == ["step", "step"]
+    assert (s("a") | group()).task == "step"
+
+
+def test_what_is_no_signature_is_refused(bench):
+    with pytest.raises(TypeError, match="is no signature"):
+        group([1, 2]).apply_async()
+    with pytest.raises(ValueError, match="needs a body"):
+        chord([bench.step.s(label="a")]).apply_async()
+    with pytest.raises(TypeError, match="group takes no link"):
+        group(bench.step.s(label="a")).apply_async(link=bench.step.s(label="b"))
+    with pytest.raises(ImproperlyConfigured, match="outside a run"):
+        bench.step.replace(bench.step.s(label="a"))
+    assert isinstance(Signature.from_dict({"task": "x", "args": [], "kwargs": {}, "options": {}}), Signature)
+
+
+def test_stamps_travel_with_all_that_follows(bench):
+    sig = chain(bench.step.s(label="a"), group(bench.step.s(label="b"), bench.step.s(label="c")))
+    sig.stamp(customer="x")
+    assert [leaf.options["customer"] for leaf in (sig.tasks[0], *sig.tasks[1].tasks)] == ["x"] * 3
+    call = bench.app.workflows.call_of(json.loads(json.dumps(sig.tasks[0])))
+    assert call.options["stamped_headers"] == ["customer"]
+    assert sig.apply_async().get(DEADLINE) == ["b(a())", "c(a())"]
