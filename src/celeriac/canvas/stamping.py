@@ -1,4 +1,5 @@
 """Stamps: headers of the user's that every task of a workflow carries, to be found by."""
+# ruff: noqa: ARG002  hooks take what those who override them may want
 
 from __future__ import annotations
 
