@@ -38,16 +38,19 @@ class Bench:
             threading.Thread(target=engine.run, name=f"bench-{n}") for n, engine in enumerate(self.engines)
         ]
         chords = sequels_of(self.app)[1]
-        self.upkeep = UpkeepLoop(self.app.broker, self.app.results, clock=self.app.clock, chords=chords)
+        self._stopped = threading.Event()
+        self._tending = threading.Thread(target=self._tend, name="bench-upkeep")
+        self._upkeep = UpkeepLoop(self.app.broker, self.app.results, clock=self.app.clock, chords=chords)
 
     def start(self) -> Bench:
         for thread in self._threads:
             thread.start()
-        self.upkeep.start()
+        self._tending.start()
         return self
 
     def stop(self) -> None:
-        self.upkeep.stop()
+        self._stopped.set()
+        self._tending.join(DEADLINE)
         for engine in self.engines:
             engine.stop(now=True)
         for thread in self._threads:
@@ -79,6 +82,11 @@ class Bench:
     def _is_idle(self) -> bool:
         stats = self.app.broker.stats(["celery"])["celery"]
         return stats.ready + stats.delayed + stats.leased == 0
+
+    def _tend(self) -> None:
+        """Do what a node does for the store; it has a `WatchLoop` too, so that it need not look so often."""
+        while not self._stopped.wait(0.02):
+            self._upkeep.round()
 
     def _make_tasks(self) -> None:
         app, ran = self.app, self.ran

@@ -82,7 +82,7 @@ def draw(sig: Mapping[str, Any]) -> Drawing:
 
 
 def tree(result: Any) -> Drawing:
-    """Return a drawing of a workflow that was sent, from its result and those before it, with the states as they are."""
+    """Return a drawing of a workflow that was sent, from its result and those before it, with the states of now."""
     drawing = Drawing()
     before: list[Any] = []
     while result is not None:
