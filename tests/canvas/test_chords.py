@@ -111,10 +111,38 @@ def test_a_replacement_in_a_header_keeps_the_links_and_the_place(bench, label):
 def test_a_chord_that_takes_too_long_fails_and_names_the_member_that_is_missing(bench, label):
     nowhere = bench.step.s(label=label("m")).set(queue="nobody-serves-it")
     members = [bench.step.s(label=label("0")), nowhere, bench.step.s(label=label("2"))]
-    result = chord(members, bench.step.s(label=label("b")).set(workflow_time=0.5)).apply_async()
+    result = chord(members, bench.step.s(label=label("b"))).apply_async(workflow_deadline=0.5)
     error = stored(bench, result)
     assert isinstance(error, ChordError)
     assert f"member 1 ({result.parent[1].id}) is missing" in str(error)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("shape", ["task", "chain", "chord", "group", "chain with a group"])
+def test_what_is_to_be_done_at_the_end_is_done_once(bench, label, shape, fails):
+    first = bench.fail.s(label=label("x")) if fails else bench.step.s(label=label("x"))
+    others = [bench.step.s(label=label(name)) for name in "abc"]
+    sig = {
+        "task": first,
+        "chain": chain(others[0], first, *others[1:]),
+        "chord": chord([first, others[0]], chain(others[1:])),
+        "group": group(first, *others),
+        "chain with a group": chain(others[0], group(first, *others[1:])),
+    }[shape]
+    result = sig.apply_async(on_end=bench.step.si(label=label("end")))
+    result.get(DEADLINE, propagate=False)
+    bench.until(lambda: bench.runs(label("end")))
+    bench.rest()
+    assert bench.runs(label("end")) == {label("end"): 1}
+
+
+def test_after_the_deadline_of_a_workflow_nothing_of_it_begins(bench, label):
+    sig = chain(bench.step.s(label=label("a")).set(countdown=1.0), bench.step.s(label=label("b")))
+    result = sig.apply_async(workflow_deadline=0.3)
+    bench.until(result.ready)
+    assert result.state == "REVOKED"
+    bench.rest()
+    assert bench.runs(label("")) == {}
 
 
 def test_members_of_a_large_generator_come_in_order_and_it_is_used_once(bench, label):

@@ -27,6 +27,7 @@ from celeriac.canvas.kinds import (
     plain_options,
 )
 from celeriac.canvas.launching import Launched, Opening, launch, launch_members
+from celeriac.canvas.wholes import OF_WHOLES, deadline_of, give_deadline, give_end
 from celeriac.clock import Clock
 from celeriac.exceptions import BackendError
 from celeriac.interfaces.broker import Outgoing
@@ -93,15 +94,13 @@ class Workflows:
             request.children.append(result)
         return result
 
-    def prepared(
-        self, launched: Iterable[Launched], *, lasting: Seconds | None = None
-    ) -> tuple[list[Outgoing], list[NewChord]]:
+    def prepared(self, launched: Iterable[Launched]) -> tuple[list[Outgoing], list[NewChord]]:
         """Return the messages and the chords of what a worker sends when a task has ended."""
         messages: list[Outgoing] = []
         chords: list[NewChord] = []
         for one in launched:
             if isinstance(one, Opening):
-                chords.append(self.new_chord(one, lasting=lasting))
+                chords.append(self.new_chord(one))
             else:
                 messages.append(self._dispatcher.prepare(self.call_of(one)))
         return messages, chords
@@ -113,14 +112,16 @@ class Workflows:
         options.pop("route_name", None)
         return Call(name, leaf["args"], leaf["kwargs"], options, self._tasks.get(name))
 
-    def new_chord(self, opening: Opening, *, sent_by: Moment | None = None, lasting: Seconds | None = None) -> NewChord:
+    def new_chord(self, opening: Opening, *, sent_by: Moment | None = None) -> NewChord:
         """Return what the store is to know of a chord."""
-        time = lasting or opening.body["options"].get("workflow_time") or self.chord_time
+        now = self._clock.now()
+        deadline = deadline_of(opening.body) or now + self.chord_time
+        time = max(0.0, deadline - now)
         return NewChord(
             id=opening.id,
             size=opening.size,
             body=json.dumps(opening.body),
-            deadline=self._clock.now() + time,
+            deadline=deadline,
             ttl=time + _SENT_BY,
             sent_by=sent_by,
         )
@@ -130,11 +131,14 @@ class Workflows:
     def freeze(self, sig: Mapping[str, Any], last_id: str | None) -> Any:
         """Give an id to every task of a signature, in it; return the handle on its result."""
         _name_in_place(sig, last_id)
-        form = forms.normal(plain(sig))
-        if form is None:
+        found = self._form(sig, {}, last_id)
+        if found is None:
             raise ValueError("An empty chain has no result: give it a task.")
-        forms.name_all(form, new_id, last_id)
-        return self.handle(form)
+        return self._result(*found)
+
+    def _result(self, form: Raw, is_extended: bool) -> Any:  # noqa: FBT001  as `_form` returns it
+        result = self.handle(form)
+        return result.parent if is_extended else result
 
     def handle(self, form: Raw, parent: Any = None) -> Any:
         """Return the handle on the result of a workflow in its normal form, with its parents."""
@@ -155,28 +159,40 @@ class Workflows:
 
     def apply(self, sig: Mapping[str, Any], args: Args, kwargs: Kwargs, options: Mapping[str, Any]) -> Any:
         """Run a workflow here, one task after the other; return a result that is there already."""
-        form = self._form(sig, options)
-        if form is None:
+        found = self._form(sig, options)
+        if found is None:
             return None
+        form, _ = found
         return apply(form, list(args), dict(kwargs), self._tasks, keeper=self._keeper)
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
-    def _form(self, sig: Mapping[str, Any], options: Mapping[str, Any]) -> Raw | None:
-        """Return the normal form, named, of a signature with options that win over its own."""
-        copy = plain(sig)
-        if options:
-            copy["options"] = {**copy["options"], **plain_options(options)}
-        form = forms.normal(copy)
-        if form is not None:
-            forms.name_all(form, new_id, copy["options"].get("task_id"))
-        return form
+    def _form(
+        self, sig: Mapping[str, Any], options: Mapping[str, Any], last_id: str | None = None
+    ) -> tuple[Raw, bool] | None:
+        """Return the normal form, named, of a signature with options that win over its own.
 
-    def _send_whole(self, sig: Mapping[str, Any], args: Args, kwargs: Kwargs, options: dict[str, Any]) -> Any:
-        form = self._form(sig, options)
+        The second value says that a task was put behind it which is not the user's, see `wholes.give_end`.
+        """
+        copy = plain(sig)
+        copy["options"] = {**copy["options"], **plain_options(options)}
+        whole = {name: copy["options"].pop(name, None) for name in OF_WHOLES}
+        form, is_extended = forms.normal(copy), False
         if form is None:
             return None
-        result = self.handle(form)
+        if whole["on_end"] is not None:
+            form, is_extended = give_end(form, whole["on_end"])
+        if whole["workflow_deadline"] is not None:
+            give_deadline(form, self._clock.now() + whole["workflow_deadline"])
+        forms.name_all(form, new_id, None if is_extended else last_id or copy["options"].get("task_id"))
+        return form, is_extended
+
+    def _send_whole(self, sig: Mapping[str, Any], args: Args, kwargs: Kwargs, options: dict[str, Any]) -> Any:
+        found = self._form(sig, options)
+        if found is None:
+            return None
+        form, is_extended = found
+        result = self._result(form, is_extended)
         launched = list(launch(form, args, kwargs))
         openings = [one for one in launched if isinstance(one, Opening)]
         calls = [self.call_of(one) for one in launched if not isinstance(one, Opening)]
@@ -209,8 +225,9 @@ class Workflows:
         header = sig["kwargs"]["header"]
         # The rules are applied to the chord with one member in place of those that come.
         sample = {**sig, "kwargs": {**sig["kwargs"], "header": {**header, "kwargs": {"tasks": [_STAND_IN]}}}}
-        form = self._form(sample, options)
-        assert form is not None
+        found = self._form(sample, options)
+        assert found is not None
+        form, is_extended = found
         first = members_of(form)[0] if kind_of(form) == CHAIN else form
         group_id = first["kwargs"]["header"]["options"]["task_id"]
         opening, stand_in = list(islice(launch(form, args, kwargs), 2))
@@ -239,7 +256,7 @@ class Workflows:
             self._all_sent([opening])
         result = self.handle(form)
         _root_of(result).results = handles
-        return result
+        return result.parent if is_extended else result
 
     def _send_members(self, chunk: Sequence[Launched], opening: Opening) -> None:
         inner = [one for one in chunk if isinstance(one, Opening)]

@@ -130,8 +130,9 @@ def plain_options(options: Mapping[str, Any]) -> Raw:
     for name in ("link", "link_error", "chain"):
         if name in found:
             found[name] = [plain(one) for one in as_list(found[name])]
-    if found.get("chord") is not None:
-        found["chord"] = plain(found["chord"])
+    for name in ("chord", "on_end"):
+        if name in found:
+            found[name] = plain(found[name])
     for name in ("queue", "exchange"):
         if name in found and not isinstance(found[name], str):
             found[name] = found[name].name

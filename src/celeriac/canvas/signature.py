@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 from celeriac.canvas.host import CanvasHost, current
 from celeriac.canvas.kinds import as_list, plain
 from celeriac.canvas.stamping import NOBODY, StampingVisitor, stamp, stamp_links
+from celeriac.canvas.wholes import OF_WHOLES
 from celeriac.result.handle import AsyncResult
 from celeriac.types import Args, Kwargs
 
@@ -172,9 +173,12 @@ class Signature(dict[str, Any], Generic[I_contra, R_co]):
 
         `args` come before its own arguments and `kwargs` among them, unless it is immutable; `options` win over its
         own. Raises what `Task.apply_async` raises.
+
+        Two options hold for all of it: after ``workflow_deadline`` seconds no task of it begins any more, and no chord
+        waits; the signature ``on_end`` is sent once, as it is, when all has ended, well or not.
         """
         given = {name: value for name, value in options.items() if value is not None}
-        if self._is_plain and self._type is not None:
+        if self._is_plain and self._type is not None and OF_WHOLES.isdisjoint(self.options.keys() | given):
             args, kwargs, options = self._merge(args or (), kwargs or {}, given)
             return cast("AsyncResult[R_co]", self._type.apply_async(args, kwargs, **options))
         return cast("AsyncResult[R_co]", self.app.workflows.send(self, args or (), kwargs or {}, given))
