@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
-from celeriac import AsyncResult, Celeriac, Celery, Exchange, Queue, Task, shared_task
+from celeriac import AsyncResult, Celeriac, Celery, Exchange, Queue, Task, chain, chord, group, shared_task
 from celeriac.exceptions import Retry
 from celeriac.result import allow_join_result
 
@@ -181,3 +181,32 @@ def wants_any(result: AsyncResult[object]) -> None:
 wants_any(add.delay(1))
 assert_type(add.delay(1).ready(), bool)
 assert_type(add.delay(1).date_done, datetime | None)
+
+
+# -- workflows ---------------------------------------------------------------------------------------------------------
+
+
+@app.task
+def count(text: str) -> int:
+    return len(text)
+
+
+@app.task
+def shout(number: int, sign: str) -> str:
+    return f"{number}{sign}"
+
+
+@app.task
+def longest(numbers: list[int]) -> int:
+    return max(numbers)
+
+
+assert_type(chain(count.s("a"), shout.s("!")).apply_async().get(), str)
+assert_type(chain(count.s("a"), shout.s("!"), count.s()).delay(), AsyncResult[int])
+assert_type(shout.si(1, "!").apply_async(), AsyncResult[str])
+assert_type(group(count.s("a"), count.s("b"))().get(), list[int])
+assert_type(chord([count.s("a"), count.s("b")])(longest.s()).get(), int)
+assert_type(chord([count.s("a")], longest.s()).apply_async(), AsyncResult[int])
+assert_type(~count.s("a"), int)
+count.s("a").set(queue="slow").on_error(shout.si(1, "!")).link(longest.s())
+(group(count.s("a"), count.s("b")) | longest.s() | shout.s("?")).apply_async()

@@ -79,3 +79,19 @@ bound.retry(exc="reason")  # error
 # Applications take names and URLs.
 Celeriac(5)  # error
 Celeriac("proj", broker=5)  # error
+
+
+# Arguments of signatures are the function's, its first one may be missing.
+@app.task
+def count(text: str) -> int:
+    return len(text)
+
+
+@app.task
+def shout(number: int, sign: str) -> str:
+    return f"{number}{sign}"
+
+
+shout.s(5)  # error
+count.s(5)  # error
+shout.si(1)  # error
