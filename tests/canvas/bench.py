@@ -118,7 +118,12 @@ class Bench:
         def give_up(how: str) -> None:
             raise Ignore if how == "ignore" else Reject("no", requeue=False)
 
-        self.give_up = give_up
+        @app.task(name="grow", bind=True)
+        def grow(self: Any) -> str:
+            self.add_to_chord(step.s(label="added"))
+            return "grown"
+
+        self.give_up, self.grow = give_up, grow
         self.step, self.fail, self.flaky, self.replace = step, fail, flaky, replace
 
 
