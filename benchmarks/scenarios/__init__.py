@@ -17,6 +17,7 @@ from benchmarks.scenarios import (
     sleeps,
     sqlite,
     start,
+    workflows,
 )
 from benchmarks.scenarios.scenario import Scenario
 
@@ -26,6 +27,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     drain.SCENARIO,
     results.SCENARIO,
     latency.SCENARIO,
+    workflows.SCENARIO,
     sleeps.COROUTINES,
     sleeps.THREADS,
     burn.SCENARIO,

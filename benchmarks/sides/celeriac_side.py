@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Any
 
+import flows
 import work
 
 import celeriac
@@ -28,7 +29,18 @@ def echo(number: int) -> int:
     return number
 
 
+@app.task
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@app.task
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
 TASKS = {"noop": noop, "echo": echo}
+FLOWS = flows.make(celeriac, add, total)
 for function in (work.burn, work.nap, work.anap, work.mark):
     TASKS[function.__name__] = app.task(ignore_result=True)(function)
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import celery
+import flows
 import work
 from celery import Celery
 
@@ -34,7 +36,18 @@ def echo(number: int) -> int:
     return number
 
 
+@app.task
+def add(x: int, y: int) -> int:
+    return x + y
+
+
+@app.task
+def total(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
 TASKS = {"noop": noop, "echo": echo}
+FLOWS = flows.make(celery, add, total)
 for function in (work.burn, work.nap, work.mark):
     TASKS[function.__name__] = app.task(ignore_result=True)(function)
 

@@ -11,6 +11,7 @@ those of `work.py` without results, all with one argument, and
     read_all(handles)       the same for many, the fastest way there is; return the values in order
     versions()              the packages that matter, as a mapping
     send_many(task, values), call_many(numbers)     where the system can send in bulk
+    FLOWS                   workflows by name, see `flows.make`, where the system has them
 
 Standard library only: it runs in foreign environments.
 """
@@ -23,6 +24,8 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+import flows
 
 
 class Client:
@@ -84,6 +87,10 @@ class Client:
                 raise RuntimeError("A result is not the one that was asked for")
             time.sleep(pause)
         return {"seconds": took}
+
+    def flow(self, kind: str, count: int) -> dict[str, Any]:
+        """Run a workflow again and again; answers the seconds that each took."""
+        return {"seconds": flows.timed(self._side.FLOWS[kind], count)}
 
 
 def _measured(work: Callable[[], None]) -> dict[str, Any]:
