@@ -270,8 +270,7 @@ class Engine:
         often = f" {crashes} time{'s' if crashes > 1 else ''}" if crashes else ""  # nobody counts without a coordinator
         reason = f"its worker died{often} while it ran"
         self._log.lost(job.call.name, job.call.id, reason)
-        lost = WorkerLostError(reason)
-        record = self._writer.record_of_error(self._admission.failed(job.call.id, lost))
+        record = self._writer.record_of_error(self._admission.failed(job.call.id, lost := WorkerLostError(reason)))
         settle = Settle.ACK if job.runner.ends_with_its_worker else Settle.REJECT
         end = Completion(job.delivery.lease, settle, record, reason=reason)
         self._completer.add(self._turning_away.ended(job.call, end, lost))
