@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 
@@ -10,9 +11,12 @@ import pytest
 pytest.register_assert_rewrite("tests.canvas.bench", "tests.canvas.interpreter")
 
 from tests.canvas.bench import Bench, memory_url  # noqa: E402  after their assertions are rewritten
+from tests.conformance.cases.rabbitmq import server as rabbit  # noqa: E402
 from tests.integration.conftest import redis_or_skip, shared_server  # noqa: E402
+from tests.servers.certificates import ServerMissing  # noqa: E402
 
-STORES = ("memory", "sqlite", "redis")
+STORES = ("memory", "sqlite", "redis", "rabbitmq")
+"""The last has its results in SQLite."""
 
 
 def make_bench(store: str, folder, **settings) -> Bench:
@@ -20,6 +24,14 @@ def make_bench(store: str, folder, **settings) -> Bench:
         return Bench(memory_url(), **settings)
     if store == "sqlite":
         return Bench(f"sqlite:///{folder}/bench.db", **settings)
+    if store == "rabbitmq":
+        try:
+            url = rabbit().new_vhost(uuid.uuid4().hex)
+        except ServerMissing as missing:
+            if "rabbitmq" in os.environ.get("CELERIAC_REQUIRE", "").split(","):
+                pytest.fail(f"CELERIAC_REQUIRE names rabbitmq: {missing}")
+            pytest.skip(str(missing))
+        return Bench(url, result_backend=f"sqlite:///{folder}/results.db", **settings)
     options = {"global_keyprefix": f"{uuid.uuid4().hex}:"}
     url = redis_or_skip(shared_server).url
     return Bench(url, broker_transport_options=options, **settings)
