@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from celeriac.canvas.kinds import Raw, as_list, plain
+from celeriac.wire.json import Plain
 
 _NAMES: Final = frozenset({"link", "link_error", "chain", "chord", "replaced_task_nesting", "stamped_headers"})
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -24,12 +25,16 @@ def _fields(options: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "callbacks": [_as_plain(one) for one in callbacks] or None,
         "errbacks": [_as_plain(one) for one in errbacks] or None,
-        "chain": [_as_plain(one) for one in rest] if rest else None,
+        "chain": _all_plain(rest) if rest else None,
         "chord": None if chord is None else _as_plain(chord),
         "replaced_task_nesting": options.get("replaced_task_nesting") or 0,
         "stamped_headers": list(stamped) if stamped else None,
         "stamps": {name: options[name] for name in stamped if name in options} if stamped else None,
     }
+
+
+def _all_plain(rest: Sequence[Any]) -> Sequence[Raw]:
+    return rest if type(rest) is Plain else [_as_plain(one) for one in rest]
 
 
 def _as_plain(sig: Any) -> Raw:

@@ -103,7 +103,8 @@ def _task(
 ) -> Raw:
     options = {**sig["options"], **given}
     if tail:
-        options["chain"] = [*tail, *options.get("chain", ())]
+        own = options.get("chain")
+        options["chain"] = [*tail, *own] if own else tail
     own_args, own_kwargs = sig["args"], sig["kwargs"]
     if not sig["immutable"]:
         own_args = [*args, *own_args] if args else own_args

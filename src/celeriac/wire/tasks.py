@@ -19,7 +19,7 @@ from celeriac.exceptions import DecodeError, EncodeError, InvalidTaskError
 from celeriac.wire import compression as compressors
 from celeriac.wire import content, json, moments
 from celeriac.wire.identity import is_text, peek_identity
-from celeriac.wire.message import Message
+from celeriac.wire.message import JSON, Message
 
 _REPR_LENGTH = 1024  # Celery's argsrepr_maxsize
 
@@ -118,7 +118,7 @@ def encode(call: TaskCall, *, serializer: str = "json", compression: str | None 
     compression.
     """
     headers = _full_headers(call) if full else _slim_headers(call)
-    embed = _embed(call)
+    embed = _embed(call, serializer)
     if full:
         embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None, **embed}
     kwargs = call.kwargs if type(call.kwargs) is dict else dict(call.kwargs)
@@ -158,7 +158,7 @@ def decode(message: Message, *, accept: frozenset[str], max_body: int | None = N
     ContentDisallowed for other types, DecodeError for a body that is too large or broken, InvalidTaskError, naming
     the field, for what is no task. No code of the sender's runs unless pickle is accepted.
     """
-    body = _payload(message, accept, max_body)
+    body, is_plain = _payload(message, accept, max_body)
     headers = message.headers
     if isinstance(body, list | tuple):
         if not 2 <= len(body) <= 3:
@@ -172,6 +172,8 @@ def decode(message: Message, *, accept: frozenset[str], max_body: int | None = N
         embed = _convert(body, _Embed, message)
     else:
         raise InvalidTaskError(f"{_label(message)}: the body is {type(body).__name__}, not a list of args and kwargs")
+    if is_plain and embed.chain:
+        embed.chain = json.Plain(embed.chain)
     return _call(message, known, embed, args, kwargs)
 
 
@@ -250,14 +252,14 @@ def _repr(value: Any) -> str:
     return text if len(text) <= _REPR_LENGTH else text[: _REPR_LENGTH - 3] + "..."
 
 
-def _embed(call: TaskCall) -> dict[str, Any]:
+def _embed(call: TaskCall, serializer: str) -> dict[str, Any]:
     embed: dict[str, Any] = {}
     if call.callbacks is not None:
         embed["callbacks"] = call.callbacks
     if call.errbacks is not None:
         embed["errbacks"] = call.errbacks
     if call.chain is not None:
-        embed["chain"] = call.chain
+        embed["chain"] = call.chain if serializer == "json" else list(call.chain)
     if call.chord is not None:
         embed["chord"] = call.chord
     return embed
@@ -273,7 +275,8 @@ def _unwritable(call: TaskCall, serializer: str, error: EncodeError) -> EncodeEr
     return EncodeError(f"task {call.name}[{call.id}]: {error}")
 
 
-def _payload(message: Message, accept: frozenset[str], max_body: int | None) -> Any:
+def _payload(message: Message, accept: frozenset[str], max_body: int | None) -> tuple[Any, bool]:
+    """Return the body, and whether it is JSON with nothing but plain values."""
     body = message.body
     mime = message.headers.get("compression")
     if mime:
@@ -284,7 +287,11 @@ def _payload(message: Message, accept: frozenset[str], max_body: int | None) -> 
         body = compressors.decompress(body, mime, limit=max_body)
     if max_body is not None and len(body) > max_body:
         raise DecodeError(f"{_label(message)}: the body of {len(body)} bytes is larger than the limit of {max_body}")
-    return content.loads(body, message.content_type, message.content_encoding, accept=accept)
+    if message.content_type == JSON and JSON in accept and content.is_plain_json("json"):
+        plain = json.loads_plain(body)
+        if plain is not None:
+            return plain, True
+    return content.loads(body, message.content_type, message.content_encoding, accept=accept), False
 
 
 def _merged_headers(headers: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:

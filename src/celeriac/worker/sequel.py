@@ -73,7 +73,7 @@ class Sequels:
                 children.append(self._workflows.handle(form))
                 launched += launch(form, (value,), given=given)
         if call.chain:
-            *tail, step = call.chain
+            step, tail = call.chain[-1], type(call.chain)(call.chain[:-1])  # what came as plain JSON goes on as that
             form = self._form(step, call.id, "chain", len(tail))
             if form is not None:
                 children.append(self._workflows.handle(form))

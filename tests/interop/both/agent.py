@@ -65,9 +65,10 @@ def run_canvas(kind, queue, key, timeout=10):
         ended = {"value": result.get(timeout=timeout)}
     except BaseException as error:
         ended = {"error": describe(error)["name"]}
-        end = time.monotonic() + timeout
-        while "PENDING" in str(states_of(result)) and time.monotonic() < end:  # a parent's error is told before
-            time.sleep(0.01)
+    end = time.monotonic() + timeout
+    # A parent's error is told before the end, and stock workers send what follows before they store a result.
+    while "PENDING" in str(states_of(result)) and time.monotonic() < end:
+        time.sleep(0.01)
     return ended | {"states": states_of(result)}
 
 

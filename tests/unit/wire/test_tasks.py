@@ -203,3 +203,23 @@ def test_any_call_survives_in_either_form(call, full):
     # The full form has no way to leave ignore_result to the task.
     expected = msgspec.structs.replace(call, ignore_result=bool(call.ignore_result)) if full else call
     assert back(call, full=full) == expected
+
+
+STEP = {"task": "next", "args": [1], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}
+
+
+@pytest.mark.parametrize("serializer", ["json", "pickle", "yaml", "msgpack"])
+def test_the_rest_of_a_chain_goes_on_as_it_came(serializer):
+    accept = content.accepted(["json", "pickle", "yaml", "msgpack"])
+    read = tasks.decode(tasks.encode(TaskCall(name="t", id="i", chain=[STEP, STEP])), accept=accept)
+    again = tasks.decode(tasks.encode(read, serializer=serializer), accept=accept)
+    assert again.chain == [STEP, STEP]
+
+
+@pytest.mark.parametrize("value", [datetime(2026, 1, 1, tzinfo=UTC), float("inf"), "\ud800"])
+def test_the_rest_of_a_chain_that_is_more_than_plain_json_keeps_its_values(value):
+    accept = content.accepted(["json"])
+    call = TaskCall(name="t", id="i", chain=[{**STEP, "args": [value]}])
+    for _ in range(2):
+        call = tasks.decode(tasks.encode(call), accept=accept)
+    assert call.chain[0]["args"] == [value]
