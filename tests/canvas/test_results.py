@@ -7,6 +7,7 @@ import json
 import pytest
 
 from celeriac import Signature, chain, chord, group, signature
+from celeriac.canvas import draw, tree
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.result import GroupResult
 from tests.canvas.bench import DEADLINE
@@ -125,3 +126,27 @@ def test_stamps_travel_with_all_that_follows(bench):
     call = bench.app.workflows.call_of(json.loads(json.dumps(sig.tasks[0])))
     assert call.options["stamped_headers"] == ["customer"]
     assert sig.apply_async().get(DEADLINE) == ["b(a())", "c(a())"]
+
+
+def test_a_workflow_is_drawn_before_it_is_sent(bench):
+    s = lambda n: bench.step.s(label=n)
+    drawing = draw(s("a") | group(s("b"), s("c")) | s("d").on_error(bench.step.si(label="e")))
+    assert str(drawing).splitlines() == [
+        "step(label='a')",
+        "chord of 2",
+        "  step(label='b')",
+        "  step(label='c')",
+        "step(label='d')",
+        "  on error: step(label='e')",
+    ]
+    assert drawing.arrows == [("n0", "n1"), ("n0", "n2"), ("n1", "n3"), ("n2", "n3"), ("n3", "n4")]
+    assert drawing.mermaid().splitlines()[:2] == ["flowchart TD", "    n0[\"step(label='a')\"]"]
+    assert "    n1 -> n3;" in drawing.dot().splitlines()
+
+
+def test_a_workflow_that_was_sent_is_drawn_with_its_states(bench):
+    result = chord([bench.step.s(label="a"), bench.fail.s(label="b")], bench.step.s(label="c")).apply_async()
+    bench.until(lambda: bench.app.AsyncResult(result.id).ready())
+    assert [box.state for box in tree(result).boxes] == ["SUCCESS", "FAILURE", "FAILURE"]
+    assert f"{result.id}  FAILURE" in str(tree(result))
+    assert "fill:#f4c7c3" in tree(result).mermaid()
