@@ -88,7 +88,7 @@ class Bench:
             return stats.ready + (stats.delayed or 0) + stats.leased == 0
         is_busy = any(engine._sync.busy or engine._backlog or engine._completer.waiting for engine in self.engines)
         self._idle_looks = 0 if is_busy or stats.ready else self._idle_looks + 1
-        return self._idle_looks > 20
+        return self._idle_looks > 10
 
     def _tend(self) -> None:
         """Do what a node does for the store; it has a `WatchLoop` too, so that it need not look so often."""

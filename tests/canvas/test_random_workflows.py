@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -39,6 +40,7 @@ def _stored_error(bench: Bench, result: Any) -> str | None:
     return None if stored.successful() else type(stored.result).__name__
 
 
+@pytest.mark.timeout(60)  # some 70 workflows, each to its rest
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.deferred(lambda: trees(3)).filter(lambda tree: not is_empty(tree) and is_sound(tree)))
 @example(Chain((Group((OK, OK)), OK, Group((OK, OK)))))

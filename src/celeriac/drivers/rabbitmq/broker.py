@@ -40,7 +40,7 @@ __all__ = ["RabbitBroker"]
 
 _LONGEST_NAME: Final = 198
 """Bytes: with the 56 of a delay before it, a name must fit in 255."""
-_AGAIN: Final = 0.05
+_AGAIN: Final = 0.01
 """Seconds until a queue that is said to be empty is asked again."""
 _RETURNS: Final = 15
 """Deliveries of one message on a quorum queue after which it is given back as a copy: RabbitMQ 4 drops it after 20."""
