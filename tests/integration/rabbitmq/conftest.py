@@ -1,10 +1,7 @@
-"""Nodes of RabbitMQ for tests: one that all tests of a process share, and ones of a test's own."""
+"""A node of a test's own, and stores that are closed after it."""
 
 from __future__ import annotations
 
-import functools
-import os
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,29 +10,8 @@ import pytest
 from celeriac.drivers import load
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.store import Store, StoreOptions
-from tests.servers.certificates import ServerMissing
+from tests.integration.conftest import node_or_skip
 from tests.servers.rabbitmq import RabbitServer
-
-
-@functools.cache
-def shared_node() -> RabbitServer:
-    return RabbitServer(tls=True).start()
-
-
-def node_or_skip(start: Callable[[], RabbitServer]) -> RabbitServer:
-    """Return what `start` returns; without RabbitMQ skip, or fail where ``CELERIAC_REQUIRE`` names it."""
-    try:
-        return start()
-    except ServerMissing as missing:
-        if "rabbitmq" in os.environ.get("CELERIAC_REQUIRE", "").split(","):
-            pytest.fail(f"CELERIAC_REQUIRE names rabbitmq: {missing}")
-        pytest.skip(str(missing))
-
-
-@pytest.fixture
-def node() -> RabbitServer:
-    """A node that other tests use too: take a virtual host of your own, and leave it running."""
-    return node_or_skip(shared_node)
 
 
 @pytest.fixture
@@ -47,11 +23,9 @@ def own_node() -> Iterator[RabbitServer]:
 
 
 @pytest.fixture
-def url(node: RabbitServer) -> Iterator[str]:
+def url(rabbitmq_vhost: str) -> str:
     """A virtual host for this test alone."""
-    name = uuid.uuid4().hex
-    yield node.new_vhost(name)
-    node.drop_vhost(name)
+    return rabbitmq_vhost
 
 
 @pytest.fixture

@@ -202,4 +202,4 @@ def refusal(broker):
 
 
 def close_all(node):
-    node.control("close_all_connections", "a test")
+    node.control("close_all_connections", "--global", "a test")
