@@ -84,7 +84,7 @@ def test_headers_that_amqp_cannot_carry_are_refused_at_once(broker):
     with pytest.raises(EncodeError, match="header 'big'"):
         broker.send([odd])
     large = Outgoing(Route("work"), Message({"id": "1", "large": "x" * 200_000}, b""))
-    with pytest.raises(EncodeError, match="headers of 200045 bytes are larger"):
+    with pytest.raises(EncodeError, match=r"headers of 2000.. bytes are larger"):
         broker.send([large])
 
 
