@@ -1,13 +1,16 @@
-"""What integration tests share: a Redis server for all tests of a process, and rows for the stores."""
+"""What integration tests share: servers for all tests of a process."""
 
 from __future__ import annotations
 
 import functools
 import os
+import uuid
 
 import pytest
 
-from tests.servers.redis import RedisServer, ServerMissing
+from tests.servers.certificates import ServerMissing
+from tests.servers.rabbitmq import RabbitServer
+from tests.servers.redis import RedisServer
 
 
 @functools.cache
@@ -23,6 +26,35 @@ def redis_or_skip(start):
         if "redis" in os.environ.get("CELERIAC_REQUIRE", "").split(","):
             pytest.fail(f"CELERIAC_REQUIRE names redis: {missing}")
         pytest.skip(str(missing))
+
+
+@functools.cache
+def shared_node() -> RabbitServer:
+    return RabbitServer(tls=True).start()
+
+
+def node_or_skip(start):
+    """Return what `start` returns; without RabbitMQ skip, or fail where ``CELERIAC_REQUIRE`` names it."""
+    try:
+        return start()
+    except ServerMissing as missing:
+        if "rabbitmq" in os.environ.get("CELERIAC_REQUIRE", "").split(","):
+            pytest.fail(f"CELERIAC_REQUIRE names rabbitmq: {missing}")
+        pytest.skip(str(missing))
+
+
+@pytest.fixture
+def node() -> RabbitServer:
+    """A node that other tests use too: take a virtual host of your own, and leave it running."""
+    return node_or_skip(shared_node)
+
+
+@pytest.fixture
+def rabbitmq_vhost(node: RabbitServer):
+    """A virtual host for this test alone; its URL."""
+    name = uuid.uuid4().hex
+    yield node.new_vhost(name)
+    node.drop_vhost(name)
 
 
 @pytest.fixture

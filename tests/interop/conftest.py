@@ -21,10 +21,33 @@ from tests.interop.fleet import (  # noqa: E402  after its assertions are rewrit
     fleet_of_its_own,
     stock_python,
 )
-from tests.servers.redis import ServerMissing, program  # noqa: E402
+from tests.servers.certificates import ServerMissing  # noqa: E402
+from tests.servers.rabbitmq import RabbitServer  # noqa: E402
+from tests.servers.redis import program  # noqa: E402
+
+NOT_ON_RABBITMQ = {
+    "test_a_late_worker_takes_the_urgent_first_and_the_oldest_of_a_step_before_others": "steps of priority are Redis's",
+    "test_a_task_that_expired_while_no_worker_was_there_is_revoked": "RabbitMQ drops what stock clients let expire",
+    "test_a_workflow_is_refused_and_its_caller_learns_why": "it looks at the dead letters in Redis",
+}
+"""Tests that hold for Redis alone, and why."""
 
 SHARED = "shared"
 """The queue that workers of both kinds serve."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Take out what does not hold for RabbitMQ."""
+
+    def is_left_out(item: pytest.Item) -> bool:
+        spec = getattr(item, "callspec", None)
+        on_rabbitmq = spec is not None and spec.params.get("fleet") == "rabbitmq"
+        return on_rabbitmq and getattr(item, "originalname", "") in NOT_ON_RABBITMQ
+
+    left_out = [item for item in items if is_left_out(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +72,30 @@ def _missing(what: str) -> NoReturn:
 
 
 @pytest.fixture(scope="session")
-def fleet(both_libraries: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """Two workers, each with two slots, on the queues ``celery``, ``celeriac`` and ``shared``."""
-    with fleet_of_its_own(tmp_path_factory.mktemp("fleet")) as made:
+def rabbitmq(both_libraries: None) -> Iterator[RabbitServer]:
+    """A RabbitMQ for the fleets that work on one."""
+    try:
+        node = RabbitServer()
+    except ServerMissing as missing:
+        if "rabbitmq" in os.environ.get("CELERIAC_REQUIRE", "").split(","):
+            pytest.fail(f"CELERIAC_REQUIRE names rabbitmq: {missing}")
+        pytest.skip(str(missing))
+    with node:
+        yield node
+
+
+@pytest.fixture(scope="session", params=["redis", "rabbitmq"])
+def fleet(
+    request: pytest.FixtureRequest, both_libraries: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fleet]:
+    """Two workers, each with two slots, on the queues ``celery``, ``celeriac`` and ``shared``.
+
+    They work on each broker in turn, and keep results in Redis.
+    """
+    settings = {}
+    if request.param == "rabbitmq":
+        settings["broker_url"] = request.getfixturevalue("rabbitmq").url
+    with fleet_of_its_own(tmp_path_factory.mktemp("fleet"), **settings) as made:
         workers = [
             made.start_worker(library, "-Q", f"{library},{SHARED}", "-c", "2", "-n", f"{library}@interop")
             for library in LIBRARIES

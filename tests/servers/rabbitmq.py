@@ -212,13 +212,13 @@ class RabbitServer:
         self.call("rabbit_auth_backend_internal", "set_permissions", rights.format(name))
         return f"amqp://guest:guest@127.0.0.1:{self.port}/{name}"
 
-    def connections(self, vhost: str) -> int:
+    def connections(self, vhost: str, *, at_most: int = 0) -> int:
         """Return how many connections to a virtual host are open; those that just ended get a moment."""
         deadline = time.monotonic() + 3.0
         while True:
             listed = self.call("rabbit_networking", "connection_info_all", "[vhost]")
             found = listed.count(f'{{vhost,<<"{vhost}">>}}')
-            if not found or time.monotonic() > deadline:
+            if found <= at_most or time.monotonic() > deadline:
                 return found
             time.sleep(0.02)
 

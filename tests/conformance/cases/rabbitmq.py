@@ -27,10 +27,9 @@ _SERVERS_CLOCK = "delays run on the server's clock: tests/integration/rabbitmq h
 
 LEAVES_OUT = {
     "test_coordinator": "RabbitMQ has no locks and counters",
-    "test_results": "results by rpc:// are messages: tests/integration/rabbitmq has their tests",
+    "test_results": "RabbitMQ keeps no results",
     "test_results_through_faults": "as test_results",
     "test_listening": "as test_results",
-    "test_pubsub": "not served yet",
     "test_groups": "RabbitMQ counts nothing: chords need another result_backend",
     "test_through_lost_connections_results_are_whole_and_no_state_steps_back": "as test_results",
     "test_upkeep_counts_what_it_took_back_and_keeps_to_its_limit": _NO_LEASES,

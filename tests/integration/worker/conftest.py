@@ -21,13 +21,16 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
     places: list[Place] = []
 
     def make(store: str, **transport: Any) -> Place:
-        url = None
-        if store == "redis":
+        url = results = None
+        if store == "rabbitmq":
+            url = request.getfixturevalue("rabbitmq_vhost")
+            results = f"sqlite:///{tmp_path / 'results.db'}"
+        elif store == "redis":
             url = request.getfixturevalue("redis_server").url
             transport["global_keyprefix"] = f"{uuid.uuid4().hex}:"
         elif store != "sqlite":
             url = store
-        place = Place(tmp_path, broker_url=url, transport=transport)
+        place = Place(tmp_path, broker_url=url, transport=transport, results=results)
         places.append(place)
         return place
 

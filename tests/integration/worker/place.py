@@ -28,8 +28,11 @@ APPS = Path(__file__).with_name("apps")
 class Place:
     """Everything that one test uses. `broker_url` None leaves all to the default of an unconfigured application."""
 
-    def __init__(self, directory: Path, *, broker_url: str | None, transport: Mapping[str, Any]) -> None:
+    def __init__(
+        self, directory: Path, *, broker_url: str | None, transport: Mapping[str, Any], results: str | None = None
+    ) -> None:
         self.directory = directory
+        self.results = results
         self.broker_url = broker_url
         self.transport = dict(transport)
         self.ledger = Ledger(directory / "ledger")
@@ -51,6 +54,8 @@ class Place:
         }
         if self.broker_url:
             ours["CELERIAC_BROKER_URL"] = self.broker_url
+        if self.results:
+            ours["CELERIAC_RESULT_BACKEND"] = self.results
         if self.transport:
             ours["CELERIAC_BROKER_TRANSPORT_OPTIONS"] = json.dumps(self.transport)
         return kept | ours
@@ -74,6 +79,8 @@ class Place:
     def client(self, **settings: Any) -> Celeriac:
         """Return an application that knows no tasks, connected to the same store."""
         url = self.broker_url or f"sqlite:///{self.directory / 'celeriac.db'}"
+        if self.results:
+            settings.setdefault("result_backend", self.results)
         client = Celeriac(
             "client", broker=url, broker_transport_options=self.transport, set_as_current=False, **settings
         )

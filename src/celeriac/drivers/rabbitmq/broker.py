@@ -42,6 +42,8 @@ _LONGEST_NAME: Final = 198
 """Bytes: with the 56 of a delay before it, a name must fit in 255."""
 _AGAIN: Final = 0.01
 """Seconds until a queue that is said to be empty is asked again."""
+_MOST_HEADERS: Final = 131_000
+"""Bytes: what fits into one frame of the size that servers propose."""
 _RETURNS: Final = 15
 """Deliveries of one message on a quorum queue after which it is given back as a copy: RabbitMQ 4 drops it after 20."""
 
@@ -151,6 +153,11 @@ class RabbitBroker:
             properties = encoded(message, priority=outgoing.priority, extra=extra)
         except TableError as error:
             raise EncodeError(f"The message for queue {route.queue!r} cannot be sent by AMQP: {error}") from error
+        if len(properties) > _MOST_HEADERS:
+            raise EncodeError(
+                f"The message for queue {route.queue!r} cannot be sent by AMQP: its headers of {len(properties)} bytes"
+                f" are larger than {_MOST_HEADERS}, the most that one frame holds."
+            )
         exchange, key = route.exchange, route.routing_key or ("" if route.exchange else route.queue)
         delay = 0.0 if outgoing.not_before is None else outgoing.not_before - self._clock.now()
         if delay > 0:

@@ -121,6 +121,13 @@ class Channel:
             raise self.lost()
         return is_ready
 
+    def get(self, queue: str) -> Arrival | None:
+        """Take one message; None where there is none. Nothing else may be coming on this channel."""
+        before = self.empties
+        self.send(method_frame(self.number, "basic.get", 0, queue, False))
+        self.wait(lambda: bool(self.arrivals) or self.empties > before, "basic.get")
+        return self.arrivals.popleft() if self.arrivals else None
+
     def close(self) -> None:
         """End it; what it holds unacknowledged goes back. Raises nothing."""
         if self.failure is None:

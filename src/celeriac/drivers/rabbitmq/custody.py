@@ -14,6 +14,7 @@ import contextlib
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -70,7 +71,7 @@ class Ward:
         line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             line.settimeout(_FULL)
-            line.connect(self.custodian)
+            line.connect(_address(self.custodian))
             hello = msgspec.json.encode(_Hello(salt, link.heartbeat)) + b"\n"
             socket.send_fds(line, [hello], [link.transport.socket.fileno()])
         except OSError:  # the supervisor has gone, or does not listen: then all goes back, as without it
@@ -104,10 +105,13 @@ class Custodian:
         if not hasattr(socket, "AF_UNIX") or not hasattr(socket, "send_fds"):
             return ""
         try:
-            self._folder = tempfile.mkdtemp(prefix="celeriac-")
-            path = os.path.join(self._folder, "custody")  # noqa: PTH118  a path for the kernel
             self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._listener.bind(path)
+            if sys.platform == "linux":  # a name that is no file: a node that is killed leaves nothing behind
+                path = f"@celeriac-{os.urandom(16).hex()}"
+            else:
+                self._folder = tempfile.mkdtemp(prefix="celeriac-")
+                path = os.path.join(self._folder, "custody")  # noqa: PTH118  a path for the kernel
+            self._listener.bind(_address(path))
             self._listener.listen(128)
             self._listener.setblocking(False)
         except OSError:  # no room for temporary files, or too long a path
@@ -241,6 +245,11 @@ class _Charge:
             except OSError:
                 return False
         return False
+
+
+def _address(name: str) -> str:
+    """Return a name as the kernel has it."""
+    return "\0" + name[1:] if name.startswith("@") else name
 
 
 def _charge_of(line: socket.socket) -> _Charge | None:

@@ -189,8 +189,15 @@ class _Letters:
 def _take_all(channel: Channel, queue: str) -> list[Arrival]:
     """Take what is in a queue and hold it on the channel; nothing, where there is no such queue."""
     count = _ready(channel, queue)
-    if not count:
-        return []
+    while not count:
+        if not channel.is_open:
+            return []
+        # A busy quorum queue is said to be empty: so one letter is asked for, and put back.
+        one = channel.get(queue)
+        if one is None:
+            return []
+        channel.send(method_frame(channel.number, "basic.nack", one.tag, False, True))
+        count = _ready(channel, queue)
     # Without a number, a consumer of a quorum queue gets 2,000 messages and no more.
     channel.call("basic.qos", 0, min(count, _ROOM), False)
     for _ in range(0, count, _ROOM):

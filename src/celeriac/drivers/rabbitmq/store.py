@@ -10,6 +10,7 @@ from celeriac.drivers.rabbitmq.connecting import Connector
 from celeriac.drivers.rabbitmq.dead import Cemetery
 from celeriac.drivers.rabbitmq.dead_letters import RabbitDeadLetters
 from celeriac.drivers.rabbitmq.links import Links
+from celeriac.drivers.rabbitmq.pubsub import RabbitPubSub
 from celeriac.drivers.rabbitmq.topology import Topology
 from celeriac.interfaces.store import Store, StoreOptions
 
@@ -37,4 +38,5 @@ def open_store(url: str, options: StoreOptions) -> Store:
         consumer_timeout=float(given.get("consumer_timeout") or CONSUMER_TIMEOUT),
     )
     dead_letters = RabbitDeadLetters(sending, broker.ensure)
-    return Store(broker=broker, dead_letters=dead_letters, used_options=USED_OPTIONS)
+    pubsub = RabbitPubSub(Links(connector, purpose="broadcasting"))
+    return Store(broker=broker, dead_letters=dead_letters, pubsub=pubsub, used_options=USED_OPTIONS)
