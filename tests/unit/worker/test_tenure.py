@@ -28,6 +28,7 @@ LEASE = 30.0
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the engine claim all at once and keep it, however long the machine takes over a task."""
     monkeypatch.setattr(claims, "_WORK_AHEAD", 60.0)
+    monkeypatch.setattr(claims, "_FREELY", 60.0)
     monkeypatch.setattr(engine, "_STUCK", 60.0)
 
 
