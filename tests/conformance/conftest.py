@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("celeriac.testing.conformance")
-
-from celeriac.testing.clock import FakeClock  # noqa: E402  after the assertions are rewritten
-from celeriac.testing.conformance import Case  # noqa: E402
-from celeriac.testing.conformance.fixtures import *  # noqa: E402, F403
-from tests.conformance.cases import DriverCase, ServiceMissing, memory, rabbitmq, redis, sqlite  # noqa: E402
+from celeriac.testing.clock import FakeClock
+from celeriac.testing.conformance import Case
+from celeriac.testing.conformance.fixtures import *  # noqa: F403
+from tests.conformance.cases import DriverCase, ServiceMissing, memory, rabbitmq, redis, sqlite
 
 DRIVERS = (
     DriverCase("memory", memory.make),
