@@ -152,6 +152,11 @@ def ends_in_one(sig: Raw) -> Raw:
     return chord(group(members, **sig["options"]), task(ACCUMULATE, kwargs={"index": 0}))
 
 
+def _is_empty_group(sig: Raw) -> bool:
+    """Tell whether this is a group without members, which in a chain is nothing; alone it has the value []."""
+    return kind_of(sig) == GROUP and sig["kwargs"]["tasks"] == []
+
+
 def prepend(sig: Raw, args: list[Any]) -> None:
     """Put arguments before those of what starts, unless that is immutable."""
     kind = kind_of(sig)
@@ -169,7 +174,7 @@ def _normal_chain(sig: Raw) -> Raw | None:
     for one in map(normal, members_of(sig)):
         if one is not None:
             steps += members_of(one) if kind_of(one) == CHAIN else [one]
-    steps = _upgraded(steps)
+    steps = _upgraded([one for one in steps if not _is_empty_group(one)] or steps[:1])
     if not steps:
         return None
     if sig["immutable"]:
