@@ -164,6 +164,7 @@ class Dispatcher:
             and is_plain_json(serializer)
             and compression is None
             and not self._conf.task_message_full
+            and self._reader().mailbox is None
         )
         request = running.get()
         headers = wire.plain_headers(self._wire_call(call, options, request)) if is_alike else None
@@ -178,7 +179,7 @@ class Dispatcher:
             refuse_unknown(call.options)
         route, options = self._route(call)
         request = running.get()
-        wire_call = self._wire_call(call, options, request)
+        wire_call = self._reader().addressed(self._wire_call(call, options, request))
         message = wire.encode(
             wire_call,
             serializer=options.get("serializer") or self._conf.task_serializer,

@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 _Tls: TypeAlias = bool | Mapping[str, Any] | None
 
 DEFAULT_FILE: Final = "celeriac.db"
+_BY_BROKER: Final = "rpc:"
+"""Begins the URL by which results are sent as messages of the broker."""
 _NO_BACKEND: Final = frozenset({"disabled", "disabled://"})
 
 
@@ -161,8 +163,14 @@ class Stores:
             return self._result_store
 
     def _open_results(self, url: str | None) -> Store:
-        if not url:
-            return self._broker_side()
+        if not url or url.startswith(_BY_BROKER):
+            store = self._broker_side()
+            if url and (store.results is None or store.results.mailbox is None):
+                raise ImproperlyConfigured(
+                    "result_backend is rpc://, by which a RabbitMQ that is the broker sends results: set broker_url to"
+                    " amqp://..., or result_backend to a store."
+                )
+            return store
         options = self._options(self._conf.result_backend_transport_options, self._conf.redis_backend_use_ssl)
         # At the same address, opened in the same way, both share connections, and what is known of them.
         conf = self._conf
@@ -219,6 +227,7 @@ class Stores:
             client_name=f"celeriac:{os.getpid()}",
             clock=self._clock,
             directory=self._directory,
+            result_serializer=self._conf.result_serializer,
         )
 
 

@@ -299,7 +299,8 @@ class Task(Composing[P, R]):
             raise ImproperlyConfigured(f"{self.name}.update_state() outside a run needs a task_id.")
         if self.request.is_eager and not stores_eager_results(self):
             return
-        self.app.writer.write_state(task_id, state or "PROGRESS", meta)
+        reply_to = self.request.reply_to if task_id == self.request.id else None
+        self.app.writer.write_state(task_id, state or "PROGRESS", meta, reply_to=reply_to)
 
     # -- handlers, for subclasses -----------------------------------------------------------------------------------
 

@@ -8,16 +8,32 @@ from typing import Protocol
 from msgspec import Struct
 
 
-class ResultRecord(Struct, frozen=True):
+class ResultRecord(Struct, frozen=True, omit_defaults=True):
     """A task's state to store. `payload` is what `celeriac.wire.results` wrote; the store does not read it.
 
-    `ttl` is in seconds from now; None keeps it until it is forgotten.
+    `ttl` is in seconds from now; None keeps it until it is forgotten. `reply_to` is what the task's message said of
+    where its result is to be sent: see `Mailbox`.
     """
 
     task_id: str
     state: str
     payload: bytes
     ttl: float | None
+    reply_to: str | None = None
+
+
+class Mailbox(Protocol):
+    """Where a store that keeps nothing has the results of this process's tasks sent. Thread-safe.
+
+    The messages of the tasks must name its address, and no other process can read what comes there.
+    """
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this process has asked for its address: otherwise it has sent nothing whose result could come."""
+
+    def address(self) -> str:
+        """Return what messages are to name as ``reply_to``; what is sent there arrives. Raises `BackendError` kin."""
 
 
 class ResultListener(Protocol):
@@ -50,6 +66,10 @@ class ResultBackend(Protocol):
     @property
     def location(self) -> str:
         """Where the store is, for people: a URL without its password."""
+
+    @property
+    def mailbox(self) -> Mailbox | None:
+        """Where results come in that are sent to whoever asked; None where they are kept for everybody."""
 
     def connect(self) -> None:
         """Make sure that the store can be reached."""

@@ -28,7 +28,8 @@ class StoreOptions(Struct, frozen=True):
     application wants a queue that is not there yet; `priorities` is how many levels its queues are to tell apart where
     that is a property of the queue. `delayed_queue_type` is the type of queues that a driver makes to delay messages,
     `heartbeat` how often a connection shall prove that it is alive (None: as the server proposes), `login_method` how
-    to log in, None for the usual one.
+    to log in, None for the usual one. `result_serializer` names what results are written with, for a store that tells
+    their readers.
     """
 
     transport_options: Mapping[str, Any] = {}
@@ -43,6 +44,7 @@ class StoreOptions(Struct, frozen=True):
     delayed_queue_type: str = "quorum"
     heartbeat: float | None = None
     login_method: str | None = None
+    result_serializer: str = "json"
 
 
 class Store(Struct, frozen=True):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import builtins
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from celeriac import states
 from celeriac.clock import SYSTEM_CLOCK, Clock
 from celeriac.exceptions import ImproperlyConfigured, TimeoutError
-from celeriac.interfaces.results import ResultBackend
+from celeriac.interfaces.results import Mailbox, ResultBackend
 from celeriac.result.waiting import WAIT_SLICE, GroupWaiter, wait_for
 from celeriac.types import Seconds
 from celeriac.wire import results as wire
 from celeriac.wire.results import TaskResult
+from celeriac.wire.tasks import TaskCall
 
 
 class ResultReader:
@@ -46,9 +49,22 @@ class ResultReader:
             )
         return backend
 
+    @property
+    def mailbox(self) -> Mailbox | None:
+        """Where results come in that are sent to whoever asked; None where they are kept, or there are none."""
+        backend = self._backend()
+        return None if backend is None else backend.mailbox
+
+    def addressed(self, call: TaskCall) -> TaskCall:
+        """Return the call with where its result is to be sent, where the store wants that. Raises `BackendError`."""
+        mailbox = self.mailbox
+        if mailbox is None or call.reply_to is not None or call.ignore_result:
+            return call
+        return msgspec.structs.replace(call, reply_to=mailbox.address())
+
     def read(self, task_id: str) -> TaskResult:
         """Return the task's state as it is now; PENDING for an id that the store does not know."""
-        payload = self.backend.fetch([task_id]).get(task_id)
+        payload = self._readable().fetch([task_id]).get(task_id)
         if payload is None:
             return TaskResult(task_id=task_id, state=states.PENDING, result=None)
         return self._decode(payload)
@@ -64,7 +80,7 @@ class ResultReader:
         ends = None if timeout is None else self.clock.monotonic() + timeout
         while True:
             left = WAIT_SLICE if ends is None else ends - self.clock.monotonic()
-            ready = wait_for(self.backend, [task_id], timeout=max(0.0, min(left, WAIT_SLICE)))
+            ready = wait_for(self._readable(), [task_id], timeout=max(0.0, min(left, WAIT_SLICE)))
             if task_id in ready:
                 return self._decode(ready[task_id])
             if left <= 0:
@@ -78,6 +94,7 @@ class ResultReader:
         check_timeout(timeout)
         if timeout is not None and timeout <= 0:  # a look; the event loop would not even begin to wait
             return await asyncio.to_thread(self.wait, task_id, timeout=timeout)
+        self._readable()
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._group.add(task_id, future)
         try:
@@ -91,6 +108,17 @@ class ResultReader:
     def forget(self, task_ids: Sequence[str]) -> None:
         """Remove the results."""
         self.backend.forget(task_ids)
+
+    def _readable(self) -> ResultBackend:
+        """Return the store, if results can come to this process. Raises `ImproperlyConfigured`."""
+        backend = self.backend
+        if backend.mailbox is not None and not backend.mailbox.is_open:
+            raise ImproperlyConfigured(
+                "Results by rpc:// come only to the process that sent the task, and this one has sent none whose result"
+                " it wants: set result_backend to a store that all can read, for example"
+                " result_backend='redis://localhost:6379/0'."
+            )
+        return backend
 
     def _decode(self, payload: bytes) -> TaskResult:
         return wire.decode(payload, serializer=self._serializer, accept=self._accept)

@@ -51,20 +51,23 @@ class ResultWriter:
         """Tell whether name, arguments and worker are stored too (``result_extended``)."""
         return self._extended
 
-    def record(self, result: TaskResult) -> ResultRecord:
-        """Return the record of a result. Raises `EncodeError` when the value cannot be written or is too large."""
+    def record(self, result: TaskResult, reply_to: str | None = None) -> ResultRecord:
+        """Return the record of a result. Raises `EncodeError` when the value cannot be written or is too large.
+
+        `reply_to` is what the task's message says of where the result is to be sent.
+        """
         payload = wire.encode(result, serializer=self._serializer, extended=self._extended)
         if self._max_bytes is not None and len(payload) > self._max_bytes:
             raise EncodeError(
                 f"The result of task {result.task_id} takes {len(payload)} bytes; result_max_bytes allows"
                 f" {self._max_bytes}. Store the data elsewhere and return a reference to it, or raise the setting."
             )
-        return ResultRecord(task_id=result.task_id, state=result.state, payload=payload, ttl=self._ttl)
+        return ResultRecord(result.task_id, result.state, payload, self._ttl, reply_to)
 
-    def record_of_error(self, result: TaskResult) -> ResultRecord:
+    def record_of_error(self, result: TaskResult, reply_to: str | None = None) -> ResultRecord:
         """Return the record of a task that went wrong. Never raises: of what cannot be written it says why."""
         try:
-            return self.record(result)
+            return self.record(result, reply_to)
         except EncodeError as error:
             short = TaskResult(
                 task_id=result.task_id,
@@ -75,7 +78,7 @@ class ResultWriter:
                 parent_id=result.parent_id,
             )
             payload = wire.encode(short, serializer=self._serializer)
-            return ResultRecord(task_id=short.task_id, state=short.state, payload=payload, ttl=self._ttl)
+            return ResultRecord(short.task_id, short.state, payload, self._ttl, reply_to)
 
     def store(self, records: Sequence[ResultRecord]) -> None:
         """Write the records. Raises `BackendError` kin."""
@@ -83,9 +86,10 @@ class ResultWriter:
         if backend is not None:
             backend.store(records)
 
-    def write_state(self, task_id: str, state: str, meta: Any) -> None:
+    def write_state(self, task_id: str, state: str, meta: Any, *, reply_to: str | None = None) -> None:
         """Store a state at once, for instance a task's progress."""
-        self.store([self.record(TaskResult(task_id=task_id, state=state, result=meta, date_done=self._done_at(state)))])
+        result = TaskResult(task_id=task_id, state=state, result=meta, date_done=self._done_at(state))
+        self.store([self.record(result, reply_to)])
 
     def _done_at(self, state: str) -> datetime | None:
         return datetime.fromtimestamp(self._clock.now(), UTC) if state in states.READY_STATES else None

@@ -26,7 +26,7 @@ from celeriac.interfaces.broker import (
     Terms,
     Upkeep,
 )
-from celeriac.interfaces.results import ResultBackend, ResultListener, ResultRecord
+from celeriac.interfaces.results import Mailbox, ResultBackend, ResultListener, ResultRecord
 
 T = TypeVar("T")
 
@@ -210,6 +210,10 @@ class ResultsBefore:
     @property
     def location(self) -> str:
         return self._inner.location
+
+    @property
+    def mailbox(self) -> Mailbox | None:
+        return self._inner.mailbox
 
     def connect(self) -> None:
         self._call(self._inner.connect)

@@ -47,14 +47,22 @@ FOLLOWED: Final = "\0"
 """Ends the name of a task that others wait for in its workflow: an engine has to see to that when its time was up."""
 
 
+_ADDRESS: Final = "\0"
+"""Between a task's id and where its result is wanted."""
+
+
 class Running(Struct, frozen=True):
-    """One run. `overdue` is infinite, and `task_id` and `name` are empty, where there is no deadline."""
+    """One run. `overdue` is infinite, and `task_id` and `name` are empty, where there is no deadline.
+
+    `reply_to` is where the message wants the result.
+    """
 
     tag: str
     started: float
     overdue: float
     task_id: str
     name: str
+    reply_to: str | None = None
 
 
 class Board:
@@ -130,7 +138,10 @@ class EngineBoard:
         return cls(memory, (index - 1) * _size(rows), rows)
 
     def begin(self, tag: str, now: float, overdue: float = _NEVER, *, task_id: str = "", name: str = "") -> int:
-        """Write down a run; return what `end` wants to know. No more run at once than there are slots."""
+        """Write down a run; return what `end` wants to know. No more run at once than there are slots.
+
+        `task_id` may come with what `addressed` put to it.
+        """
         row = self._free.popleft()
         self._started[row] = _FREE  # what is half written is not read
         if overdue != _NEVER:
@@ -211,6 +222,11 @@ class EngineBoard:
             self._started[row] = _FREE
 
 
+def addressed(task_id: str, reply_to: str | None) -> str:
+    """Return the id with where the message wants its result, for `EngineBoard.begin`."""
+    return task_id if reply_to is None else f"{task_id}{_ADDRESS}{reply_to}"
+
+
 def as_written(tag: str) -> str:
     """Return a tag as it reads on the board, where very long ones are cut."""
     return tag.encode()[:143].decode(errors="ignore")
@@ -234,7 +250,8 @@ def _mapped(size: int) -> tuple[int, str, mmap.mmap]:
         raise
 
 
-def _told(overdue: Seconds, task_id: bytes, name: bytes) -> tuple[str, str]:
+def _told(overdue: Seconds, identity: bytes, name: bytes) -> tuple[str, str, str | None]:
     if overdue == _NEVER:
-        return "", ""
-    return task_id.decode(errors="replace"), name.decode(errors="replace")
+        return "", "", None
+    task_id, _, reply_to = identity.decode(errors="replace").partition(_ADDRESS)
+    return task_id, name.decode(errors="replace"), reply_to or None

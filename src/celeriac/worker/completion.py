@@ -356,7 +356,9 @@ class Completer:
         if completion.record is None:
             return completion
         failure = TaskResult(task_id=completion.record.task_id, state=states.FAILURE, result=reason)
-        return msgspec.structs.replace(completion, record=self._writer.record_of_error(failure))
+        return msgspec.structs.replace(
+            completion, record=self._writer.record_of_error(failure, completion.record.reply_to)
+        )
 
 
 def _is_refusal(error: Exception) -> bool:

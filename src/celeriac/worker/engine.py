@@ -270,10 +270,11 @@ class Engine:
         often = f" {crashes} time{'s' if crashes > 1 else ''}" if crashes else ""  # nobody counts without a coordinator
         reason = f"its worker died{often} while it ran"
         self._log.lost(job.call.name, job.call.id, reason)
-        record = self._writer.record_of_error(self._admission.failed(job.call.id, lost := WorkerLostError(reason)))
+        failed = self._admission.failed(job.call.id, WorkerLostError(reason))
+        record = self._writer.record_of_error(failed, job.call.reply_to)
         settle = Settle.ACK if job.runner.ends_with_its_worker else Settle.REJECT
         end = Completion(job.delivery.lease, settle, record, reason=reason)
-        self._completer.add(self._turning_away.ended(job.call, end, lost))
+        self._completer.add(self._turning_away.ended(job.call, end, failed.result))
         return False
 
     def _count_crash(self, job: Job) -> bool:
@@ -394,7 +395,6 @@ class Engine:
         self._attendant.stop()
         if not self._completer.drain(_DRAIN):
             logger.error(
-                "%s completions could not be stored before the engine stopped; their tasks run again when their leases"
-                " end.",
+                "%s completions could not be stored in time; their tasks run again when their leases end.",
                 self._completer.waiting,
             )

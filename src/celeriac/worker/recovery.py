@@ -87,7 +87,7 @@ class Recovery:
         error = TimeLimitExceeded(f"The task ran longer than its time limit of {limit:g} s")
         done = datetime.fromtimestamp(self._clock.now(), UTC)
         result = TaskResult(task_id=run.task_id, state=states.FAILURE, result=error, date_done=done)
-        self._writer.store([self._writer.record_of_error(result)])
+        self._writer.store([self._writer.record_of_error(result, run.reply_to)])
         if run.name.endswith(FOLLOWED):  # it comes again, and what follows is seen to where its result is found
             self._broker.requeue([lease], redelivered=True)
         elif self._acks_timeouts.get(run.name, True):

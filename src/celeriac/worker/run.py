@@ -152,7 +152,7 @@ class TaskRunner:
         reason = TaskError(f"The end of the task could not be recorded: {type(error).__name__}")
         done = datetime.fromtimestamp(self._clock.now(), UTC)
         result = TaskResult(task_id=job.call.id, state=states.FAILURE, result=reason, date_done=done)
-        record = self._writer.record_of_error(result) if self._writer.keeps_results else None
+        record = self._writer.record_of_error(result, job.call.reply_to) if self._writer.keeps_results else None
         sequel = self._sequels.of_broken_run(job.call, reason)
         lease = job.delivery.lease if self.acks_late else None
         return Completion(lease, Settle.ACK, record, () if sequel is None else sequel.messages, sequel=sequel)
@@ -174,7 +174,7 @@ class TaskRunner:
         if not self.tells_start(call):
             return None
         meta = {"pid": os.getpid(), "hostname": self._hostname}
-        return self._writer.record(TaskResult(task_id=call.id, state=states.STARTED, result=meta))
+        return self._writer.record(TaskResult(task_id=call.id, state=states.STARTED, result=meta), call.reply_to)
 
     # -- its beginning ----------------------------------------------------------------------------------------------
 
@@ -364,7 +364,7 @@ class TaskRunner:
             retries=call.retries if extended else None,
             queue=context.delivery.lease.queue if extended and context.delivery else None,
         )
-        return self._writer.record_of_error(result) if failed else self._writer.record(result)
+        return (self._writer.record_of_error if failed else self._writer.record)(result, call.reply_to)
 
     def _ignores(self, call: TaskCall) -> bool:
         return self._ignore_result if call.ignore_result is None else call.ignore_result

@@ -9,7 +9,7 @@ import msgspec
 
 from celeriac.types import Seconds
 from celeriac.worker.admission import Job
-from celeriac.worker.board import FOLLOWED, EngineBoard
+from celeriac.worker.board import FOLLOWED, EngineBoard, addressed
 from celeriac.worker.completion import Completer
 from celeriac.worker.crashes import CrashCounter
 from celeriac.worker.limits import soft_limits
@@ -73,7 +73,7 @@ class Runs:
         if hard is None:
             return board.begin(tag, now)
         name = job.call.name + FOLLOWED if has_sequel(job.call) else job.call.name
-        return board.begin(tag, now, now + hard, task_id=job.call.id, name=name)
+        return board.begin(tag, now, now + hard, task_id=addressed(job.call.id, job.call.reply_to), name=name)
 
     def _end(self, job: Job, completion: Completion, row: int) -> None:
         if self._board is not None:

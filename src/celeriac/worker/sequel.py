@@ -66,7 +66,7 @@ class Sequels:
         """Return what follows a task that returned. Raises `EncodeError` when the value cannot be passed on."""
         launched: list[Any] = []
         children: list[Any] = []
-        given = {"root_id": call.root_id or call.id, "parent_id": call.id}
+        given = _given(call)
         for place, callback in enumerate(call.callbacks or ()):
             form = self._form(callback, call.id, "link", place)
             if form is not None:
@@ -83,8 +83,7 @@ class Sequels:
 
     def of_replacement(self, call: TaskCall, sig: Mapping[str, Any]) -> Sequel:
         """Return what takes the place of a task."""
-        given = {"root_id": call.root_id or call.id, "parent_id": call.id}
-        messages, chords = self._workflows.prepared(launch(dict(sig), given=given))
+        messages, chords = self._workflows.prepared(launch(dict(sig), given=_given(call)))
         return Sequel(messages, (), chords)
 
     def of_ignored(self, call: TaskCall) -> Sequel:
@@ -129,9 +128,9 @@ class Sequels:
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
-    def record(self, result: TaskResult) -> ResultRecord | None:
+    def record(self, result: TaskResult, reply_to: str | None) -> ResultRecord | None:
         writer = self._app.writer
-        return writer.record_of_error(result) if writer.keeps_results else None
+        return writer.record_of_error(result, reply_to) if writer.keeps_results else None
 
     def old_style(self, errback: Raw) -> bool:
         """Tell whether an error callback is a task to send, rather than a function to call here."""
@@ -255,7 +254,8 @@ class Following:
                     date_done=datetime.now(UTC),
                     group_id=call.group_id,
                     parent_id=call.parent_id,
-                )
+                ),
+                call.reply_to,
             )
             if record is not None:
                 self._records.append(record)
@@ -269,6 +269,14 @@ class Following:
 def has_sequel(call: TaskCall) -> bool:
     """Tell whether a failure of the call concerns others."""
     return bool(call.chain or call.chord or call.errbacks)
+
+
+def _given(call: TaskCall) -> dict[str, Any]:
+    """Return the options that what follows a task has from it."""
+    given: dict[str, Any] = {"root_id": call.root_id or call.id, "parent_id": call.id}
+    if call.reply_to is not None:
+        given["reply_to"] = call.reply_to
+    return given
 
 
 def _as_call(sig: Raw, task_id: str, after: TaskCall | None) -> TaskCall:
@@ -285,4 +293,5 @@ def _as_call(sig: Raw, task_id: str, after: TaskCall | None) -> TaskCall:
         errbacks=options.get("link_error"),
         root_id=options.get("root_id") or (after.root_id if after else None),
         parent_id=options.get("parent_id") or (after.id if after else None),
+        reply_to=options.get("reply_to") or (after.reply_to if after else None),
     )

@@ -9,6 +9,7 @@ import msgspec
 from celeriac import states
 from celeriac.result.reader import ResultReader
 from celeriac.result.writer import ResultWriter
+from celeriac.wire.message import Message
 from celeriac.wire.tasks import TaskCall
 from celeriac.worker.admission import Expired, Job, Postponed, Refused
 from celeriac.worker.outcome import Completion, Settle
@@ -29,10 +30,15 @@ class TurningAway:
         if isinstance(refused, Postponed):
             return Completion(lease, Settle.REQUEUE, delay=refused.delay)
         if isinstance(refused, Expired):
-            record = None if refused.call.ignore_result else self._writer.record_of_error(refused.result)
+            record = (
+                None
+                if refused.call.ignore_result
+                else self._writer.record_of_error(refused.result, refused.call.reply_to)
+            )
             end = Completion(lease, Settle.ACK, record)
             return self.ended(refused.call, end, refused.result.result, state=states.REVOKED)
-        record = None if refused.result is None else self._writer.record_of_error(refused.result)
+        reply_to = refused.delivery.message.reply_to if isinstance(refused.delivery.message, Message) else None
+        record = None if refused.result is None else self._writer.record_of_error(refused.result, reply_to)
         end = Completion(lease, Settle.REJECT, record, reason=refused.reason)
         return end if refused.result is None else self.ended(refused.call, end, refused.result.result)
 

@@ -41,6 +41,8 @@ class Records:
 class MemoryResults:
     """The result contract on one `Records`. Thread-safe."""
 
+    mailbox: Final = None
+
     def __init__(self, records: Records, *, location: str, clock: Clock) -> None:
         self.location = location
         self._records = records

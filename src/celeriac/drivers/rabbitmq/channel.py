@@ -88,6 +88,11 @@ class Channel:
     def is_open(self) -> bool:
         return self.failure is None
 
+    @property
+    def serves(self) -> bool:
+        """Whether it is open, so is its connection, and the server has ended none of its consumers."""
+        return self.failure is None and self.link.is_open and not self.cancelled
+
     def call(self, name: str, *arguments: Any) -> Method:
         """Ask the server and return its answer."""
         self.send(method_frame(self.number, name, *arguments))

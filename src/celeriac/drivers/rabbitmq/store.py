@@ -9,8 +9,10 @@ from celeriac.drivers.rabbitmq.broker import RabbitBroker
 from celeriac.drivers.rabbitmq.connecting import Connector
 from celeriac.drivers.rabbitmq.dead import Cemetery
 from celeriac.drivers.rabbitmq.dead_letters import RabbitDeadLetters
+from celeriac.drivers.rabbitmq.inbox import Inbox
 from celeriac.drivers.rabbitmq.links import Links
 from celeriac.drivers.rabbitmq.pubsub import RabbitPubSub
+from celeriac.drivers.rabbitmq.results import RabbitResults
 from celeriac.drivers.rabbitmq.topology import Topology
 from celeriac.interfaces.store import Store, StoreOptions
 
@@ -18,7 +20,13 @@ __all__ = ["open_store"]
 
 CONSUMER_TIMEOUT: Final = 1800.0
 """Seconds; the server's default."""
-USED_OPTIONS: Final = frozenset({"consumer_timeout", "dead_letter_queue_type", "login_method"})
+RPC_QUEUE_EXPIRES: Final = 300.0
+"""Seconds after which the queue of a process's results goes, when the process has died or cannot reach the server."""
+RPC_MAX_BYTES: Final = 64 << 20
+"""How much a process keeps of results that came and that nobody has asked for."""
+USED_OPTIONS: Final = frozenset(
+    {"consumer_timeout", "dead_letter_queue_type", "login_method", "rpc_max_bytes", "rpc_queue_expires"}
+)
 
 
 def open_store(url: str, options: StoreOptions) -> Store:
@@ -39,4 +47,12 @@ def open_store(url: str, options: StoreOptions) -> Store:
     )
     dead_letters = RabbitDeadLetters(sending, broker.ensure)
     pubsub = RabbitPubSub(Links(connector, purpose="broadcasting"))
-    return Store(broker=broker, dead_letters=dead_letters, pubsub=pubsub, used_options=USED_OPTIONS)
+    hearing = Links(connector, purpose="results")
+    inbox = Inbox(
+        hearing,
+        expires=float(given.get("rpc_queue_expires") or RPC_QUEUE_EXPIRES),
+        most_bytes=int(given.get("rpc_max_bytes") or RPC_MAX_BYTES),
+        patience=options.socket_timeout,
+    )
+    results = RabbitResults(sending, inbox, serializer=options.result_serializer)
+    return Store(broker=broker, dead_letters=dead_letters, pubsub=pubsub, results=results, used_options=USED_OPTIONS)

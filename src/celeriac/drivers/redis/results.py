@@ -29,6 +29,8 @@ _STATUS: Final = re.compile(rb"status[^\w]*(\w+)")
 class RedisResults:
     """Task results in Redis or Valkey. Implements `ResultBackend`."""
 
+    mailbox: Final = None
+
     def __init__(self, client: Client, options: Mapping[str, Any]) -> None:
         self._client = client
         prefix = options.get("global_keyprefix") or ""

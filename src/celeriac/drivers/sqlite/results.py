@@ -24,6 +24,8 @@ _to_json: Final = msgspec.json.Encoder().encode
 class SQLiteResults:
     """The result contract on one `Database`. Thread-safe."""
 
+    mailbox: Final = None
+
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
         self._clock = clock
