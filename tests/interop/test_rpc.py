@@ -24,6 +24,5 @@ def test_a_client_has_the_results_of_the_others_worker(fleet):
         sent = [client.send("project.echo", (number,), queue=queue) for number in range(20)]
         ends = [client.outcome(task_id) for task_id in reversed(sent)]
         assert [end["value"] for end in ends] == [[[number], {}] for number in reversed(range(20))], sender
-        failed = client.outcome(client.send("project.fail", queue=queue))
-        assert "value" not in failed, sender
-        assert failed["error"]["name"] != "TimeoutError", sender
+        failed = client.outcome(client.send("project.fail", ("own",), queue=queue))
+        assert failed["error"] == {"name": "Broken", "is_real": True, "args": ["part", 7]}, sender

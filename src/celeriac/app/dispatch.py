@@ -122,7 +122,8 @@ class Dispatcher:
         # asyncio costs 40 of the 60 ms that `import celeriac` may take (ADR 0004); who is here has imported it.
         import asyncio  # noqa: PLC0415
 
-        outgoing = self.prepare(call)
+        # What comes by a mailbox needs a queue to begin with, whose making would block the event loop.
+        outgoing = self.prepare(call) if self._reader().mailbox is None else await asyncio.to_thread(self.prepare, call)
         policy = self.policy(call.options)
         if policy is None:
             await asyncio.wrap_future(self._group.add(outgoing))

@@ -15,8 +15,8 @@ class ResultSettings:
 
     result_backend: str | None = setting(
         None,
-        "Where results are kept. None keeps them in the broker's own store for `result_default_expires`; "
-        "`disabled://` keeps none.",
+        "Where results are kept. None keeps them in the broker's own store for `result_default_expires`; `rpc://`, "
+        "and None on RabbitMQ, sends them to whoever sent the task; `disabled://` keeps none.",
         secret=True,
     )
     result_backend_transport_options: dict[str, Any] = setting({}, "Options of the result store; its page says which.")

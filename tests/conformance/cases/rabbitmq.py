@@ -27,7 +27,7 @@ _SERVERS_CLOCK = "delays run on the server's clock: tests/integration/rabbitmq h
 
 LEAVES_OUT = {
     "test_coordinator": "RabbitMQ has no locks and counters",
-    "test_results": "RabbitMQ keeps no results",
+    "test_results": "RabbitMQ keeps no results, it sends them: tests/integration/rabbitmq/test_rpc.py",
     "test_results_through_faults": "as test_results",
     "test_listening": "as test_results",
     "test_groups": "RabbitMQ counts nothing: chords need another result_backend",

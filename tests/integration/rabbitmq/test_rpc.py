@@ -138,10 +138,12 @@ def test_threads_and_coroutines_wait_on_one_connection(place):
     assert values == {number: number for number in range(30)}
 
 
-def test_a_chain_ends_in_the_queue_of_who_sent_it(place):
+def test_a_group_and_a_chain_end_in_the_queue_of_who_sent_it(place):
     place.worker(app="calc")
     client = place.client()
     add = client.signature("calc.add", (1, 1))
+    members = group(client.signature("calc.add", (n, n)) for n in range(5)).apply_async()
+    assert members.get(timeout=20) == [0, 2, 4, 6, 8]
     chain = add | client.signature("calc.add", (10,)) | client.signature("calc.add", (100,))
     assert chain.apply_async().get(timeout=20) == 112
 

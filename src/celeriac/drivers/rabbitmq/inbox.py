@@ -69,6 +69,7 @@ class Inbox:
         self._name = str(uuid.uuid4())
         self._owner = os.getpid()
         self._channel: Channel | None = None
+        self._reads: Channel | None = None  # the channel, while it is being made too
         self._came = self._settled = 0  # delivery tags of the channel
         self._kept = Kept(self._most_bytes)
         self._waiters: dict[str, set[Waiter]] = {}
@@ -106,7 +107,7 @@ class Inbox:
             limits: dict[str, Any] = {"x-expires": max(1, int(self._expires * 1000))}
             channel.call("queue.declare", 0, self._name, False, True, False, False, False, limits)
             with self._lock:
-                self._came = self._settled = 0
+                self._reads, self._came, self._settled = opened, 0, 0
             channel.on_arrival = lambda: self._take_in(opened)
             channel.call("basic.consume", 0, self._name, "inbox", False, False, False, False, {})
             if not self.is_open:
@@ -209,7 +210,8 @@ class Inbox:
         with self._lock:
             while channel.arrivals:
                 arrival = channel.arrivals.popleft()
-                self._came = arrival.tag
+                if channel is self._reads:
+                    self._came = arrival.tag
                 try:
                     task_id = read_properties(arrival.header)[1].correlation_id
                 except TableError:
@@ -225,7 +227,7 @@ class Inbox:
     def _settle(self, least: int) -> None:
         """Acknowledge what came, if it is so much."""
         with self._lock:
-            channel, came = self._channel, self._came
+            channel, came = self._reads, self._came
             if channel is None or came - self._settled < least:
                 return
             self._settled = came
