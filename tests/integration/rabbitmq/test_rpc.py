@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 import textwrap
@@ -136,6 +137,37 @@ def test_threads_and_coroutines_wait_on_one_connection(place):
     for thread in threads:
         thread.join()
     assert values == {number: number for number in range(30)}
+
+
+def test_coroutines_send_and_wait_without_blocking_their_loop(place):
+    place.worker(app="calc")
+    client = place.client()
+
+    @client.task(name="calc.add")
+    def add(x: int, y: int) -> int: ...
+
+    async def call(number: int) -> int:
+        return await (await add.adelay(number, number)).aget(timeout=30)
+
+    async def call_all() -> list[int]:
+        return await asyncio.gather(*(call(number) for number in range(20)))
+
+    assert asyncio.run(call_all()) == [2 * number for number in range(20)]
+
+
+def test_a_forked_child_has_results_of_its_own(place):
+    place.worker(app="calc")
+    client = place.client()
+    assert client.send_task("calc.add", (1, 2)).get(timeout=20) == 3
+    waiting = client.send_task("calc.add", (3, 4))
+    child = os.fork()
+    if not child:
+        try:
+            os._exit(client.send_task("calc.add", (30, 2)).get(timeout=20))
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 32
+    assert waiting.get(timeout=20) == 7
 
 
 def test_a_group_and_a_chain_end_in_the_queue_of_who_sent_it(place):
