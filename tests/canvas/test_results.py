@@ -61,7 +61,10 @@ def test_a_chain_is_followed_from_its_first_task_to_its_last(bench):
     assert result.get(DEADLINE) == bench.app.AsyncResult(first).get_leaf()
     assert [value for _, value in bench.app.AsyncResult(first).collect()] == [
         "a()",
+        ["b(a())", "c(a())"],
         "d([b(a()),c(a())])",
+        "b(a())",
+        "c(a())",
         "e(d([b(a()),c(a())]))",
     ]
 

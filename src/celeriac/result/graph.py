@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import Any, TextIO
 
 from celeriac.exceptions import IncompleteStream
@@ -35,6 +36,22 @@ def descend(root: Any, *, intermediate: bool) -> Iterator[tuple[Any, Any]]:
                 f"{node!r} has not ended, so what it sends is not known: call get() first, use collect(), which waits,"
                 " or pass intermediate=True to see what there is."
             )
+
+
+def beginning(result: Any) -> list[Any]:
+    """Return what the children of a sender are: of the results that lead to this one, the first, as in Celery.
+
+    Each task has what follows it as its own child. The members of a chord do not know its body, so that the body stands
+    beside the header; a stock worker leaves it out.
+    """
+    later = None
+    while result.parent is not None:
+        later, result = result, result.parent
+    if later is None or not hasattr(result, "handles"):
+        return [result]
+    body = copy(later)
+    body.parent = None  # it would be told twice, and may have thousands of members
+    return [result, body]
 
 
 class DependencyGraph:

@@ -9,7 +9,8 @@ import pytest
 
 from celeriac import Celeriac
 from celeriac.exceptions import IncompleteStream, TimeoutError
-from celeriac.result import GroupResult
+from celeriac.result import AsyncResult, GroupResult
+from celeriac.result.graph import beginning
 from celeriac.wire.results import TaskResult
 
 GROUP = [["g", None], [[["b", None], None], [["c", None], None]]]
@@ -166,6 +167,20 @@ def test_the_graph_is_written_for_graphviz_and_mermaid_and_people(root):
     written = io.StringIO()
     graph.to_dot(written)
     assert written.getvalue() == graph.dot() + "\n"
+
+
+def test_the_children_of_a_sender_are_what_began(app):
+    first = app.AsyncResult("a")
+    last = AsyncResult("c", app.reader, parent=AsyncResult("b", app.reader, parent=first))
+    assert beginning(first) == beginning(last) == [first]
+
+
+def test_the_body_of_a_chord_stands_beside_its_header(app):
+    header = app.GroupResult("g", [app.AsyncResult("b")])
+    body = AsyncResult("d", app.reader, parent=header)
+    found = beginning(AsyncResult("e", app.reader, parent=body))
+    assert [one.as_tuple() for one in found] == [header.as_tuple(), (("d", None), None)]
+    assert body.parent is header
 
 
 def test_ids_of_what_led_to_a_result_are_listed_the_nearest_first(app):
