@@ -8,7 +8,7 @@ import uuid
 from collections import Counter
 from typing import Any
 
-from celeriac import Celeriac
+from celeriac import Celeriac, group
 from celeriac.drivers.memory import store as memory
 from celeriac.exceptions import Ignore, Reject
 from celeriac.interfaces.groups import GroupStore
@@ -130,7 +130,19 @@ class Bench:
             self.add_to_chord(step.s(label="added"))
             return "grown"
 
-        self.give_up, self.grow = give_up, grow
+        @app.task(name="square")
+        def square(n: int) -> int:
+            return n**2
+
+        @app.task(name="forward")
+        def forward(n: int) -> None:
+            square.delay(n)
+
+        @app.task(name="fan_out")
+        def fan_out(width: int) -> None:
+            group(forward.s(n) for n in range(width)).apply_async()
+
+        self.give_up, self.grow, self.fan_out = give_up, grow, fan_out
         self.step, self.fail, self.flaky, self.replace = step, fail, flaky, replace
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from queue import Queue
 
 import pytest
 
 from celeriac import Signature, chain, chord, group, signature
 from celeriac.canvas import draw, tree
 from celeriac.exceptions import ImproperlyConfigured
-from celeriac.result import GroupResult
+from celeriac.result import AsyncResult, GroupResult
 from tests.canvas.bench import DEADLINE
 
 
@@ -41,6 +42,40 @@ def test_what_follows_is_among_the_children(bench):
     first = bench.app.AsyncResult(result.parent.id)
     bench.until(first.ready)
     assert [child.id for child in first.children] == [result.id]
+
+
+def test_what_followed_is_collected_and_drawn(bench):
+    result = bench.fan_out.delay(4)
+    collected = list(result.collect(timeout=DEADLINE))
+    assert [value for one, value in collected if not one.children] == [0, 1, 4, 9]
+    assert [type(one) for one, _ in collected[:2]] == [AsyncResult, GroupResult]
+    graph = result.graph
+    assert [len(after) for after in graph.adjacent.values()] == [1, 4, 1, 1, 1, 1, 0, 0, 0, 0]
+    assert graph.mermaid().count(" --> ") == graph.dot().count(" -> ") == 9
+
+
+def test_a_chain_is_followed_from_its_first_task_to_its_last(bench):
+    s = lambda n: bench.step.s(label=n)
+    result = chain(s("a"), group(s("b"), s("c")), s("d"), s("e")).apply_async()
+    first = result.as_list()[-1]
+    assert result.get(DEADLINE) == bench.app.AsyncResult(first).get_leaf()
+    assert [value for _, value in bench.app.AsyncResult(first).collect()] == [
+        "a()",
+        ["b(a())", "c(a())"],
+        "d([b(a()),c(a())])",
+        "b(a())",
+        "c(a())",
+        "e(d([b(a()),c(a())]))",
+    ]
+
+
+def test_workflows_call_back_when_they_have_ended(bench):
+    calls: Queue[object] = Queue()
+    group(bench.step.s(label="a"), bench.step.s(label="b") | bench.step.s(label="c")).apply_async().then(calls.put)
+    chord([bench.fail.s(label="d")], bench.step.s(label="e")).apply_async().then(calls.put)
+    ended = [calls.get(timeout=DEADLINE) for _ in range(2)]
+    assert sorted(str(one.get(propagate=False)) for one in ended)[1] == "['a()', 'c(b())']"
+    assert {type(one) for one in ended} == {GroupResult, AsyncResult}
 
 
 def test_ids_that_were_frozen_are_those_that_run(bench):

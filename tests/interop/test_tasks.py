@@ -122,6 +122,15 @@ def test_what_a_task_sends_is_its_child(way):
     assert seen["children"] == seen["value"]
 
 
+def test_what_followed_from_a_task_is_collected_alike_by_both_libraries(way):
+    task_id = way.send("branch", way.worker)
+    found = [way.fleet.client(library).follow(task_id) for library in (OURS, STOCK)]
+    assert found[0] == found[1]
+    values = [value for _, value in found[0]["collected"]]
+    assert values[:4] == [None, 3, [0, 2, 4], 9]
+    assert 15 in values
+
+
 def test_a_child_knows_its_parent_and_the_root(way):
     parent_id = way.send("pass_on", way.client.library)
     child = way.fleet.outcome(way.fleet.outcome(parent_id)["value"])["value"]

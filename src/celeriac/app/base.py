@@ -35,7 +35,7 @@ from celeriac.interfaces.coordinator import Coordinator
 from celeriac.interfaces.groups import GroupStore
 from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
-from celeriac.result.groups import GroupKeeper, GroupMaker
+from celeriac.result.groups import GroupKeeper, GroupMaker, from_tuple
 from celeriac.result.handle import AsyncResult
 from celeriac.result.reader import ResultReader
 from celeriac.result.sets import ResultSet
@@ -302,9 +302,9 @@ class Celeriac:
     @cached_property
     def reader(self) -> ResultReader:
         """What reads results."""
-        conf, accept = self.conf, self._accepted_results
+        conf, accept, handle_on = self.conf, self._accepted_results, lambda told: from_tuple(told, self.keeper)
         # Real time, whatever the application's clock says: a wait blocks for real, see `celeriac.testing.clock`.
-        return ResultReader(lambda: self.results, serializer=conf.result_serializer, accept=accept)
+        return ResultReader(lambda: self.results, serializer=conf.result_serializer, accept=accept, handle_on=handle_on)
 
     @cached_property
     def writer(self) -> ResultWriter:

@@ -32,6 +32,7 @@ from celeriac.clock import Clock
 from celeriac.exceptions import BackendError
 from celeriac.interfaces.broker import Outgoing
 from celeriac.interfaces.groups import NewChord
+from celeriac.result.graph import beginning
 from celeriac.result.groups import GroupKeeper, GroupResult
 from celeriac.result.handle import AsyncResult
 from celeriac.settings.conf import Settings
@@ -91,7 +92,7 @@ class Workflows:
             result = self._send_whole(sig, args, kwargs, options)
         request = running.get()
         if wanted and not request.called_directly:
-            request.children.append(result)
+            request.children += beginning(result)
         return result
 
     def prepared(self, launched: Iterable[Launched]) -> tuple[list[Outgoing], list[NewChord]]:

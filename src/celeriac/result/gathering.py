@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Final, Protocol, TypeVar
 
 from celeriac.exceptions import TimeoutError
 from celeriac.result.reader import ResultReader, check_timeout
@@ -16,6 +17,43 @@ _WINDOW: Final = 500
 
 _REST: Final[Seconds] = 0.005
 """Between two trips while results come in: some hundred arrive meanwhile, and are read together."""
+
+
+class Handle(Protocol):
+    """What is read of one task."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def reader(self) -> ResultReader: ...
+    @property
+    def ignored(self) -> bool: ...
+    @property
+    def end(self) -> TaskResult | None: ...
+    def keep(self, end: TaskResult | None, /) -> None: ...
+
+
+HandleT = TypeVar("HandleT", bound=Handle)
+
+
+def unread(handles: Iterable[HandleT]) -> list[HandleT]:
+    """Return those of the handles whose end is to come, as far as they know."""
+    return [handle for handle in handles if handle.end is None and not handle.ignored]
+
+
+def look(handles: Iterable[Handle]) -> None:
+    """Let the handles know which of their tasks have ended by now, in one trip. Raises `BackendError` kin."""
+    for reader, of_one in by_reader(unread(handles)):
+        ends = reader.ends([handle.id for handle in of_one])
+        for handle in of_one:
+            handle.keep(ends.get(handle.id))
+
+
+def by_reader(handles: Iterable[HandleT]) -> Iterator[tuple[ResultReader, list[HandleT]]]:
+    """Yield the handles of each application: each has a store of its own. Nearly always it is one."""
+    for _, of_one in groupby(handles, key=lambda handle: id(handle.reader)):
+        found = list(of_one)
+        yield found[0].reader, found
 
 
 def in_order(reader: ResultReader, ids: Sequence[str], *, timeout: Seconds | None) -> Iterator[TaskResult]:

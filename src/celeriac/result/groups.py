@@ -106,6 +106,10 @@ class GroupResult(ResultSet[R_co], Generic[R_co]):
         parent = None if self.parent is None else self.parent.as_tuple()
         return (self.id, parent), [one.as_tuple() for one in self.results]
 
+    def as_list(self) -> list[str]:
+        """Return its id and those of the results that led to it, the nearest first."""
+        return [self.id, *(self.parent.as_list() if self.parent is not None else ())]
+
     def __bool__(self) -> bool:
         return bool(self.id or self.results)
 
@@ -162,7 +166,8 @@ def from_tuple(told: Any, keeper: GroupKeeper) -> Any:
     """Return the handle that `as_tuple` has described."""
     if isinstance(told, str):
         return AsyncResult(told, keeper.reader)
-    (task_id, parent), members = told
+    head, members = told
+    task_id, parent = (head, None) if isinstance(head, str) else head  # Celery reads both
     above = None if parent is None else from_tuple(parent, keeper)
     if members is None:
         return AsyncResult(task_id, keeper.reader, parent=above)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, Self, TypeVar, cast
 
 from celeriac import states
 from celeriac.exceptions import RemoteError, TaskError, TimeoutError
+from celeriac.result.callbacks import call_back
+from celeriac.result.graph import DependencyGraph, descend
 from celeriac.result.reader import ResultReader
 from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
@@ -135,10 +137,10 @@ class AsyncResult(Generic[R_co]):
         return self._read().date_done
 
     @property
-    def children(self) -> list[AsyncResult[Any]] | None:
-        """Handles on what the task sent while it ran; None until it has ended. The members of a group stand for it."""
+    def children(self) -> list[Any] | None:
+        """Handles on what the task sent while it ran, of a group a `GroupResult`; None until it has ended."""
         children = self._read().children
-        return None if children is None else [AsyncResult(one, self.reader) for one in _ids_in(children)]
+        return None if children is None else [self.reader.handle_on(one) for one in children]
 
     @property
     def name(self) -> str | None:
@@ -175,6 +177,92 @@ class AsyncResult(Generic[R_co]):
     def failed(self) -> bool:
         return self.state == states.FAILURE
 
+    def maybe_throw(
+        self,
+        propagate: bool = True,  # noqa: FBT001, FBT002  Celery's order
+        callback: Callable[[str, Any], Any] | None = None,
+    ) -> Any:
+        """Raise the task's exception if it has failed by now; return what `result` gives otherwise, without waiting.
+
+        `callback` is called with id and value. With `propagate` False an exception is returned.
+        """
+        now = self._read()
+        if propagate and now.state in states.PROPAGATE_STATES:
+            raise _to_raise(now)
+        if callback is not None:
+            callback(self.id, now.result)
+        return now.result
+
+    maybe_reraise = maybe_throw
+
+    @property
+    def supports_native_join(self) -> bool:
+        """True: every store wakes who waits."""
+        return True
+
+    def then(
+        self,
+        callback: Callable[[Self], Any],
+        on_error: Callable[[Exception], Any] | None = None,
+        weak: bool = False,  # noqa: ARG002, FBT001, FBT002  Celery's: handles are kept as long as needed
+    ) -> None:
+        """Call `callback` with this handle, once, when the task has ended, well or not. Does not wait.
+
+        At once and in this thread when the handle knows the end already; else in the one thread of the application
+        that waits for the results of all coroutines and callbacks, one call after the other. So be brief there, and
+        give long work to a thread or a queue of your own. That thread does not keep a program from ending, and a
+        forked child calls nothing back.
+
+        `on_error` is called, in the same thread, with what `callback` raises, and in its place with a `BackendError`
+        when the store is lost while it is waited for; without `on_error` this is logged. Raises `ImproperlyConfigured`
+        when there is no store.
+        """
+        call_back([self], lambda: callback(self), on_error)
+
+    def iterdeps(self, intermediate: bool = False) -> Iterator[tuple[Any, Any]]:  # noqa: FBT001, FBT002  Celery's
+        """Yield ``(parent, result)`` for all that followed from this task, breadth first, itself first with None.
+
+        What followed is what a task sent while it ran (unless ``trail=False``), and what its chain, callbacks and chord
+        sent after it: `children`. A group is one `GroupResult`, its members follow from it. Raises
+        `celeriac.exceptions.IncompleteStream` when it comes to a result that has not ended, after it has yielded it;
+        with `intermediate` it goes on with the others.
+        """
+        return descend(self, intermediate=intermediate)
+
+    def collect(
+        self,
+        intermediate: bool = False,  # noqa: FBT001, FBT002  Celery's
+        **of_get: Any,
+    ) -> Iterator[tuple[Any, Any]]:
+        """Yield ``(result, value)`` for this task and all that followed from it, as `iterdeps` does, waiting for each.
+
+        Options are those of `get`: ``timeout`` is for each result, ``propagate=False`` yields exceptions as values.
+        A task that keeps no result is waited for in vain. Raises what `get` raises.
+        """
+        for _, result in self.iterdeps(intermediate):
+            yield result, result.get(**of_get)
+
+    def get_leaf(self) -> Any:
+        """Wait for this task and all that followed from it, and return the value of the last in breadth-first order."""
+        return [value for _, value in self.collect()][-1]
+
+    def build_graph(self, intermediate: bool = False) -> DependencyGraph:  # noqa: FBT001, FBT002  Celery's
+        """Return what followed from this task as a graph, which Graphviz and Mermaid draw: ``.dot()``, ``.mermaid()``.
+
+        `intermediate` and errors are those of `iterdeps`.
+        """
+        graph = DependencyGraph()
+        for parent, result in self.iterdeps(intermediate):
+            graph.add_arc(result)
+            if parent is not None:
+                graph.add_edge(parent, result)
+        return graph
+
+    @property
+    def graph(self) -> DependencyGraph:
+        """What `build_graph` returns, read anew."""
+        return self.build_graph()
+
     def exists(self) -> bool:
         """Tell whether the store knows anything of this id."""
         return self._end is not None or self.id in self.reader.backend.fetch([self.id])
@@ -187,6 +275,10 @@ class AsyncResult(Generic[R_co]):
     def as_tuple(self) -> tuple[Any, Any]:
         """Celery's nested form: ``((id, parent), children)``."""
         return (self.id, self.parent.as_tuple() if self.parent is not None else None), None
+
+    def as_list(self) -> list[str]:
+        """Return its id and those of the results that led to it, the nearest first."""
+        return [self.id, *(self.parent.as_list() if self.parent is not None else ())]
 
     def __repr__(self) -> str:
         return f"<AsyncResult: {self.id}>"
@@ -237,15 +329,6 @@ def errors_of(result: Any) -> Iterator[BaseException]:
             yield from errors_of(one)
         elif one.state in states.PROPAGATE_STATES:
             yield _to_raise(one._read())  # noqa: SLF001  a handle like this one
-
-
-def _ids_in(children: Sequence[Any]) -> Iterator[str]:
-    """Yield the ids of Celery's tuples: ``((id, parent), None)`` is a task, ``((id, parent), [...])`` a group."""
-    for (task_id, _parent), members in children:
-        if members is None:
-            yield task_id
-        else:
-            yield from _ids_in(members)
 
 
 def _to_raise(end: TaskResult) -> BaseException:

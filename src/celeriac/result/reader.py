@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import msgspec
 
 from celeriac import states
 from celeriac.clock import SYSTEM_CLOCK, Clock
-from celeriac.exceptions import ImproperlyConfigured, TimeoutError
+from celeriac.exceptions import CeleriacError, ImproperlyConfigured, TimeoutError
 from celeriac.interfaces.results import Mailbox, ResultBackend
 from celeriac.result.waiting import WAIT_SLICE, GroupWaiter, wait_for
 from celeriac.types import Seconds
@@ -22,6 +23,7 @@ class ResultReader:
     """Reads and writes the results of one application. Thread-safe.
 
     A `backend` that gives None stands for a broker that cannot keep results, with no result backend configured.
+    `handle_on` makes the handle on a task or a group that ``as_tuple`` has described.
     """
 
     def __init__(
@@ -30,11 +32,13 @@ class ResultReader:
         *,
         serializer: str,
         accept: frozenset[str],
+        handle_on: Callable[[Any], Any],
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._backend = backend
         self._serializer = serializer
         self._accept = accept
+        self.handle_on = handle_on
         self.clock = clock
         self._group = GroupWaiter(lambda: self.backend)
 
@@ -105,6 +109,22 @@ class ResultReader:
         finally:
             self._group.discard(task_id, future)
 
+    def call_back(self, task_ids: Collection[str], told: Callable[[str, TaskResult | Exception], None]) -> None:
+        """Have `told` called with each id and its result, or why it cannot be read, when the task has ended.
+
+        That happens in the thread in which all coroutines' results are waited for: it must be brief. Raises
+        `ImproperlyConfigured` when there is no store.
+        """
+
+        def decoded(task_id: str, answer: bytes | Exception) -> None:
+            if isinstance(answer, bytes):
+                told(task_id, self._decoded(answer))
+            else:
+                told(task_id, answer)
+
+        self._readable()
+        self._group.call(task_ids, decoded)
+
     def forget(self, task_ids: Sequence[str]) -> None:
         """Remove the results."""
         self.backend.forget(task_ids)
@@ -119,6 +139,12 @@ class ResultReader:
                 " result_backend='redis://localhost:6379/0'."
             )
         return backend
+
+    def _decoded(self, payload: bytes) -> TaskResult | CeleriacError:
+        try:
+            return self._decode(payload)
+        except CeleriacError as error:
+            return error
 
     def _decode(self, payload: bytes) -> TaskResult:
         return wire.decode(payload, serializer=self._serializer, accept=self._accept)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
-from typing import Any, Generic
+from typing import Any, Generic, Self
 
 from celeriac import states
-from celeriac.result.gathering import as_they_end, in_order
+from celeriac.result.callbacks import call_back
+from celeriac.result.gathering import as_they_end, by_reader, in_order, look, unread
 from celeriac.result.handle import AsyncResult, R_co, refuse_in_task
-from celeriac.result.reader import ResultReader
 from celeriac.types import Seconds
 
 
@@ -86,11 +85,11 @@ class ResultSet(Generic[R_co]):
 
     def iter_native(self, timeout: Seconds | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield each id with its ``{"task_id", "status", "result", "traceback", "children"}`` as the tasks end."""
-        by_id = {handle.id: handle for handle in self._unread()}
+        by_id = {handle.id: handle for handle in unread(self.handles())}
         for handle in self.handles():
             if handle.id not in by_id and not handle.ignored:
                 yield handle.id, _meta(handle)
-        for reader, handles in _by_reader(by_id.values()):
+        for reader, handles in by_reader(by_id.values()):
             for end in as_they_end(reader, [handle.id for handle in handles], timeout=timeout):
                 by_id[end.task_id].keep(end)
                 yield end.task_id, _meta(by_id[end.task_id])
@@ -101,8 +100,8 @@ class ResultSet(Generic[R_co]):
 
     def waiting(self) -> bool:
         """Tell whether some have not ended."""
-        self._look()
-        return bool(self._unread())
+        look(self.handles())
+        return bool(unread(self.handles()))
 
     def successful(self) -> bool:
         """Tell whether all have ended well."""
@@ -110,18 +109,50 @@ class ResultSet(Generic[R_co]):
 
     def failed(self) -> bool:
         """Tell whether some have failed."""
-        self._look()
+        look(self.handles())
         return any(handle.end is not None and handle.end.state == states.FAILURE for handle in self.handles())
 
     def completed_count(self) -> int:
         """Return how many have ended well."""
-        self._look()
+        look(self.handles())
         ends = [handle.end for handle in self.handles()]
         return sum(end is not None and end.state == states.SUCCESS for end in ends)
 
+    def then(
+        self,
+        callback: Callable[[Self], Any],
+        on_error: Callable[[Exception], Any] | None = None,
+        weak: bool = False,  # noqa: ARG002, FBT001, FBT002  Celery's
+    ) -> None:
+        """Call `callback` with this set, once, when all that are in it now have ended, well or not.
+
+        The rest is as in `AsyncResult.then`. A set that is empty has ended.
+        """
+        call_back(self.handles(), lambda: callback(self), on_error)
+
+    def maybe_throw(
+        self,
+        callback: Callable[[str, Any], Any] | None = None,
+        propagate: bool = True,  # noqa: FBT001, FBT002  Celery's order
+    ) -> None:
+        """Raise the exception of the first in order that has failed by now, without waiting.
+
+        `callback` is called with id and value of each before it; see `AsyncResult.maybe_throw`.
+        """
+        look(self.handles())
+        for handle in self.handles():
+            handle.maybe_throw(propagate, callback)
+
+    maybe_reraise = maybe_throw
+
+    @property
+    def supports_native_join(self) -> bool:
+        """True: `get`, `join` and `join_native` are one."""
+        return True
+
     def forget(self) -> None:
         """Remove the results from the store."""
-        for reader, handles in _by_reader(self.handles()):
+        for reader, handles in by_reader(self.handles()):
             reader.forget([handle.id for handle in handles])
         for handle in self.handles():
             handle.keep(None)
@@ -147,39 +178,20 @@ class ResultSet(Generic[R_co]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: [{', '.join(handle.id for handle in self.results)}]>"
 
-    def _unread(self) -> list[AsyncResult[R_co]]:
-        return [handle for handle in self.handles() if handle.end is None and not handle.ignored]
-
     def _in_order(self, timeout: Seconds | None) -> Iterator[AsyncResult[R_co]]:
         """Yield the handles in order, each when its end is known to it."""
-        unread = iter(self._ends_of_unread(timeout))
+        ends = iter(self._ends_of_unread(timeout))
         for handle in self.handles():
             if handle.end is None and not handle.ignored:
-                next(unread)
+                next(ends)
             yield handle
 
     def _ends_of_unread(self, timeout: Seconds | None) -> Iterator[None]:
-        for reader, handles in _by_reader(self._unread()):
+        for reader, handles in by_reader(unread(self.handles())):
             ends = in_order(reader, [handle.id for handle in handles], timeout=timeout)
             for handle, end in zip(handles, ends, strict=True):
                 handle.keep(end)
                 yield
-
-    def _look(self) -> None:
-        """Read what has ended by now."""
-        for reader, handles in _by_reader(self._unread()):
-            ends = reader.ends([handle.id for handle in handles])
-            for handle in handles:
-                handle.keep(ends.get(handle.id))
-
-
-def _by_reader(
-    handles: Iterable[AsyncResult[R_co]],
-) -> Iterator[tuple[ResultReader, list[AsyncResult[R_co]]]]:
-    """Yield the handles of each application: each has a store of its own. Nearly always it is one."""
-    for _, of_one in groupby(handles, key=lambda handle: id(handle.reader)):
-        found = list(of_one)
-        yield found[0].reader, found
 
 
 def _meta(handle: AsyncResult[Any]) -> dict[str, Any]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
+
+from msgspec import Struct
 
 from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.results import ResultBackend, ResultListener
 
 if TYPE_CHECKING:
     from asyncio import Future
+
+logger = logging.getLogger(__name__)
 
 WAIT_SLICE: Final = 5.0
 """Seconds of waiting after which the store is looked at again, so that a lost wake-up costs no more than this."""
@@ -33,10 +38,11 @@ def wait_for(backend: ResultBackend, ids: Sequence[str], *, timeout: float) -> M
 
 
 class GroupWaiter:
-    """Waits for all results that coroutines wait for, in one thread, and tells their event loops.
+    """Waits in one thread for all results that coroutines and callbacks wait for, and tells them.
 
     The store is looked at again every `look_every` seconds, and the thread ends when nothing was waited for at two of
-    these looks. Thread-safe; works across event loops. A forked child begins with nothing to wait for.
+    these looks. Thread-safe; works across event loops. A forked child begins with nothing to wait for: its parent calls
+    back.
     """
 
     def __init__(self, backend: Callable[[], ResultBackend], *, look_every: float = WAIT_SLICE) -> None:
@@ -48,27 +54,41 @@ class GroupWaiter:
     def forget_parent(self) -> None:
         # Re-entrant, for a coroutine that nobody will resume discards its future wherever it is collected.
         self._guard_waiting = threading.RLock()
-        self._waiting: dict[str, set[Future[bytes]]] = {}
+        self._waiting: dict[str, set[_Waiting]] = {}
         self._listener: ResultListener | None = None  # the thread's; None while there is none
         self._idle_looks = 0
 
     def add(self, task_id: str, future: Future[bytes]) -> None:
         """Have the payload of the task's end, or what the store raises, set on the future; `discard` it at last."""
+        self._add([task_id], _Coroutine(future))
+
+    def call(self, task_ids: Collection[str], tell: Callable[[str, bytes | Exception], None]) -> None:
+        """Have `tell` called with each id and the payload of its end, or what the store raises, in the waiting thread.
+
+        It holds up all others who wait, so it must be brief. What it raises is logged.
+        """
+        self._add(task_ids, _Callback(tell))
+
+    def _add(self, task_ids: Collection[str], one: _Waiting) -> None:
         backend = self._backend()
         with self._guard_waiting:
             if self._listener is None:
                 listener = backend.listen()
                 threading.Thread(target=self._run, args=(listener,), name="celeriac-results", daemon=True).start()
                 self._listener = listener
-            self._waiting.setdefault(task_id, set()).add(future)
-            self._listener.add([task_id])
+            for task_id in task_ids:
+                self._waiting.setdefault(task_id, set()).add(one)
+            self._listener.add(task_ids)
 
     def discard(self, task_id: str, future: Future[bytes]) -> None:
         """Wait no more; no error for a future that has its answer."""
+        self._discard(task_id, _Coroutine(future))
+
+    def _discard(self, task_id: str, one: _Waiting) -> None:
         with self._guard_waiting:
-            futures = self._waiting.get(task_id, set())
-            futures.discard(future)
-            if not futures and self._waiting.pop(task_id, None) is not None and self._listener is not None:
+            others = self._waiting.get(task_id, set())
+            others.discard(one)
+            if not others and self._waiting.pop(task_id, None) is not None and self._listener is not None:
                 self._listener.discard([task_id])
 
     def _run(self, listener: ResultListener) -> None:
@@ -82,14 +102,9 @@ class GroupWaiter:
     def _goes_on(self, listener: ResultListener) -> bool:
         """Look for all that is waited for; False when there was nothing the last time either."""
         with self._guard_waiting:
-            orphans = [
-                (task_id, future)
-                for task_id, futures in self._waiting.items()
-                for future in futures
-                if future.get_loop().is_closed()
-            ]
-            for task_id, future in orphans:
-                self.discard(task_id, future)
+            orphans = [(task_id, one) for task_id, ones in self._waiting.items() for one in ones if one.is_gone()]
+            for task_id, one in orphans:
+                self._discard(task_id, one)
             self._idle_looks = 0 if self._waiting else self._idle_looks + 1
             if self._idle_looks > 1:
                 self._listener = None
@@ -102,23 +117,59 @@ class GroupWaiter:
         while (left := end - time.monotonic()) > 0:
             ready = listener.get(timeout=left)
             with self._guard_waiting:
-                told = [(future, ready[task_id]) for task_id in ready for future in self._waiting.pop(task_id, ())]
+                told = [(one, task_id) for task_id in ready for one in self._waiting.pop(task_id, ())]
                 listener.discard(ready)
-            for future, payload in told:
-                _tell(future, payload)
+            for one, task_id in told:
+                one.tell(task_id, ready[task_id])
 
     def _fail(self, error: Exception) -> None:
         with self._guard_waiting:
             waiting, self._waiting = self._waiting, {}
             self._listener = None
-        for futures in waiting.values():
-            for future in futures:
-                _tell(future, error)
+        for task_id, ones in waiting.items():
+            for one in ones:
+                one.tell(task_id, error)
 
 
-def _tell(future: Future[bytes], answer: bytes | Exception) -> None:
-    with suppress(RuntimeError):  # the event loop was closed
-        future.get_loop().call_soon_threadsafe(_settle, future, answer)
+class _Waiting(Protocol):
+    """One who waits for tasks."""
+
+    def is_gone(self) -> bool:
+        """Tell whether nobody is there to be told."""
+
+    def tell(self, task_id: str, answer: bytes | Exception) -> None:
+        """Hand over the payload of the task's end, or the error that there was. Raises nothing."""
+
+    def __hash__(self) -> int: ...
+
+
+class _Coroutine(Struct, frozen=True):
+    """A future in an event loop."""
+
+    future: Future[bytes]
+
+    def is_gone(self) -> bool:
+        return self.future.get_loop().is_closed()
+
+    def tell(self, task_id: str, answer: bytes | Exception) -> None:  # noqa: ARG002  a future waits for one task
+        with suppress(RuntimeError):  # the event loop was closed
+            self.future.get_loop().call_soon_threadsafe(_settle, self.future, answer)
+
+
+class _Callback(Struct, frozen=True):
+    """A function."""
+
+    call: Callable[[str, bytes | Exception], None]
+
+    def is_gone(self) -> bool:
+        return False
+
+    def tell(self, task_id: str, answer: bytes | Exception) -> None:
+        try:
+            self.call(task_id, answer)
+        except BaseException:
+            # SystemExit too: it would end the thread, and with it the waiting of all others.
+            logger.exception("A callback on the end of task %s failed", task_id)
 
 
 def _settle(future: Future[bytes], answer: bytes | Exception) -> None:

@@ -20,6 +20,7 @@ from celeriac.exceptions import EncodeError, TaskRevokedError
 from celeriac.interfaces.broker import Outgoing
 from celeriac.interfaces.groups import ChordPart, NewChord
 from celeriac.interfaces.results import ResultRecord
+from celeriac.result.graph import beginning
 from celeriac.wire import groups as wire
 from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
@@ -70,13 +71,13 @@ class Sequels:
         for place, callback in enumerate(call.callbacks or ()):
             form = self._form(callback, call.id, "link", place)
             if form is not None:
-                children.append(self._workflows.handle(form))
+                children += beginning(self._workflows.handle(form))
                 launched += launch(form, (value,), given=given)
         if call.chain:
             step, tail = call.chain[-1], type(call.chain)(call.chain[:-1])  # what came as plain JSON goes on as that
             form = self._form(step, call.id, "chain", len(tail))
             if form is not None:
-                children.append(self._workflows.handle(form))
+                children += beginning(self._workflows.handle(form))
                 launched += launch(form, (value,), given=given, tail=tail)
         messages, chords = self._workflows.prepared(launched)
         return Sequel(messages, (), chords, self.parts(call, states.SUCCESS, value), children)

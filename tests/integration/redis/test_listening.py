@@ -30,7 +30,7 @@ LONG = 60.0
 
 
 def reader_of(store: Store) -> ResultReader:
-    return ResultReader(lambda: store.results, serializer="json", accept=accepted(["json"]))
+    return ResultReader(lambda: store.results, serializer="json", accept=accepted(["json"]), handle_on=str)
 
 
 def results_of(store: Store) -> ResultBackend:

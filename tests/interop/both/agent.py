@@ -82,7 +82,20 @@ def states_of(result):
     return found
 
 
-COMMANDS = {command.__name__: command for command in (send, send_task, outcome, look, run_canvas)}
+def follow(task_id, timeout=10):
+    """Tell what followed from a task: kind and value in order, who sent whom, and how the graph is sorted, by place."""
+    result = app.AsyncResult(task_id)
+    found = [(one, type(one).__name__, value) for one, value in result.collect(timeout=timeout)]
+    places = {one.id: place for place, (one, _, _) in enumerate(found)}
+    return {
+        "collected": [(kind, value) for _, kind, value in found],
+        "deps": [(parent and places[parent.id], places[one.id]) for parent, one in result.iterdeps()],
+        "sorted": [places[one.id] for one in result.graph.topsort()],
+        "leaf": result.get_leaf(),
+    }
+
+
+COMMANDS = {command.__name__: command for command in (send, send_task, outcome, look, run_canvas, follow)}
 
 
 def serve():

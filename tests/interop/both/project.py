@@ -119,6 +119,15 @@ def spawn():
 
 
 @app.task
+def branch(queue):
+    """Send a task, a group, a chain and a chord."""
+    add.apply_async((1, 2), queue=queue)
+    library.group(add.s(n, n).set(queue=queue) for n in range(3)).apply_async()
+    library.chain(add.s(4, 5).set(queue=queue), add.s(6).set(queue=queue)).apply_async()
+    library.chord([echo.s(n).set(queue=queue) for n in range(2)], echo.s().set(queue=queue)).apply_async()
+
+
+@app.task
 def pass_on(queue):
     return describe.apply_async(queue=queue).id
 

@@ -45,6 +45,7 @@ def with_options(path: str) -> dict[str, int]:
 
 assert_type(add(1, 2, scale=0.5), float)
 assert_type(add.delay(1), AsyncResult[float])
+add.delay(1).then(lambda result: assert_type(result.get(), float))
 assert_type(add.delay(1, 2, scale=2.0).get(timeout=3), float)
 assert_type(empty_brackets.delay("a").get(), list[str])
 assert_type(with_options.delay("p").get(), dict[str, int])

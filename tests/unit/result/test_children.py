@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from celeriac import Celeriac
+from celeriac.result import GroupResult
 from celeriac.wire.results import TaskResult
 
 
@@ -29,7 +30,12 @@ def test_children_are_handles_in_the_order_in_which_they_were_sent(app):
     assert children[0].state == "PENDING"
 
 
-def test_the_members_of_a_group_stand_for_it(app):
+def test_a_group_is_one_child_with_its_shape(app):
     group = [["g", None], [[["a", None], None], [["inner", None], [[["b", None], None]]]]]
     store(app, [group, [["c", None], None]])
-    assert [child.id for child in app.AsyncResult("parent").children] == ["a", "b", "c"]
+    of_group, single = app.AsyncResult("parent").children
+    assert isinstance(of_group, GroupResult)
+    assert (of_group.id, single.id) == ("g", "c")
+    assert of_group.as_tuple() == app.GroupResult("g", of_group.results).as_tuple()
+    assert [handle.id for handle in of_group.handles()] == ["a", "b"]
+    assert of_group.save() is of_group

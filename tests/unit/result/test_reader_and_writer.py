@@ -54,7 +54,7 @@ class SlowListener:
 
 
 def reader(backend, clock: FakeClock) -> ResultReader:
-    return ResultReader(lambda: backend, serializer="json", accept=JSON, clock=clock)
+    return ResultReader(lambda: backend, serializer="json", accept=JSON, handle_on=str, clock=clock)
 
 
 def test_a_long_wait_is_made_of_short_ones(spine):
@@ -86,7 +86,7 @@ def test_a_failing_store_is_the_caller_s_to_know(spine):
 
 def test_without_a_backend_the_error_names_the_setting(spine):
     with pytest.raises(ImproperlyConfigured, match="set result_backend"):
-        ResultReader(lambda: None, serializer="json", accept=JSON).read("x")
+        ResultReader(lambda: None, serializer="json", accept=JSON, handle_on=str).read("x")
 
 
 # -- writing -----------------------------------------------------------------------------------------------------------

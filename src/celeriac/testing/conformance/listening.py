@@ -39,7 +39,7 @@ def peer(reopen: Callable[[], Store]) -> ResultBackend:
 @pytest.fixture
 def reader(results: ResultBackend) -> ResultReader:
     """What `AsyncResult.get` and `aget` ask."""
-    return ResultReader(lambda: results, serializer="json", accept=accepted(["json"]))
+    return ResultReader(lambda: results, serializer="json", accept=accepted(["json"]), handle_on=str)
 
 
 def collect(listener: ResultListener, count: int) -> dict[str, bytes]:
@@ -224,7 +224,7 @@ def test_coroutines_that_are_cancelled_leave_the_others_waiting(reader: ResultRe
 def test_closing_the_store_is_told_to_a_thousand_coroutines(reopen: Callable[[], Store]) -> None:
     results = reopen().results
     assert results is not None
-    reader = ResultReader(lambda: results, serializer="json", accept=accepted(["json"]))
+    reader = ResultReader(lambda: results, serializer="json", accept=accepted(["json"]), handle_on=str)
 
     async def wait() -> None:
         answers = await begin(reader, *(f"id-{n}" for n in range(MANY)))
