@@ -26,6 +26,14 @@ SHAPED_OTHERWISE = {
 }
 """Where the results in between are not the same: here a group in a header ends in one task, its value the same; and a
 chain that is a body has all its parents, where stock Celery goes from its last task to the header."""
+FAILING_HEADERS = {
+    "a failure in a header",
+    "a failure in a chain in a header",
+    "a failure in a header in a chain",
+    "an errback of a chord",
+}
+"""Where a client raises the error of the member or the `ChordError` of the body, whichever it sees first: of 150 runs a
+stock client on stock workers alone raised the latter once."""
 _outcomes: dict[str, dict[str, Any]] = {}
 
 
@@ -40,6 +48,9 @@ def run(fleet, key):
             until(lambda: len(fleet.written(own)) >= notes)
         if kind in SHAPED_OTHERWISE:
             del told["states"]
+        if kind in FAILING_HEADERS:
+            assert told["error"] in ("ChordError", "ValueError", "KeyError")
+            told["error"] = "of a member or the body"
         return {**told, "notes": sorted(fleet.written(own))}
 
     return do
