@@ -40,6 +40,7 @@ def _stored_error(bench: Bench, result: Any) -> str | None:
     return None if stored.successful() else type(stored.result).__name__
 
 
+@pytest.mark.slow  # in `make test-all`: each run tries other workflows, and finds what no change of the day has caused
 @pytest.mark.timeout(60)  # some 70 workflows, each to its rest
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.deferred(lambda: trees(3)).filter(lambda tree: not is_empty(tree) and is_sound(tree)))
