@@ -66,6 +66,9 @@ class Transport:
         except OSError:
             pass  # it is full of wake-ups already, or closed
 
+    def __del__(self) -> None:
+        self.socket.close()  # of a store that was dropped without being closed
+
     def close(self) -> None:
         """Close it. A child of a fork closes what it inherited without ending it for the parent."""
         if self._owner == os.getpid():
