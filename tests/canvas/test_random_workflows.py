@@ -51,6 +51,8 @@ def _stored_error(bench: Bench, result: Any) -> str | None:
 @example(Chain((Group((OK, OK)), Chain((Group(()),)))))
 @example(Chain((OK, Chain((Group(()),)), Chain((Group(()), OK)))))
 @example(Chain((Chain((Group(()),)), Group((OK, OK)))))
+@example(Chain((Group((OK, OK)), Group((Group((OK,)),)))))
+@example(Chain((Group((OK, OK)), Group((Group((Chain((OK, OK)),)),)))))
 @example(Group((Chain((OK, Group((OK, Chain((OK, Group((OK, OK)))))))), OK)))
 @example(Chord(Group((Task("?", kind="replace", by=Group((OK,))), OK)), OK))
 def test_a_workflow_comes_to_what_it_must(bench, tree):

@@ -248,7 +248,8 @@ def _joined(first: Raw, step: Raw) -> list[Raw]:
     if alone != [first]:
         return _upgraded([*alone, step])
     members = [ends_in_one(one) for one in members_of(first)]
-    return [chord(group(members, **first["options"]), step)]
+    body, *rest = _unrolled(step) if kind_of(step) == GROUP and members_of(step) else [step]
+    return [chord(group(members, **first["options"]), body), *rest]
 
 
 def _unrolled(sig: Raw) -> list[Raw]:
