@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import subprocess
 import tempfile
@@ -58,7 +59,13 @@ def measure(scenario: Scenario, system: System, *, count: int, watch: Callable[[
     """Measure one scenario on one system, with a server of its own."""
     on = system if scenario.store == "redis" else system.on_sqlite
     assert on is not None
-    with tempfile.TemporaryDirectory() as folder, RedisServer() as server, stores.opened(on.tasks_in, server) as store:
+    weather = machine.awake() if scenario.awake else contextlib.nullcontext()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        RedisServer() as server,
+        stores.opened(on.tasks_in, server) as store,
+        weather,
+    ):
         ledger = str(Path(folder, "ledger"))
         return scenario.measure(Site(on, store, work=scenario.work, ledger=ledger, watch=watch), count)
 

@@ -23,10 +23,12 @@ from benchmarks.scenarios.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
     enqueue.SCENARIO,
+    enqueue.AWAKE,
     bulk.SCENARIO,
     drain.SCENARIO,
     results.SCENARIO,
     latency.SCENARIO,
+    latency.AWAKE,
     workflows.SCENARIO,
     sleeps.COROUTINES,
     sleeps.THREADS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.figures import PEERS, Figure, Target
-from benchmarks.scenarios.scenario import Scenario
+from benchmarks.scenarios.scenario import Scenario, kept_awake
 from benchmarks.site import Site
 from benchmarks.stores import RedisStore
 
@@ -39,3 +39,4 @@ SCENARIO = Scenario(
     tasks=3000,
     fast=300,
 )
+AWAKE = kept_awake(SCENARIO)

@@ -6,7 +6,7 @@ import time
 
 from benchmarks.figures import Figure, Target, percentile
 from benchmarks.scenarios.draining import REST
-from benchmarks.scenarios.scenario import Scenario
+from benchmarks.scenarios.scenario import Scenario, kept_awake
 from benchmarks.site import Site
 
 _WARM_UP = 20
@@ -34,3 +34,4 @@ SCENARIO = Scenario(
     even=True,
     work="quick",
 )
+AWAKE = kept_awake(SCENARIO)

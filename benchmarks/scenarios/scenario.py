@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from benchmarks.figures import Curve, Figure
@@ -19,7 +19,7 @@ class Scenario:
     what a system cannot do is left out. `tasks` and `fast` are the numbers of tasks for Celery, in a full run and in a
     fast one; other systems get more by their pace, unless `even`. `only` names the systems that it is for. `together`
     lets all systems work at the same time, each on a server of its own: for work that hardly uses a core. `work` is
-    what the systems are set up for.
+    what the systems are set up for. `awake` keeps the cores from halting meanwhile.
     """
 
     name: str
@@ -33,9 +33,26 @@ class Scenario:
     only: tuple[str, ...] | None = None
     together: bool = False
     work: Work = "many"
+    awake: bool = False
     curves: tuple[Curve, ...] = ()
 
     def count(self, pace: float, *, fast: bool) -> int:
         """Return how many tasks a system of that pace gets."""
         tasks = self.fast if fast else self.tasks
         return tasks if self.even else int(tasks * pace)
+
+
+def kept_awake(scenario: Scenario) -> Scenario:
+    """Return the same scenario with the cores kept awake, and figures of its own."""
+
+    def measure(site: Site, tasks: int) -> dict[str, float]:
+        return {f"{key}_awake": value for key, value in scenario.measure(site, tasks).items()}
+
+    return replace(
+        scenario,
+        name=f"{scenario.name}-awake",
+        title=f"{scenario.title}, cores kept awake",
+        figures=tuple(replace(figure, key=f"{figure.key}_awake") for figure in scenario.figures),
+        measure=measure,
+        awake=True,
+    )
