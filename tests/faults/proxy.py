@@ -109,6 +109,11 @@ class Proxy:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    @property
+    def connections(self) -> int:
+        """How many were made since the last reset."""
+        return len(self._links)
+
     def reset(self) -> None:
         """Reset every connection; new ones are welcome."""
         for link in self._take():

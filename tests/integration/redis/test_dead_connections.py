@@ -168,3 +168,35 @@ def test_those_who_wait_leave_a_dead_connection_when_another_call_finds_one(
         far_results.connect()
     end(store, "t1")
     assert set(wait_for(far_results, ["t1", "t2"], timeout=60.0)) == {"t1"}
+
+
+@pytest.fixture
+def patient_results(proxy: Proxy, connect: Open, prefix: str) -> ResultBackend:
+    """Results on a server that may take a minute to answer."""
+    store = connect(proxy.url, socket_timeout=60.0, transport_options={"global_keyprefix": prefix})
+    assert store.results is not None
+    return store.results
+
+
+def test_who_has_little_time_is_told_soon_that_the_server_gives_no_answer(
+    patient_results: ResultBackend, proxy: Proxy
+) -> None:
+    patient_results.connect()
+    proxy.is_black_hole = True
+    with ThreadPoolExecutor(1) as threads:
+        looking = threads.submit(wait_for, patient_results, ["t1"], timeout=0.0)
+        with pytest.raises(BackendError, match="no answer in time"):
+            looking.result(DEADLINE)
+        proxy.is_black_hole = False
+    assert wait_for(patient_results, ["t1"], timeout=0.0) == {}
+
+
+def test_one_greeting_without_an_answer_ends_a_wait(
+    patient_results: ResultBackend, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "_GREETING", 0.3)
+    before = proxy.connections
+    proxy.is_black_hole = True
+    with pytest.raises(BackendError, match="no answer in time"):
+        wait_for(patient_results, ["t1", "t2"], timeout=60.0)
+    assert proxy.connections == before + 1

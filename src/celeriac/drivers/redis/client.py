@@ -54,10 +54,13 @@ class Client:
         """Return a moment of the server's clock as the local clock has it."""
         return moment - self.pool.clock_offset
 
-    def one(self, command: Command, *, doing: str) -> Reply:
-        """Run one command and return its answer. `doing` completes "failed while ..." in an error."""
+    def one(self, command: Command, *, doing: str, patience: float | None = None) -> Reply:
+        """Run one command and return its answer. `doing` completes "failed while ..." in an error.
+
+        `patience` is how many seconds the answer may take, where that is less than what others wait.
+        """
         try:
-            (reply,) = self._run((command,))
+            (reply,) = self._run((command,), patience)
         except WireError as error:
             raise self.error(error, doing=doing) from error
         if reply.__class__ is Refusal:
@@ -83,7 +86,7 @@ class Client:
         """Return the error to raise for what the connection says."""
         return translate(error, kind=self._kind, doing=doing, location=self.location)
 
-    def _run(self, commands: Sequence[Command]) -> list[Reply]:
+    def _run(self, commands: Sequence[Command], patience: float | None = None) -> list[Reply]:
         packed = pack_all(commands)
         wire = self.pool.take()
         try:
@@ -95,6 +98,8 @@ class Client:
                 raise
             wire = self._sent_again(packed)
         try:
+            if patience is not None:
+                wire.wait(patience)
             replies = _answers(wire, commands)
         except BaseException as error:
             self._drop(wire, error)

@@ -260,6 +260,8 @@ class Ear:
                 except ConnectionLost as error:
                     if isinstance(error, NoAnswer):
                         self._pool.doubt()
+                        if self._wire is None:  # a new connection was not greeted: another would not be either
+                            raise
                     else:
                         self._looks_apart = True
                     self._drop()  # and connect again at once; what was published meanwhile is found by looking
@@ -304,6 +306,8 @@ class Ear:
         if self._speaks_resp3:
             try:
                 wire = self._pool.open(resp3=True)
+            except NoAnswer:
+                raise
             except WireError:
                 plain = self._pool.open()  # when the server is away, it is this that fails
                 self._speaks_resp3 = False

@@ -23,6 +23,8 @@ __all__ = ["RedisResults"]
 _KEY: Final = "celery-task-meta-"
 _ENDS_PREFIX: Final = (":", "_", "-", ".")  # Celery adds "_" to a global_keyprefix that ends in none of these
 _PER_TRIP: Final = 1000  # results
+_PATIENT: Final = 4.0  # seconds; who waits longer than that may wait as long for an answer as everybody does
+_LEAST_PATIENCE: Final = 1.0  # seconds; a server with work to do may well take some, and who looks once wants an answer
 _STATUS: Final = re.compile(rb"status[^\w]*(\w+)")
 
 
@@ -60,20 +62,24 @@ class RedisResults:
             self._client.all(commands, doing=f"storing the results of {_ids([r.task_id for r in part])}")
 
     def fetch(self, ids: Sequence[str]) -> Mapping[str, bytes]:
+        return self._fetch(ids)
+
+    def _fetch(self, ids: Sequence[str], patience: float | None = None) -> Mapping[str, bytes]:
         found: dict[str, bytes] = {}
         for start in range(0, len(ids), _PER_TRIP):
             part = ids[start : start + _PER_TRIP]
             command = ("MGET", *(self._prefix + task_id for task_id in part))
-            payloads = self._client.one(command, doing=f"reading the results of {_ids(part)}")
+            payloads = self._client.one(command, doing=f"reading the results of {_ids(part)}", patience=patience)
             found.update((task_id, raw) for task_id, raw in zip(part, payloads, strict=True) if raw is not None)
         return found
 
     def listen(self, ids: Sequence[str] = ()) -> RedisListener:
         return RedisListener(self, self._client, self._ear, self._prefix, ids)
 
-    def ends(self, ids: Sequence[str]) -> dict[str, bytes]:
-        """Return the payloads of those that have ended, by id."""
-        return {task_id: raw for task_id, raw in self.fetch(ids).items() if _is_end(raw)}
+    def ends(self, ids: Sequence[str], *, timeout: float) -> dict[str, bytes]:
+        """Return the payloads of those that have ended, by id, for one who has so many seconds."""
+        patience = None if timeout >= _PATIENT else max(_LEAST_PATIENCE, timeout)
+        return {task_id: raw for task_id, raw in self._fetch(ids, patience).items() if _is_end(raw)}
 
     def forget(self, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), _PER_TRIP):
@@ -116,7 +122,7 @@ class RedisListener:
         until = time.monotonic() + timeout
         first, self._first = self._first, ()
         if first and (timeout <= 0 or (len(first) == 1 and self._ear.should_look_first)):
-            ends = self._results.ends(first)
+            ends = self._results.ends(first, timeout=timeout)
             if ends:
                 return ends
         if first:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 import hiredis
 
 from celeriac.drivers.redis.errors import Asker, ConnectionLost, NoAnswer, Refusal
+from celeriac.drivers.redis.waits import readable
 
 __all__ = ["Command", "Push", "Reply", "Wire", "pack", "pack_all"]
 
@@ -122,6 +124,13 @@ class Wire:
             self._feed(chunk)
         self._next = reply
         return True
+
+    def wait(self, seconds: float) -> None:
+        """Wait for a whole answer, less long than the connection's own timeout. Raises `NoAnswer`."""
+        until = time.monotonic() + seconds
+        while not self.has_answer():
+            if not readable([self.socket], until - time.monotonic()):
+                raise NoAnswer(f"the server did not answer within {seconds:.1f} s")
 
     def is_quiet(self) -> bool:
         """Tell whether it is open, and nothing has come since the last answer was read. For where nothing is pushed."""
