@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from celeriac.canvas import chain, chord, group
-from tests.canvas.bench import Bench, _short
+from tests.canvas.bench import Bench
+from tests.canvas.tasks import short
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _task(task: Task, values: Sequence[Any], world: World) -> Ended:
     elif task.kind == "fail":
         end = Ended(error="Broken")
     else:
-        end = Ended(f"{task.label}({','.join(map(_short, values))})")
+        end = Ended(f"{task.label}({','.join(map(short, values))})")
     if task.link and end.error is None:
         world.runs[task.link] += 1
     if task.errback and end.error is not None:
@@ -216,17 +217,17 @@ def build(tree: Any, bench: Bench) -> Any:
 
 def _signature(task: Task, bench: Bench) -> Any:
     if task.kind == "fail":
-        sig = bench.fail.s(label=task.label)
+        sig = bench.tasks.fail.s(label=task.label)
     elif task.kind == "flaky":
-        sig = bench.flaky.s(label=task.label, times=task.times)
+        sig = bench.tasks.flaky.s(label=task.label, times=task.times)
     elif task.kind == "replace":
-        sig = bench.replace.s(label=task.label, by=build(task.by, bench))
+        sig = bench.tasks.replace.s(label=task.label, by=build(task.by, bench))
     elif task.kind == "immutable":
-        sig = bench.step.si(label=task.label)
+        sig = bench.tasks.step.si(label=task.label)
     else:
-        sig = bench.step.s(label=task.label)
+        sig = bench.tasks.step.s(label=task.label)
     if task.link:
-        sig.link(bench.step.si(label=task.link))
+        sig.link(bench.tasks.step.si(label=task.link))
     if task.errback:
-        sig.link_error(bench.step.si(label=task.errback))
+        sig.link_error(bench.tasks.step.si(label=task.errback))
     return sig

@@ -10,8 +10,9 @@ import pytest
 
 from celeriac import chain, chord, group
 from celeriac.exceptions import ChordError, ImproperlyConfigured
-from tests.canvas.bench import DEADLINE, Bench, Broken
+from tests.canvas.bench import DEADLINE, Bench
 from tests.canvas.conftest import make_bench
+from tests.canvas.tasks import Broken
 
 
 @pytest.fixture
@@ -33,11 +34,11 @@ def stored(bench: Bench, result: Any) -> Any:
 def test_a_failure_at_any_place_of_any_chain_in_the_header_ends_it(bench, label, member, step):
     chains = []
     for m in range(3):
-        steps = [bench.step.s(label=label(f"{m}{s}")) for s in range(3)]
+        steps = [bench.tasks.step.s(label=label(f"{m}{s}")) for s in range(3)]
         if m == member:
-            steps[step] = bench.fail.s(label=label("fail"))
+            steps[step] = bench.tasks.fail.s(label=label("fail"))
         chains.append(chain(steps))
-    result = chord(chains, bench.step.s(label=label("body"))).apply_async()
+    result = chord(chains, bench.tasks.step.s(label=label("body"))).apply_async()
     error = stored(bench, result)
     assert isinstance(error, ChordError)
     assert result.parent[member].id in str(error)
@@ -46,72 +47,74 @@ def test_a_failure_at_any_place_of_any_chain_in_the_header_ends_it(bench, label,
 
 
 def test_all_members_run_whatever_becomes_of_the_others(bench, label):
-    members = [bench.fail.s(label=label("0")), *(bench.step.s(label=label(str(n))) for n in range(1, 5))]
-    stored(bench, chord(members, bench.step.s(label=label("body"))).apply_async())
+    members = [bench.tasks.fail.s(label=label("0")), *(bench.tasks.step.s(label=label(str(n))) for n in range(1, 5))]
+    stored(bench, chord(members, bench.tasks.step.s(label=label("body"))).apply_async())
     bench.rest()
     assert bench.runs(label("")) == {label(str(n)): 1 for n in range(5)}
 
 
 def test_an_empty_header_runs_the_body_with_nothing(bench, label):
-    assert chord([], bench.step.s(label=label("b"))).apply_async().get(DEADLINE) == f"{label('b')}([])"
-    assert chord(iter(()), bench.step.s(label=label("c")))().get(DEADLINE) == f"{label('c')}([])"
+    assert chord([], bench.tasks.step.s(label=label("b"))).apply_async().get(DEADLINE) == f"{label('b')}([])"
+    assert chord(iter(()), bench.tasks.step.s(label=label("c")))().get(DEADLINE) == f"{label('c')}([])"
 
 
 def test_the_get_of_a_broken_chord_raises_what_the_member_raised(bench, label):
-    result = chord([bench.fail.s(label=label("m"))], bench.step.s(label=label("b"))).apply_async()
+    result = chord([bench.tasks.fail.s(label=label("m"))], bench.tasks.step.s(label=label("b"))).apply_async()
     with pytest.raises(Broken):
         result.get(DEADLINE)
 
 
 def test_a_member_that_came_too_late_ends_the_chord(bench, label):
-    late = bench.step.s(label=label("late")).set(expires=-1)
-    result = chord([late, bench.step.s(label=label("m"))], bench.step.s(label=label("b"))).apply_async()
+    late = bench.tasks.step.s(label=label("late")).set(expires=-1)
+    result = chord([late, bench.tasks.step.s(label=label("m"))], bench.tasks.step.s(label=label("b"))).apply_async()
     assert "TaskRevokedError('expired')" in str(stored(bench, result))
 
 
 def test_a_member_that_nobody_knows_ends_the_chord(bench, label):
     unknown = bench.app.signature("nobody.knows.it")
-    result = chord([unknown, bench.step.s(label=label("m"))], bench.step.s(label=label("b"))).apply_async()
+    result = chord([unknown, bench.tasks.step.s(label=label("m"))], bench.tasks.step.s(label=label("b"))).apply_async()
     assert "NotRegistered" in str(stored(bench, result))
 
 
 @pytest.mark.parametrize("how", ["ignore", "reject"])
 def test_a_member_that_gives_itself_up_ends_the_chord(bench, label, how):
-    result = chord([bench.give_up.s(how)], bench.step.s(label=label("b"))).apply_async()
+    result = chord([bench.tasks.give_up.s(how)], bench.tasks.step.s(label=label("b"))).apply_async()
     assert isinstance(stored(bench, result), ChordError)
 
 
 def test_the_error_callback_of_a_body_is_called_once(bench, label):
-    body = bench.step.s(label=label("body")).on_error(bench.step.si(label=label("errback")))
-    stored(bench, chord([bench.fail.s(label=label("m")), bench.fail.s(label=label("n"))], body).apply_async())
+    body = bench.tasks.step.s(label=label("body")).on_error(bench.tasks.step.si(label=label("errback")))
+    stored(
+        bench, chord([bench.tasks.fail.s(label=label("m")), bench.tasks.fail.s(label=label("n"))], body).apply_async()
+    )
     bench.rest()
     assert bench.runs(label("errback")) == {label("errback"): 1}
 
 
 def test_an_error_callback_on_a_header_that_holds_a_chord_is_called_for_that_chord_and_for_the_body(bench, label):
-    inner = chord([bench.fail.s(label=label("m"))], bench.step.s(label=label("inner")))
-    outer = chord([inner], bench.step.s(label=label("outer")))
-    outer.link_error(bench.step.si(label=label("errback")))
+    inner = chord([bench.tasks.fail.s(label=label("m"))], bench.tasks.step.s(label=label("inner")))
+    outer = chord([inner], bench.tasks.step.s(label=label("outer")))
+    outer.link_error(bench.tasks.step.si(label=label("errback")))
     stored(bench, outer.apply_async())
     bench.rest()
     assert bench.runs(label("errback")) == {label("errback"): 2}
 
 
 def test_a_replacement_in_a_header_keeps_the_links_and_the_place(bench, label):
-    by = group(bench.step.s(label=label(str(n))) for n in range(2))
-    member = bench.replace.s(label=label("r"), by=by)
-    member.link(bench.step.si(label=label("link")))
-    body = bench.step.s(label=label("b"))
-    value = chord([member, bench.step.s(label=label("m"))], body).apply_async().get(DEADLINE)
+    by = group(bench.tasks.step.s(label=label(str(n))) for n in range(2))
+    member = bench.tasks.replace.s(label=label("r"), by=by)
+    member.link(bench.tasks.step.si(label=label("link")))
+    body = bench.tasks.step.s(label=label("b"))
+    value = chord([member, bench.tasks.step.s(label=label("m"))], body).apply_async().get(DEADLINE)
     assert value == f"{label('b')}([[{label('0')}(),{label('1')}()],{label('m')}()])"
     bench.rest()
     assert bench.runs(label("link")) == {label("link"): 1}
 
 
 def test_a_chord_that_takes_too_long_fails_and_names_the_member_that_is_missing(bench, label):
-    nowhere = bench.step.s(label=label("m")).set(queue="nobody-serves-it")
-    members = [bench.step.s(label=label("0")), nowhere, bench.step.s(label=label("2"))]
-    result = chord(members, bench.step.s(label=label("b"))).apply_async(workflow_deadline=0.5)
+    nowhere = bench.tasks.step.s(label=label("m")).set(queue="nobody-serves-it")
+    members = [bench.tasks.step.s(label=label("0")), nowhere, bench.tasks.step.s(label=label("2"))]
+    result = chord(members, bench.tasks.step.s(label=label("b"))).apply_async(workflow_deadline=0.5)
     error = stored(bench, result)
     assert isinstance(error, ChordError)
     assert f"member 1 ({result.parent[1].id}) is missing" in str(error)
@@ -120,8 +123,8 @@ def test_a_chord_that_takes_too_long_fails_and_names_the_member_that_is_missing(
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("shape", ["task", "chain", "chord", "group", "chain with a group"])
 def test_what_is_to_be_done_at_the_end_is_done_once(bench, label, shape, fails):
-    first = bench.fail.s(label=label("x")) if fails else bench.step.s(label=label("x"))
-    others = [bench.step.s(label=label(name)) for name in "abc"]
+    first = bench.tasks.fail.s(label=label("x")) if fails else bench.tasks.step.s(label=label("x"))
+    others = [bench.tasks.step.s(label=label(name)) for name in "abc"]
     sig = {
         "task": first,
         "chain": chain(others[0], first, *others[1:]),
@@ -129,7 +132,7 @@ def test_what_is_to_be_done_at_the_end_is_done_once(bench, label, shape, fails):
         "group": group(first, *others),
         "chain with a group": chain(others[0], group(first, *others[1:])),
     }[shape]
-    result = sig.apply_async(on_end=bench.step.si(label=label("end")))
+    result = sig.apply_async(on_end=bench.tasks.step.si(label=label("end")))
     result.get(DEADLINE, propagate=False)
     bench.until(lambda: bench.runs(label("end")))
     bench.rest()
@@ -137,7 +140,7 @@ def test_what_is_to_be_done_at_the_end_is_done_once(bench, label, shape, fails):
 
 
 def test_after_the_deadline_of_a_workflow_nothing_of_it_begins(bench, label):
-    sig = chain(bench.step.s(label=label("a")).set(countdown=1.0), bench.step.s(label=label("b")))
+    sig = chain(bench.tasks.step.s(label=label("a")).set(countdown=1.0), bench.tasks.step.s(label=label("b")))
     result = sig.apply_async(workflow_deadline=0.3)
     bench.until(result.ready)
     assert result.state == "REVOKED"
@@ -146,8 +149,8 @@ def test_after_the_deadline_of_a_workflow_nothing_of_it_begins(bench, label):
 
 
 def test_members_of_a_large_generator_come_in_order_and_it_is_used_once(bench, label):
-    header = group(bench.step.s(n, label=label("m")) for n in range(1500))
-    result = chord(header, bench.step.s(label=label("b"))).apply_async()
+    header = group(bench.tasks.step.s(n, label=label("m")) for n in range(1500))
+    result = chord(header, bench.tasks.step.s(label=label("b"))).apply_async()
     assert result.get(DEADLINE).startswith(f"{label('b')}([{label('m')}(0),{label('m')}(1),")
     assert len(result.parent) == 1500
     with pytest.raises(ValueError, match="used up"):
@@ -155,8 +158,8 @@ def test_members_of_a_large_generator_come_in_order_and_it_is_used_once(bench, l
 
 
 def test_results_that_are_ignored_are_counted_all_the_same(bench, label):
-    members = [bench.step.s(label=label(str(n))).set(ignore_result=True) for n in range(3)]
-    assert chord(members, bench.step.s(label=label("b"))).apply_async().get(DEADLINE) is not None
+    members = [bench.tasks.step.s(label=label(str(n))).set(ignore_result=True) for n in range(3)]
+    assert chord(members, bench.tasks.step.s(label=label("b"))).apply_async().get(DEADLINE) is not None
 
 
 @pytest.mark.parametrize("expires", [0, None, 1])
@@ -166,8 +169,8 @@ def test_how_long_results_live_does_not_matter(tmp_path, label, expires):
     ).start()
     try:
         for count in range(3):
-            body = own.step.s(label=label(f"b{count}"))
-            assert chord([own.step.s(label=label("m"))] * 3, body).apply_async().get(DEADLINE)
+            body = own.tasks.step.s(label=label(f"b{count}"))
+            assert chord([own.tasks.step.s(label=label("m"))] * 3, body).apply_async().get(DEADLINE)
             time.sleep(0.5)
     finally:
         own.stop()
@@ -176,5 +179,5 @@ def test_how_long_results_live_does_not_matter(tmp_path, label, expires):
 def test_where_nothing_can_count_the_call_says_what_to_configure(label):
     own = make_bench("memory", None, result_backend="disabled://")
     with pytest.raises(ImproperlyConfigured, match="cannot count the members of a chord: set result_backend"):
-        chord([own.step.s(label="m")], own.step.s(label="b")).apply_async()
+        chord([own.tasks.step.s(label="m")], own.tasks.step.s(label="b")).apply_async()
     own.app.close()

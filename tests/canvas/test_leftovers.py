@@ -11,12 +11,12 @@ from tests.integration.conftest import redis_or_skip, shared_server
 
 
 def run_some(bench) -> None:
-    s = lambda name: bench.step.s(label=name)
+    s = lambda name: bench.tasks.step.s(label=name)
     workflows = [
         chord([s("a"), s("b")], s("c")),
-        chord([chord([s("a"), bench.fail.s(label="x")], s("b")), s("c")], s("d")),
+        chord([chord([s("a"), bench.tasks.fail.s(label="x")], s("b")), s("c")], s("d")),
         s("a") | group(s("b"), s("c")) | s("d") | group(s("e"), s("f")) | s("g"),
-        chord([bench.replace.s(label="r", by=group(s("a"), s("b"))), s("c")], s("d")),
+        chord([bench.tasks.replace.s(label="r", by=group(s("a"), s("b"))), s("c")], s("d")),
     ]
     for workflow in workflows:
         result = workflow.apply_async()
@@ -61,7 +61,11 @@ def test_on_sqlite_no_part_is_left(tmp_path):
 def test_a_chord_that_was_added_to_is_forgotten_too(store, tmp_path):
     bench = make_bench(store, tmp_path).start()
     try:
-        value = chord([bench.grow.s(), bench.step.s(label="m")], bench.step.s(label="b")).apply_async().get(DEADLINE)
+        value = (
+            chord([bench.tasks.grow.s(), bench.tasks.step.s(label="m")], bench.tasks.step.s(label="b"))
+            .apply_async()
+            .get(DEADLINE)
+        )
         assert sorted(value.removeprefix("b([").removesuffix("])").split(",")) == ["added()", "grown", "m()"]
         bench.rest()
     finally:

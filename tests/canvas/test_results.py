@@ -15,7 +15,10 @@ from tests.canvas.bench import DEADLINE
 
 
 def test_a_group_is_saved_and_restored_with_its_shape(bench):
-    sig = group(bench.step.s(label="a"), chain(bench.step.s(label="b"), group(bench.step.s(label=n) for n in "cd")))
+    sig = group(
+        bench.tasks.step.s(label="a"),
+        chain(bench.tasks.step.s(label="b"), group(bench.tasks.step.s(label=n) for n in "cd")),
+    )
     result = sig.apply_async()
     value = result.get(DEADLINE)
     assert value == ["a()", ["c(b())", "d(b())"]]
@@ -28,7 +31,9 @@ def test_a_group_is_saved_and_restored_with_its_shape(bench):
 
 
 def test_parents_lead_back_to_what_began_it(bench):
-    result = (bench.step.s(label="a") | group(bench.step.s(label=n) for n in "bc") | bench.step.s(label="d")).delay()
+    result = (
+        bench.tasks.step.s(label="a") | group(bench.tasks.step.s(label=n) for n in "bc") | bench.tasks.step.s(label="d")
+    ).delay()
     assert result.get(DEADLINE) == "d([b(a()),c(a())])"
     assert isinstance(result.parent, GroupResult)
     assert result.parent.get() == ["b(a())", "c(a())"]
@@ -37,7 +42,7 @@ def test_parents_lead_back_to_what_began_it(bench):
 
 
 def test_what_follows_is_among_the_children(bench):
-    result = chain(bench.step.s(label="a"), bench.step.s(label="b")).apply_async()
+    result = chain(bench.tasks.step.s(label="a"), bench.tasks.step.s(label="b")).apply_async()
     result.get(DEADLINE)
     first = bench.app.AsyncResult(result.parent.id)
     bench.until(first.ready)
@@ -45,7 +50,7 @@ def test_what_follows_is_among_the_children(bench):
 
 
 def test_what_followed_is_collected_and_drawn(bench):
-    result = bench.fan_out.delay(4)
+    result = bench.tasks.fan_out.delay(4)
     collected = list(result.collect(timeout=DEADLINE))
     assert [value for one, value in collected if not one.children] == [0, 1, 4, 9]
     assert [type(one) for one, _ in collected[:2]] == [AsyncResult, GroupResult]
@@ -55,7 +60,7 @@ def test_what_followed_is_collected_and_drawn(bench):
 
 
 def test_a_chain_is_followed_from_its_first_task_to_its_last(bench):
-    s = lambda n: bench.step.s(label=n)
+    s = lambda n: bench.tasks.step.s(label=n)
     result = chain(s("a"), group(s("b"), s("c")), s("d"), s("e")).apply_async()
     first = result.as_list()[-1]
     assert result.get(DEADLINE) == bench.app.AsyncResult(first).get_leaf()
@@ -71,15 +76,19 @@ def test_a_chain_is_followed_from_its_first_task_to_its_last(bench):
 
 def test_workflows_call_back_when_they_have_ended(bench):
     calls: Queue[object] = Queue()
-    group(bench.step.s(label="a"), bench.step.s(label="b") | bench.step.s(label="c")).apply_async().then(calls.put)
-    chord([bench.fail.s(label="d")], bench.step.s(label="e")).apply_async().then(calls.put)
+    group(
+        bench.tasks.step.s(label="a"), bench.tasks.step.s(label="b") | bench.tasks.step.s(label="c")
+    ).apply_async().then(calls.put)
+    chord([bench.tasks.fail.s(label="d")], bench.tasks.step.s(label="e")).apply_async().then(calls.put)
     ended = [calls.get(timeout=DEADLINE) for _ in range(2)]
     assert sorted(str(one.get(propagate=False)) for one in ended)[1] == "['a()', 'c(b())']"
     assert {type(one) for one in ended} == {GroupResult, AsyncResult}
 
 
 def test_ids_that_were_frozen_are_those_that_run(bench):
-    sig = chain(bench.step.s(label="a"), group(bench.step.s(label=n) for n in "bc"), bench.step.s(label="d"))
+    sig = chain(
+        bench.tasks.step.s(label="a"), group(bench.tasks.step.s(label=n) for n in "bc"), bench.tasks.step.s(label="d")
+    )
     frozen = sig.freeze()
     result = sig.apply_async()
     assert result.id == frozen.id
@@ -89,30 +98,30 @@ def test_ids_that_were_frozen_are_those_that_run(bench):
 
 def test_signatures_survive_json(bench):
     sig = chord(
-        [bench.step.s(1, label="a"), chain(bench.step.s(2, label="b"), bench.step.s(label="c"))],
-        bench.step.s(label="d"),
+        [bench.tasks.step.s(1, label="a"), chain(bench.tasks.step.s(2, label="b"), bench.tasks.step.s(label="c"))],
+        bench.tasks.step.s(label="d"),
     )
-    sig.link(bench.step.si(label="e"))
+    sig.link(bench.tasks.step.si(label="e"))
     again = signature(json.loads(json.dumps(sig)), app=bench.app)
     assert isinstance(again, chord)
     assert again.apply_async().get(DEADLINE) == "d([a(1),c(b(2))])"
 
 
 def test_a_signature_can_be_sent_again_and_stays_as_it_was(bench):
-    sig = chain(bench.step.s(1, label="a"), bench.step.s(label="b"))
+    sig = chain(bench.tasks.step.s(1, label="a"), bench.tasks.step.s(label="b"))
     before = json.dumps(sig)
     assert {sig.apply_async().get(DEADLINE) for _ in range(2)} == {"b(a(1))"}
     assert json.dumps(sig) == before
 
 
 def test_partial_arguments_come_first_and_options_of_the_call_win(bench):
-    sig = bench.step.s(2, label="a").set(priority=3)
+    sig = bench.tasks.step.s(2, label="a").set(priority=3)
     clone = sig.clone((1,), {"label": "b"}, priority=5)
     assert (tuple(clone.args), clone.kwargs, clone.options) == ((1, 2), {"label": "b"}, {"priority": 5})
     assert sig.options == {"priority": 3}
     assert clone.apply_async((0,)).get(DEADLINE) == "b(0,1,2)"
-    assert bench.step.si(2, label="c").apply_async((0,)).get(DEADLINE) == "c(2)"
-    assert ~bench.step.s(label="d") == "d()"
+    assert bench.tasks.step.si(2, label="c").apply_async((0,)).get(DEADLINE) == "c(2)"
+    assert ~bench.tasks.step.s(label="d") == "d()"
 
 
 def test_map_starmap_and_chunks(bench):
@@ -126,14 +135,16 @@ def test_map_starmap_and_chunks(bench):
 
 
 def test_workflows_run_here_as_they_do_in_workers(bench):
-    sig = bench.step.s(label="a") | group(bench.step.s(label=n) for n in "bc") | bench.step.s(label="d")
+    sig = (
+        bench.tasks.step.s(label="a") | group(bench.tasks.step.s(label=n) for n in "bc") | bench.tasks.step.s(label="d")
+    )
     result = sig.apply()
     assert result.get() == "d([b(a()),c(a())])"
     assert result.parent.get() == ["b(a())", "c(a())"]
 
 
 def test_upgrades_are_those_of_celery(bench):
-    s = lambda n: bench.step.s(label=n)
+    s = lambda n: bench.tasks.step.s(label=n)
     assert isinstance(group(s("a"), s("b")) | s("c"), chord)
     assert isinstance((s("a") | group(s("b"), s("c")) | s("d")).tasks[-1], chord)
     assert len((s("a") | (s("b") | s("c")) | s("d")).tasks) == 4
@@ -146,16 +157,16 @@ def test_what_is_no_signature_is_refused(bench):
     with pytest.raises(TypeError, match="is no signature"):
         group([1, 2]).apply_async()
     with pytest.raises(ValueError, match="needs a body"):
-        chord([bench.step.s(label="a")]).apply_async()
+        chord([bench.tasks.step.s(label="a")]).apply_async()
     with pytest.raises(TypeError, match="group takes no link"):
-        group(bench.step.s(label="a")).apply_async(link=bench.step.s(label="b"))
+        group(bench.tasks.step.s(label="a")).apply_async(link=bench.tasks.step.s(label="b"))
     with pytest.raises(ImproperlyConfigured, match="outside a run"):
-        bench.step.replace(bench.step.s(label="a"))
+        bench.tasks.step.replace(bench.tasks.step.s(label="a"))
     assert isinstance(Signature.from_dict({"task": "x", "args": [], "kwargs": {}, "options": {}}), Signature)
 
 
 def test_stamps_travel_with_all_that_follows(bench):
-    sig = chain(bench.step.s(label="a"), group(bench.step.s(label="b"), bench.step.s(label="c")))
+    sig = chain(bench.tasks.step.s(label="a"), group(bench.tasks.step.s(label="b"), bench.tasks.step.s(label="c")))
     sig.stamp(customer="x")
     assert [leaf.options["customer"] for leaf in (sig.tasks[0], *sig.tasks[1].tasks)] == ["x"] * 3
     call = bench.app.workflows.call_of(json.loads(json.dumps(sig.tasks[0])))
@@ -164,8 +175,8 @@ def test_stamps_travel_with_all_that_follows(bench):
 
 
 def test_a_workflow_is_drawn_before_it_is_sent(bench):
-    s = lambda n: bench.step.s(label=n)
-    drawing = draw(s("a") | group(s("b"), s("c")) | s("d").on_error(bench.step.si(label="e")))
+    s = lambda n: bench.tasks.step.s(label=n)
+    drawing = draw(s("a") | group(s("b"), s("c")) | s("d").on_error(bench.tasks.step.si(label="e")))
     assert str(drawing).splitlines() == [
         "step(label='a')",
         "chord of 2",
@@ -180,7 +191,9 @@ def test_a_workflow_is_drawn_before_it_is_sent(bench):
 
 
 def test_a_workflow_that_was_sent_is_drawn_with_its_states(bench):
-    result = chord([bench.step.s(label="a"), bench.fail.s(label="b")], bench.step.s(label="c")).apply_async()
+    result = chord(
+        [bench.tasks.step.s(label="a"), bench.tasks.fail.s(label="b")], bench.tasks.step.s(label="c")
+    ).apply_async()
     bench.until(lambda: bench.app.AsyncResult(result.id).ready())
     assert [box.state for box in tree(result).boxes] == ["SUCCESS", "FAILURE", "FAILURE"]
     assert f"{result.id}  FAILURE" in str(tree(result))

@@ -50,6 +50,11 @@ def trees(depth: int) -> st.SearchStrategy[Any]:
     return st.deferred(lambda: tasks(depth) | chains(depth) | groups(depth) | chords(depth))
 
 
+def workflows() -> st.SearchStrategy[Any]:
+    """A workflow that can be sent, with something to run in it."""
+    return st.deferred(lambda: trees(3)).filter(lambda tree: not is_empty(tree) and is_sound(tree))
+
+
 def labelled(tree: Any, prefix: str) -> Any:
     """Return the tree with a label of its own in each task, callback and error callback."""
     numbers = itertools.count()

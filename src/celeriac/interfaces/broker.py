@@ -101,12 +101,14 @@ class Upkeep(Struct, frozen=True):
     """What one round of upkeep did.
 
     `promoted` delayed messages became due, `reclaimed` came back from holders whose lease ran out. `next_due` is the
-    moment (UTC epoch seconds) of the earliest thing that is still waiting, None when nothing waits.
+    moment (UTC epoch seconds) of the earliest thing that is still waiting, None when nothing waits. `leaves_delayed`
+    says that some messages are delayed still, where `BrokerCapabilities.needs_watch`.
     """
 
     promoted: int = 0
     reclaimed: int = 0
     next_due: float | None = None
+    leaves_delayed: bool = False
 
 
 class QueueStats(Struct, frozen=True):
@@ -209,7 +211,8 @@ class Broker(Protocol):
     def watch(self, queues: Sequence[str], *, wait: float) -> bool:
         """For up to `wait` seconds, notice messages of producers that wake nobody, and wake a receiver for each.
 
-        Return True, at once, when messages are delayed and none were before: `upkeep` has something to do again.
+        Return True, at once, when it has looked and messages are delayed: `upkeep` has something to do. It looks
+        whenever some are delayed and none were before, but may miss that there were none in between.
         One thread of a node calls it again and again where `capabilities.needs_watch`; elsewhere it does nothing.
         """
 

@@ -49,6 +49,7 @@ class UpkeepLoop:
         self._quiet, self._interval = (_QUIET, _INTERVAL) if is_watched else (_UNTOLD, _UNTOLD)
         self._next_sweep = clock.monotonic() + _SWEEP
         self._next_chords = 0.0
+        self._knows_of_delayed = False
         self._thread = threading.Thread(target=self._run, name="celeriac-upkeep", daemon=True)
 
     def start(self) -> None:
@@ -61,12 +62,15 @@ class UpkeepLoop:
             self._thread.join(timeout=5.0)
 
     def hurry(self) -> None:
-        """Do a round now. Thread-safe."""
-        self._wanted.set()
+        """Do a round now, unless the last one left delayed messages: the next is soon, then. Thread-safe."""
+        if not self._knows_of_delayed:
+            self._wanted.set()
 
     def round(self) -> Seconds:
         """Do one round; return the seconds until the next. Raises `OperationalError` kin."""
+        self._knows_of_delayed = False  # what is delayed from now on may be unknown to this round
         done = self._broker.upkeep(limit=_LIMIT)
+        self._knows_of_delayed = done.leaves_delayed
         if done.reclaimed:
             logger.warning("%s deliveries came back from holders whose lease ended", done.reclaimed)
         if self._results is not None and self._clock.monotonic() >= self._next_sweep:

@@ -19,7 +19,7 @@ _PAUSE: Seconds = 1.0
 class WatchLoop:
     """One thread per node that watches for all its engines. It does not start where the store needs none.
 
-    `on_delayed` is called when messages are delayed and none were before.
+    `on_delayed` is called again and again while messages are delayed and something changes, see `Broker.watch`.
     """
 
     def __init__(self, broker: Broker, *, queues: Sequence[str], on_delayed: Callable[[], None]) -> None:

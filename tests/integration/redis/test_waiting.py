@@ -62,6 +62,17 @@ def test_one_who_watches_wakes_engines_that_rely_on_it(
         watching.result(DEADLINE)
 
 
+def test_one_who_watches_is_told_of_delayed_messages_also_when_it_has_not_seen_that_there_were_none(
+    store: Store, connect: Open, redis_server: RedisServer, outside: Redis, prefix: str
+) -> None:
+    watcher = broker_of(connect(redis_server.url, transport_options={"global_keyprefix": prefix}))
+    broker_of(store).upkeep(limit=1)
+    for number in (1, 2, 3):
+        broker_of(store).send([outgoing(number, after=time.time() + 60)])
+        assert watcher.watch(["q"], wait=LONG)
+        outside.delete(f"{prefix}celeriac:delayed", f"{prefix}celeriac:delayed:q")
+
+
 def test_one_who_watches_is_told_when_messages_are_delayed_and_none_were_before(
     store: Store, connect: Open, redis_server: RedisServer, prefix: str
 ) -> None:

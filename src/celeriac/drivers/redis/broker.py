@@ -185,7 +185,7 @@ class RedisBroker:
         if lowest:
             moments.append(float(lowest) + self._visibility_timeout)
         next_due = self._client.local_time(min(moments)) if moments else None
-        return Upkeep(promoted=promoted, reclaimed=reclaimed, next_due=next_due)
+        return Upkeep(promoted=promoted, reclaimed=reclaimed, next_due=next_due, leaves_delayed=bool(due))
 
     def stats(self, queues: Sequence[str]) -> Mapping[str, QueueStats]:
         commands = []

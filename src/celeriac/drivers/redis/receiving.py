@@ -102,9 +102,7 @@ class Receiver:
             self._watcher = (names, watcher_of(self._client.pool, watched, self._keys.delayed_names))
         watcher, until = self._watcher[1], time.monotonic() + wait
         while (now := time.monotonic()) < until:
-            saw_delayed = watcher.sees_delayed
-            watcher.tend()
-            if watcher.sees_delayed and not saw_delayed:
+            if watcher.tend() and watcher.sees_delayed:
                 return True
             readable([watcher.socket], min(until, watcher.due) - now)
         return False

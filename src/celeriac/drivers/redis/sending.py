@@ -35,7 +35,7 @@ class Sender:
 
     def send(self, outgoing: Sequence[Outgoing], nonce: Nonce | None) -> None:
         """Return when the server has all of them, in order. See `Broker.send`."""
-        if len(outgoing) == 1 and outgoing[0].not_before is None:
+        if len(outgoing) == 1 and not self._is_early(outgoing[0]):
             item = outgoing[0]
             if item.route.queue not in self._noted:
                 self._note(outgoing)
@@ -90,7 +90,7 @@ class Sender:
             for item in items:
                 queue, place = self._keys.queue(item.route.queue), self._keys.step(item.priority)
                 keys += (queue.lists[place], queue.bell, queue.delayed)
-                due = "" if item.not_before is None else self._client.server_time(item.not_before)
+                due = self._client.server_time(item.not_before or 0.0) if self._is_early(item) else ""
                 step = self._keys.steps[place]
                 arguments += (numbers[tag], item.route.queue, step, due, self.nonce(), self.encode(item))
         return keys, arguments
@@ -98,6 +98,11 @@ class Sender:
     def forget_parent(self) -> None:
         """Begin anew after a fork: two processes must not give the same text."""
         self._salt = os.urandom(6).hex()
+
+    def _is_early(self, item: Outgoing) -> bool:
+        """Tell whether a message is to be delayed: a retry after 0 s is not."""
+        due = item.not_before
+        return due is not None and self._client.server_time(due) > self._client.now()
 
     def _note(self, outgoing: Sequence[Outgoing]) -> None:
         """Note the names of queues that this process has not sent to before, for `Broker.queues`."""
@@ -125,7 +130,7 @@ class Sender:
         groups: dict[tuple[str, int, bool], list[int]] = {}
         for place in places:
             item = outgoing[place]
-            group = (item.route.queue, self._keys.step(item.priority), item.not_before is not None)
+            group = (item.route.queue, self._keys.step(item.priority), self._is_early(item))
             groups.setdefault(group, []).append(place)
         for (queue, step, later), members in groups.items():
             for start in range(0, len(members), _PER_SCRIPT):

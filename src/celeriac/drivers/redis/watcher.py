@@ -58,18 +58,23 @@ class Watcher:
         """What becomes readable when something changed; None when nothing will."""
         return self._wire.socket if self._wire is not None and not self._refused else None
 
-    def tend(self) -> None:
-        """Hear what the server told, and look at the queues when it is time. Never raises: a look may be missed."""
+    def tend(self) -> bool:
+        """Hear what the server told, and look at the queues when it is time; tell whether it has looked.
+
+        Never raises: a look may be missed.
+        """
         if self._generation != self._pool.generation:
             self.close()
         try:
             self._hear()
             if time.monotonic() >= self.due:
                 self._look_and_ring()
+                return True
         except WireError as error:
             log.debug("Watching the queues of Redis at %s failed: %s", self._pool.address.location, error)
             self.close()
             self.due = time.monotonic() + _LOOK_AGAIN
+        return False
 
     def close(self) -> None:
         """Close the connection; the next `tend` opens another."""

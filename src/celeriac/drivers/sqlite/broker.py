@@ -181,7 +181,7 @@ class SQLiteBroker:
 
     def stats(self, queues: Sequence[str]) -> Mapping[str, QueueStats]:
         now = self._clock.now()
-        with self._database.read(BrokerError) as connection:
+        with self._database.snapshot(BrokerError) as connection:  # else a message that is just taken is seen nowhere
             timed = {queue: counts for queue, *counts in connection.execute(_SQL["count_timed"])}
             return {queue: _stats(connection, queue, timed.get(queue, (0, 0)), now) for queue in queues}
 

@@ -109,6 +109,16 @@ class Database:
                     self._drop_reader()
                 raise explain(error, self.location, kind) from error
 
+    @contextmanager
+    def snapshot(self, kind: type[OperationalError]) -> Iterator[sqlite3.Connection]:
+        """Run the block with a connection that reads all of it as of one moment; otherwise as `read`."""
+        with self.read(kind) as connection:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.rollback()
+
     def ring(self) -> None:
         """Wake whoever waits for what was just committed."""
         self.watch.ring_everywhere()

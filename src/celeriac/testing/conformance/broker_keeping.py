@@ -60,6 +60,26 @@ def test_stats_tell_the_age_of_the_oldest_ready_message(broker: Broker, clock: F
     assert broker.stats([QUEUE])[QUEUE].oldest_age is None
 
 
+def test_stats_never_miss_a_message_that_changes_hands(broker: Broker) -> None:
+    """It is ready at one moment, held at the next, and replaced by another at a third: one at every moment."""
+    send(broker, 0)
+    assert broker.stats([QUEUE])[QUEUE].leased is not None, "a store that cannot tell leaves this test out"
+    hands = threading.Thread(target=_pass_on, args=(broker, 200), name="hands")
+    hands.start()
+    missed = 0
+    while hands.is_alive():
+        stats = broker.stats([QUEUE])[QUEUE]
+        missed += stats.ready + (stats.leased or 0) != 1
+    hands.join(DEADLINE)
+    assert missed == 0
+
+
+def _pass_on(broker: Broker, times: int) -> None:
+    for number in range(1, times + 1):
+        (held,) = leases(receive(broker, wait=DEADLINE))
+        broker.ack([held], follow_ups={held.tag: [outgoing(number)]})
+
+
 def test_a_queue_that_messages_can_be_sent_to_passes_the_check(broker: Broker) -> None:
     for name in (QUEUE, "a queue of mine", "Größe:1"):
         broker.check_queue(name)
