@@ -27,8 +27,10 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
     past_the_trouble: str | None = None,
     has_resumed: Callable[[], bool] | None = None,
     within: float = RESUMED,
-) -> None:
+) -> Producer:
     """Produce and consume; `cause` makes trouble and returns when it is over. Then all that was sent is done.
+
+    Return the producer.
 
     `is_kept` is the producer's. Work goes on when a task begins that was sent after the trouble to the URL
     `past_the_trouble` (by default the place's own), which owes nothing to the producer; or when `has_resumed` says so.
@@ -63,10 +65,10 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
     assert strays(place.ledger, {}, [Cut(began, back)]) == {}
     assert place.stats().dead == 0
     assert worker.terminate() == 0, worker.log
+    return producer
 
 
 def send_probe(place: FaultPlace, url: str | None) -> None:
-    with Celeriac(
-        "probe", broker=url or place.broker_url, broker_transport_options=place.transport, set_as_current=False
-    ) as client:
+    settings = {**place.settings, "broker_transport_options": place.transport, "task_ignore_result": True}
+    with Celeriac("probe", broker=url or place.broker_url, set_as_current=False, **settings) as client:
         client.send_task("trouble.work", (PROBE,))

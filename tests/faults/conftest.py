@@ -6,7 +6,8 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +15,27 @@ import pytest
 
 from tests.faults.figures import write_figures
 from tests.faults.trouble import FaultPlace
-from tests.integration.conftest import own_redis_server, redis_or_skip, redis_server, shared_server
+from tests.integration.conftest import (
+    QUICK_TO_TELL,
+    node,
+    node_or_skip,
+    own_redis_server,
+    rabbitmq_vhost,
+    redis_or_skip,
+    redis_server,
+)
+from tests.servers.process import ServerProcess
+from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
 
-__all__ = ["own_redis_server", "redis_or_skip", "redis_server", "shared_server"]
+__all__ = ["node", "own_redis_server", "rabbitmq_vhost", "redis_server"]
 
+QUEUE_TYPES = {"rabbitmq": "classic", "quorum": "quorum"}
+"""Stores on RabbitMQ, with the type of their queues."""
 LEASE = 1.0
 """Seconds after which what a killed worker held comes back."""
+OUTAGE_LEASE = 6.0
+"""Seconds: longer than the short outages."""
 SHORT_TIMEOUT, FULL_TIMEOUT = 60, 900
 
 
@@ -68,15 +83,24 @@ def figures(record_property: Callable[[str, object], None]) -> Callable[..., Non
 
 @pytest.fixture
 def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., FaultPlace]]:
-    """Return a maker of places by ``sqlite``, ``redis`` or a URL; it ends their workers and tells their logs."""
+    """Return a maker of places by the name of a store or a URL; it ends their workers and tells their logs."""
     places: list[FaultPlace] = []
 
-    def make(store: str, **transport: Any) -> FaultPlace:
+    def make(store: str, *, more: Mapping[str, Any] = {}, **transport: Any) -> FaultPlace:
         url = {"sqlite": None}.get(store, store)
+        more = dict(more)
         if store == "redis":
             url = request.getfixturevalue("redis_server").url
             transport["global_keyprefix"] = f"{uuid.uuid4().hex}:"
-        place = FaultPlace(tmp_path, broker_url=url, transport=transport)
+        elif store in QUEUE_TYPES:
+            url = request.getfixturevalue("rabbitmq_vhost")
+            vhost = url.rpartition("/")[2]
+            if "visibility_timeout" in transport:  # here a delivery lives as long as its connection
+                url += f"?heartbeat={transport.pop('visibility_timeout'):.0f}"
+            more["results"] = f"sqlite:///{tmp_path / 'results.db'}"
+            more["settings"] = queue_settings(QUEUE_TYPES[store])
+            more["counts"] = partial(request.getfixturevalue("node").counts, vhost)
+        place = FaultPlace(tmp_path, broker_url=url, transport=transport, **more)
         places.append(place)
         return place
 
@@ -86,7 +110,12 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
         request.node.add_report_section("teardown", "workers", place.report())
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+def queue_settings(queue_type: str) -> dict[str, str]:
+    """Return the settings by which queues of RabbitMQ are of this type."""
+    return {"task_default_queue_type": queue_type, "broker_native_delayed_delivery_queue_type": queue_type}
+
+
+@pytest.fixture(params=["sqlite", "redis", "rabbitmq", pytest.param("quorum", marks=pytest.mark.full)])
 def store(request: pytest.FixtureRequest) -> str:
     """The store that a test runs on: all of them in turn."""
     return str(request.param)
@@ -98,10 +127,38 @@ def place(make_place: Callable[..., FaultPlace], store: str) -> FaultPlace:
     return make_place(store, visibility_timeout=LEASE)
 
 
+@pytest.fixture(params=["redis", "rabbitmq", pytest.param("quorum", marks=pytest.mark.full)])
+def server_kind(request: pytest.FixtureRequest) -> str:
+    """What serves a test that has its own server: all in turn."""
+    return str(request.param)
+
+
 @pytest.fixture
-def server(own_redis_server: RedisServer) -> RedisServer:
-    """A Redis server for this test alone."""
-    return own_redis_server
+def server(server_kind: str) -> Iterator[ServerProcess]:
+    """A server for this test alone, to be stopped, frozen and started at will; its data survives."""
+    if server_kind == "redis":
+        started: ServerProcess = redis_or_skip(lambda: RedisServer(durable=True).start())
+    else:
+        started = node_or_skip(lambda: RabbitServer(advanced=QUICK_TO_TELL).start())
+    yield started
+    started.remove()
+
+
+@pytest.fixture
+def place_on(make_place: Callable[..., FaultPlace], server_kind: str, server: ServerProcess) -> Callable[..., Any]:
+    """Return a maker of places on this test's own server, by the URL at which it is reached.
+
+    On RabbitMQ results go where they go by default: to the sender.
+    """
+
+    def make(url: str, *, results: str | None = None) -> FaultPlace:
+        if server_kind == "redis":
+            return make_place(url, visibility_timeout=OUTAGE_LEASE)
+        assert isinstance(server, RabbitServer)
+        settings, counts = queue_settings(QUEUE_TYPES[server_kind]), partial(server.counts, "/")
+        return make_place(url, more={"settings": settings, "counts": counts, "results": results})
+
+    return make
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

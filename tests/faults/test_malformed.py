@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import random
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
+
+import pytest
 
 from celeriac.interfaces.broker import Outgoing, Route
 from celeriac.wire.message import Message
-from tests.faults.conftest import Scale
+from tests.faults.conftest import QUEUE_TYPES, Scale
 from tests.faults.trouble import FaultPlace
 from tests.integration.worker.node import until
+from tests.servers.rabbitmq import RabbitServer
 
 WAIT = 30.0
 ARGUMENTS = b"[[1], {}, {}]"
@@ -53,31 +58,39 @@ def messages(trap: str) -> dict[str, Message]:
     }
 
 
-def put_bytes(place: FaultPlace, store: str, raw: bytes) -> None:
-    """Put bytes into the queue past every check of ours."""
-    if store == "redis":
+@pytest.fixture
+def put_bytes(request: pytest.FixtureRequest, place: FaultPlace, store: str) -> Callable[[bytes], None]:
+    """Return a function that puts bytes into the queue past every check of ours."""
+
+    def put_into_redis(raw: bytes) -> None:
         with place.redis() as outside:
             outside.lpush(f"{place.transport['global_keyprefix']}celery", raw)
-        return
-    with closing(sqlite3.connect(place.directory / "celeriac.db")) as connection, connection:
-        connection.execute(
-            "INSERT INTO messages (queue, state, urgency, due, payload) VALUES ('celery', 0, 0, 0, ?)", (raw,)
-        )
+
+    def put_into_sqlite(raw: bytes) -> None:
+        with closing(sqlite3.connect(place.directory / "celeriac.db")) as connection, connection:
+            connection.execute(
+                "INSERT INTO messages (queue, state, urgency, due, payload) VALUES ('celery', 0, 0, 0, ?)", (raw,)
+            )
+
+    if store in QUEUE_TYPES:
+        node: RabbitServer = request.getfixturevalue("node")
+        vhost = request.getfixturevalue("rabbitmq_vhost").rpartition("/")[2]
+        return partial(node.put, vhost, "celery")
+    return put_into_redis if store == "redis" else put_into_sqlite
 
 
 def test_malformed_messages_become_dead_letters_and_the_good_ones_are_done(
-    place: FaultPlace, store: str, scale: Scale, chance: random.Random, figures
+    place: FaultPlace, put_bytes: Callable[[bytes], None], scale: Scale, chance: random.Random, figures
 ) -> None:
     trap = place.directory / "trapped"
     kinds: list[bytes | Message] = [*BYTES.values(), *messages(str(trap)).values()]
     assert len(kinds) == 20
     bad = kinds * scale.of(2, 25)
     chance.shuffle(bad)
-    place.app.broker.connect()
-    wanted: set[str] = set()
+    wanted = place.send_work(1)  # which makes the queue
     for each in bad:
         if isinstance(each, bytes):
-            put_bytes(place, store, each)
+            put_bytes(each)
         else:
             place.app.broker.send([Outgoing(route=Route(queue="celery", routing_key="celery"), message=each)])
         wanted |= place.send_work(2, first=len(wanted))

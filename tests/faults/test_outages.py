@@ -1,4 +1,4 @@
-"""A Redis server that goes, freezes or is cut off amid the work: all is done, and soon after its return."""
+"""A server that goes, freezes or is cut off amid the work: all is done, and soon after its return."""
 
 from __future__ import annotations
 
@@ -12,20 +12,17 @@ from tests.faults.amid_work import FOUND_OUT, RESUMED, trouble_amid_work
 from tests.faults.conftest import Scale
 from tests.faults.proxy import Proxy
 from tests.faults.trouble import FaultPlace
-from tests.servers.redis import RedisServer
-
-LEASE = 6.0
-"""Seconds: longer than the short outages."""
+from tests.servers.process import ServerProcess
 
 
 @pytest.fixture
-def place(make_place, server: RedisServer) -> FaultPlace:
-    return make_place(server.url, visibility_timeout=LEASE)
+def place(place_on, server: ServerProcess) -> FaultPlace:
+    return place_on(server.url)
 
 
 @pytest.mark.parametrize("how", ["stopped", "frozen"])
 def test_a_broker_away_amid_the_work_loses_nothing(
-    place: FaultPlace, server: RedisServer, scale: Scale, how: str, figures
+    place: FaultPlace, server: ServerProcess, scale: Scale, how: str, figures
 ) -> None:
     def away() -> None:
         (server.stop if how == "stopped" else server.pause)()
@@ -35,15 +32,13 @@ def test_a_broker_away_amid_the_work_loses_nothing(
     trouble_amid_work(place, away, figures=figures)
 
 
-def test_killed_connections_lose_nothing(place: FaultPlace, server: RedisServer, scale: Scale, figures) -> None:
+def test_killed_connections_lose_nothing(place: FaultPlace, server: ServerProcess, scale: Scale, figures) -> None:
     rounds = scale.of(3, 20)
 
     def kill_clients() -> None:
-        with server.client() as client:
-            for _ in range(rounds):
-                for kind in ("normal", "pubsub"):
-                    client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
-                time.sleep(0.2)
+        for _ in range(rounds):
+            server.close_connections()
+            time.sleep(0.2)
 
     trouble_amid_work(place, kill_clients, figures=figures, kills=rounds)
 
@@ -52,16 +47,16 @@ class TestThroughAProxy:
     """Worker and client reach the server only through a proxy."""
 
     @pytest.fixture
-    def proxy(self, server: RedisServer):
+    def proxy(self, server: ServerProcess):
         with Proxy(server.port) as proxy:
             yield proxy
 
     @pytest.fixture
-    def place(self, make_place, proxy: Proxy) -> FaultPlace:
-        return make_place(proxy.url, visibility_timeout=LEASE)
+    def place(self, place_on, server: ServerProcess, proxy: Proxy) -> FaultPlace:
+        return place_on(server.url_at(proxy.port))
 
     @pytest.fixture
-    def trouble(self, place: FaultPlace, server: RedisServer, figures) -> Callable[..., None]:
+    def trouble(self, place: FaultPlace, server: ServerProcess, figures) -> Callable[..., None]:
         return partial(trouble_amid_work, place, figures=figures, past_the_trouble=server.url)
 
     def test_connections_that_are_reset_lose_nothing(self, trouble, proxy: Proxy, scale: Scale, chance) -> None:

@@ -26,7 +26,9 @@ def test_a_task_that_ends_its_process_is_a_dead_letter_after_3_crashes(
     runs = runs_of(place.ledger)
     twice = place.ledger.repeated("end")
     figures(tasks=neighbours, kills=3 * len(poison), lost=0, duplicated=len(twice))
-    assert {subject: len(runs[subject]) for subject in poison} == dict.fromkeys(poison, 3)
+    # A store that cannot tell a death from giving back takes the one for the other once: see ADR 0021.
+    counts = {3} if place.app.broker.capabilities.tells_deaths else {2, 3}
+    assert {len(runs[subject]) for subject in poison} <= counts
     crashes = {line.pid: [Cut(line.moment)] for line in place.ledger.lines("begin") if line.subject in poison}
     assert strays(place.ledger, crashes) == {}, "a neighbour ran twice whose end could have been stored"
     letters = list(place.app.dead_letters.list())

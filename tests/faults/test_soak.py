@@ -16,7 +16,7 @@ from tests.faults.processes import kib
 from tests.faults.proxy import Proxy
 from tests.faults.trouble import Cut, FaultPlace, strays
 from tests.integration.worker.node import WorkerProcess
-from tests.servers.redis import RedisServer
+from tests.servers.process import ServerProcess
 
 SECONDS = int(os.environ.get("FAULTS_SOAK_SECONDS", "600"))
 """Length of the full form."""
@@ -33,16 +33,21 @@ RECONNECTED = 1.0
 WAIT = 60.0
 
 
+@pytest.fixture(params=["redis", "rabbitmq"])
+def server_kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture
-def proxy(server: RedisServer) -> Iterator[Proxy]:
+def proxy(server: ServerProcess) -> Iterator[Proxy]:
     with Proxy(server.port) as proxy:
         yield proxy
 
 
 @pytest.mark.timeout(900)
-def test_latency_and_memory_do_not_drift(make_place, proxy: Proxy, scale: Scale, figures) -> None:
+def test_latency_and_memory_do_not_drift(place_on, server: ServerProcess, proxy: Proxy, scale: Scale, figures) -> None:
     seconds, resets = scale.of(8, SECONDS), scale.of(3, 20)
-    place: FaultPlace = make_place(proxy.url, visibility_timeout=6.0)
+    place: FaultPlace = place_on(server.url_at(proxy.port))
     backlog = send_backlog(place, scale.of(300, 3000))
     worker = place.node()
     engines = worker.engines()

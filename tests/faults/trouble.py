@@ -45,8 +45,8 @@ class Run(NamedTuple):
 class FaultPlace(Place):
     """A place whose workers know the tasks of `apps/trouble.py`."""
 
-    def __init__(self, directory: Path, *, broker_url: str | None, transport: Mapping[str, Any]) -> None:
-        super().__init__(directory, broker_url=broker_url, transport=transport)
+    def __init__(self, directory: Path, **more: Any) -> None:
+        super().__init__(directory, **more)
         for module in APPS.glob("*.py"):
             shutil.copy(module, directory)
 
@@ -120,6 +120,7 @@ class Producer:
     ) -> None:
         self.sent: set[str] = set()
         self.refused = 0
+        self.last_refusal: OperationalError | None = None
         self.in_doubt = 0
         self.longest = 0.0
         self._place, self._pause, self._is_kept = place, pause, is_kept
@@ -147,8 +148,9 @@ class Producer:
             began = time.monotonic()
             try:
                 self._place.send_task("work", number)
-            except OperationalError:
+            except OperationalError as error:
                 self.refused += 1
+                self.last_refusal = error
                 self.longest = max(self.longest, time.monotonic() - began)
                 continue
             self.longest = max(self.longest, time.monotonic() - began)

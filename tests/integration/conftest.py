@@ -12,6 +12,9 @@ from tests.servers.certificates import ServerMissing
 from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
 
+QUICK_TO_TELL = "{rabbit,[{quorum_tick_interval,200}]}"
+"""Configuration of a node that counts what is held of quorum queues each 200 ms, not each 5 s."""
+
 
 @functools.cache
 def shared_server() -> RedisServer:
@@ -30,7 +33,7 @@ def redis_or_skip(start):
 
 @functools.cache
 def shared_node() -> RabbitServer:
-    return RabbitServer(tls=True).start()
+    return RabbitServer(tls=True, advanced=QUICK_TO_TELL).start()
 
 
 def node_or_skip(start):

@@ -8,11 +8,11 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Self
 
 from tests.servers.certificates import ServerMissing, make_certificates
 from tests.servers.ports import free_port
+from tests.servers.process import ServerProcess
 
 STARTING = 60.0
 """Seconds that a node may take to answer after its start."""
@@ -67,7 +68,9 @@ class Remote:
     def __init__(self, node: str, environment: Mapping[str, str]) -> None:
         self._node = node
         name = f"control-{os.getpid()}-{time.monotonic_ns()}@localhost"
-        command = ["erl", "-noshell", "-sname", name, "-eval", self._LOOP]
+        # Hidden: nodes tell each other of all that they know, and part from those whom the others do not reach.
+        quiet = ["-hidden", "-kernel", "logger_level", "none"]
+        command = ["erl", "-noshell", "-sname", name, *quiet, "-eval", self._LOOP]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=dict(environment)
         )
@@ -87,7 +90,7 @@ class Remote:
         self._process.communicate()
 
 
-class RabbitServer:
+class RabbitServer(ServerProcess):
     """One node. Its data survives `kill` and `restart`.
 
     `config` are lines of ``rabbitmq.conf``, `advanced` the terms of ``advanced.config``, `tls` adds a port that speaks
@@ -107,51 +110,33 @@ class RabbitServer:
         self._sbin = home()
         self._own_epmd = epmd is None
         self._epmd = epmd or Epmd()
-        self.folder = Path(tempfile.mkdtemp(prefix="celeriac-rabbitmq-"))
+        super().__init__("rabbitmq")
         self.port, self.tls_port, self._dist_port = free_port(), free_port(), free_port()
         self.name = f"rabbit-{self.port}@localhost"
         self.ca_file = self.folder / "ca.crt"
-        self._process: subprocess.Popen[bytes] | None = None
         self._remote: Remote | None = None
         if tls:
             make_certificates(self.folder, client="guest")
         self._write_files(dict(config or {}), advanced, plugins, cookie, tls=tls)
-        atexit.register(self.remove)
 
-    def __enter__(self) -> Self:
-        return self.start()
+    def configure(self, lines: Mapping[str, str]) -> None:
+        """Add lines to ``rabbitmq.conf``, for the next start."""
+        with (self.folder / "rabbitmq.conf").open("a") as file:
+            file.write("".join(f"{key} = {value}\n" for key, value in lines.items()))
 
-    def __exit__(self, *_: object) -> None:
-        self.remove()
-
-    @property
-    def url(self) -> str:
-        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+    def url_at(self, port: int) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{port}//"
 
     @property
     def tls_url(self) -> str:
         return f"amqps://guest:guest@localhost:{self.tls_port}//"
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
 
     def start(self) -> Self:
         return self.launch().wait()
 
     def launch(self) -> Self:
         """Start the node and do not wait until it serves."""
-        with (self.folder / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(self._sbin / "rabbitmq-server")],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                env=self._environment(),
-                start_new_session=True,
-            )
+        self._spawn([str(self._sbin / "rabbitmq-server")], self._environment())
         return self
 
     def wait(self) -> Self:
@@ -162,34 +147,15 @@ class RabbitServer:
                 return self
             time.sleep(0.05)
         self.kill()
-        raise RuntimeError(f"rabbitmq-server did not start: {(self.folder / 'server.log').read_text()[-2000:]}")
-
-    def stop(self) -> None:
-        """Shut the node down cleanly."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End the node as a crash would."""
-        self._end(signal.SIGKILL)
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
-
-    def pause(self) -> None:
-        """Freeze the node: connections stay open and nothing is answered."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self._signal(signal.SIGCONT)
+        raise RuntimeError(f"rabbitmq-server did not start: {self.log}")
 
     def remove(self) -> None:
-        """End the node and delete its directory."""
-        self.kill()
+        super().remove()
         if self._own_epmd:
             self._epmd.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        atexit.unregister(self.remove)
+
+    def close_connections(self) -> None:
+        self.control("close_all_connections", "a test wants it")
 
     def control(self, *arguments: str) -> str:
         """Run ``rabbitmqctl`` on this node and return what it prints."""
@@ -221,6 +187,22 @@ class RabbitServer:
             if found <= at_most or time.monotonic() > deadline:
                 return found
             time.sleep(0.02)
+
+    def counts(self, vhost: str) -> dict[str, tuple[int, int]]:
+        """Return by queue of a virtual host how many messages are ready, and how many somebody holds.
+
+        Of quorum queues this is as old as ``quorum_tick_interval`` allows.
+        """
+        asked = f'<<"{vhost}">>, [name, messages_ready, messages_unacknowledged]'
+        return {
+            name: (int(ready), int(held))
+            for name, ready, held in _COUNTED.findall(self.call("rabbit_amqqueue", "info_all", asked))
+        }
+
+    def put(self, vhost: str, queue: str, body: bytes) -> None:
+        """Put bytes without any properties into a queue."""
+        exchange = f'{{resource,<<"{vhost}">>,exchange,<<>>}}'
+        self.call("rabbit_basic", "publish", f'{exchange}, <<"{queue}">>, [], <<{",".join(map(str, body))}>>')
 
     def drop_vhost(self, name: str) -> None:
         self.call("rabbit_vhost", "delete", f'<<"{name}">>, <<"tests">>')
@@ -267,13 +249,9 @@ class RabbitServer:
                 "auth_mechanisms.2": "EXTERNAL",
             }
             plugins = [*plugins, "rabbitmq_auth_mechanism_ssl"]
-        (self.folder / "rabbitmq.conf").write_text("".join(f"{key} = {value}\n" for key, value in lines.items()))
+        self.configure(lines)
         (self.folder / "advanced.config").write_text(f"[{advanced}].\n")
         (self.folder / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, number)
 
     def _end(self, number: signal.Signals) -> None:
         if self._remote is not None:
@@ -281,13 +259,14 @@ class RabbitServer:
             self._remote = None
         if self._process is None:
             return
-        self._signal(signal.SIGCONT)
+        self.resume()
         if number == signal.SIGTERM:
             with contextlib.suppress(RuntimeError, subprocess.TimeoutExpired):
                 self.control("shutdown", "--timeout", "20")
-        self._signal(signal.SIGKILL)
-        self._process.wait(STARTING)
-        self._process = None
+        super()._end(signal.SIGKILL)
+
+
+_COUNTED = re.compile(r'queue,<<"([^"]*)">>\}\},\{messages_ready,(\d+)\},\{messages_unacknowledged,(\d+)\}')
 
 
 def answers(port: int) -> bool:

@@ -5,21 +5,18 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
 import shutil
-import signal
 import subprocess
-import tempfile
 import time
-from pathlib import Path
 from typing import Self
 
 import redis
 
 from tests.servers.certificates import ServerMissing, make_certificates
 from tests.servers.ports import free_port
+from tests.servers.process import ServerProcess
 
 STARTING = 10.0
 """Seconds that a server may take to answer after its start."""
@@ -34,7 +31,7 @@ def program() -> str:
     return found
 
 
-class RedisServer:
+class RedisServer(ServerProcess):
     """A server process. Its data survives `kill` and `restart` when `durable`.
 
     `user` and `password` make an ACL user and close the default one; `tls` makes the port speak TLS, with a
@@ -52,29 +49,20 @@ class RedisServer:
         options: dict[str, str] | None = None,
     ) -> None:
         self._program = program()
-        self.folder = Path(tempfile.mkdtemp(prefix="celeriac-redis-"))
+        super().__init__("redis")
         self.port = free_port()
         self.user, self.password, self.tls = user, password, tls
         self.ca_file = self.folder / "ca.crt"
         self.socket_path = self.folder / "redis.sock"
         self._durable = durable
         self._options = dict(options or {})
-        self._process: subprocess.Popen[bytes] | None = None
         if tls:
             make_certificates(self.folder)
-        atexit.register(self.remove)
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
-
-    @property
-    def url(self) -> str:
+    def url_at(self, port: int) -> str:
         scheme = "rediss" if self.tls else "redis"
         who = f"{self.user or ''}:{self.password}@" if self.password else ""
-        return f"{scheme}://{who}127.0.0.1:{self.port}/0"
+        return f"{scheme}://{who}127.0.0.1:{port}/0"
 
     def client(self) -> redis.Redis:
         """Return redis-py's own client, for looking at the server from outside."""
@@ -82,9 +70,7 @@ class RedisServer:
         return redis.Redis(port=self.port, host="127.0.0.1", username=self.user, password=self.password, **tls)
 
     def start(self) -> Self:
-        log = (self.folder / "server.log").open("ab")
-        with log:
-            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, cwd=self.folder)
+        self._spawn(self._command())
         deadline = time.monotonic() + STARTING
         while time.monotonic() < deadline:
             with contextlib.suppress(redis.ConnectionError), self.client() as client:
@@ -92,45 +78,12 @@ class RedisServer:
                 return self
             time.sleep(0.01)
         self.kill()
-        raise RuntimeError(f"redis-server did not start: {(self.folder / 'server.log').read_text()[-2000:]}")
+        raise RuntimeError(f"redis-server did not start: {self.log}")
 
-    def stop(self) -> None:
-        """Shut the server down cleanly."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """End the server as a crash would."""
-        self._end(signal.SIGKILL)
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
-
-    def pause(self) -> None:
-        """Freeze the server: connections stay open and nothing is answered."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def remove(self) -> None:
-        """End the server and delete its directory."""
-        if self._process is not None:
-            self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        atexit.unregister(self.remove)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(number)
-
-    def _end(self, number: signal.Signals) -> None:
-        if self._process is None:
-            return
-        self._signal(number)
-        self._signal(signal.SIGCONT)
-        self._process.wait(STARTING)
-        self._process = None
+    def close_connections(self) -> None:
+        with self.client() as client:
+            for kind in ("normal", "pubsub"):
+                client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 
     def _command(self) -> list[str]:
         options = {

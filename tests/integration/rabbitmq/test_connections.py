@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 
 import pytest
 
+from celeriac.drivers.rabbitmq.transport import Transport
 from celeriac.exceptions import BrokerUnavailable, ImproperlyConfigured
 from celeriac.interfaces.broker import Outgoing, Route
 from celeriac.testing.conformance.samples import (
@@ -203,3 +206,15 @@ def refusal(broker):
 
 def close_all(node):
     node.control("close_all_connections", "--global", "a test")
+
+
+def test_a_connection_that_is_closed_twice_closes_nothing_of_others():
+    near, far = socket.socketpair()
+    with far:
+        transport = Transport(near)
+        transport.close()
+        others = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]
+        transport.close()
+        transport.wake()
+        for each in others:
+            os.close(each)  # which raises where it is closed already

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import node_or_skip
 from tests.integration.worker.node import until
 from tests.integration.worker.place import Place
-from tests.servers.rabbitmq import RabbitServer
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -62,17 +60,6 @@ def place(make: Callable[..., Place], url: str) -> Place:
     return make(url)
 
 
-@pytest.fixture
-def strict_node() -> Iterator[RabbitServer]:
-    """A node that takes away what is not acknowledged within 5 seconds."""
-    config = {"consumer_timeout": "5000"}
-    server = node_or_skip(
-        lambda: RabbitServer(config=config, advanced="{rabbit,[{channel_tick_interval,1000}]}").start()
-    )
-    yield server
-    server.remove()
-
-
 def test_kill_9_of_a_worker_amid_500_tasks_loses_none(place):
     place.send_many("mark_slowly", [(number,) for number in range(500)])
     first = place.worker("-c", "2")
@@ -119,14 +106,6 @@ def test_a_task_that_kills_its_workers_is_a_dead_letter_after_three_runs(place):
     (letter,) = place.app.dead_letters.list()
     assert letter.reason == "its worker died 3 times while it ran"
     assert place.ledger.count("begin") == 3
-
-
-def test_a_task_that_runs_longer_than_the_server_waits_for_its_acknowledgement_runs_once(make, strict_node):
-    place = make(strict_node.url, consumer_timeout=5)
-    place.worker("-c", "1", app="store")
-    assert place.app.send_task("store.long", (14,)).get(timeout=30) == 14
-    assert place.app.send_task("store.long", (0,)).get(timeout=20) == 0
-    assert place.ledger.count("begin") == 2
 
 
 def test_work_goes_on_when_the_server_is_back(make, own_node):

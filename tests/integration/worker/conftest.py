@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,19 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
     places: list[Place] = []
 
     def make(store: str, **transport: Any) -> Place:
-        url = results = None
+        url = results = counts = None
         if store == "rabbitmq":
             url = request.getfixturevalue("rabbitmq_vhost")
+            counts = partial(request.getfixturevalue("node").counts, url.rpartition("/")[2])
+            if "visibility_timeout" in transport:  # here a delivery lives as long as its connection
+                url += f"?heartbeat={max(1.0, transport.pop('visibility_timeout')):.0f}"
             results = f"sqlite:///{tmp_path / 'results.db'}"
         elif store == "redis":
             url = request.getfixturevalue("redis_server").url
             transport["global_keyprefix"] = f"{uuid.uuid4().hex}:"
         elif store != "sqlite":
             url = store
-        place = Place(tmp_path, broker_url=url, transport=transport, results=results)
+        place = Place(tmp_path, broker_url=url, transport=transport, results=results, counts=counts)
         places.append(place)
         return place
 
@@ -40,7 +44,7 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
         request.node.add_report_section("teardown", "workers", place.report())
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", "redis", "rabbitmq"])
 def store(request: pytest.FixtureRequest) -> str:
     """The store that a test runs on: all of them in turn."""
     return str(request.param)

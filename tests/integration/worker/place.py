@@ -8,11 +8,12 @@ import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import redis
+from msgspec import structs
 
 from celeriac import AsyncResult, Celeriac
 from celeriac.app.dispatch import Call
@@ -26,12 +27,25 @@ APPS = Path(__file__).with_name("apps")
 
 
 class Place:
-    """Everything that one test uses. `broker_url` None leaves all to the default of an unconfigured application."""
+    """Everything that one test uses. `broker_url` None leaves all to the default of an unconfigured application.
 
-    def __init__(
-        self, directory: Path, *, broker_url: str | None, transport: Mapping[str, Any], results: str | None = None
+    `settings` are those of clients and workers alike. `counts` tells by queue how many messages are ready and how many
+    are held, where the store does not tell a client.
+    """
+
+    def __init__(  # noqa: PLR0913  each is independent of the others
+        self,
+        directory: Path,
+        *,
+        broker_url: str | None,
+        transport: Mapping[str, Any],
+        results: str | None = None,
+        settings: Mapping[str, str] | None = None,
+        counts: Callable[[], Mapping[str, tuple[int, int]]] | None = None,
     ) -> None:
+        self._counts = counts
         self.directory = directory
+        self.settings = dict(settings or {})
         self.results = results
         self.broker_url = broker_url
         self.transport = dict(transport)
@@ -56,6 +70,7 @@ class Place:
             ours["CELERIAC_BROKER_URL"] = self.broker_url
         if self.results:
             ours["CELERIAC_RESULT_BACKEND"] = self.results
+        ours |= {f"CELERIAC_{name.upper()}": text for name, text in self.settings.items()}
         if self.transport:
             ours["CELERIAC_BROKER_TRANSPORT_OPTIONS"] = json.dumps(self.transport)
         return kept | ours
@@ -81,6 +96,7 @@ class Place:
         url = self.broker_url or f"sqlite:///{self.directory / 'celeriac.db'}"
         if self.results:
             settings.setdefault("result_backend", self.results)
+        settings = self.settings | settings
         client = Celeriac(
             "client", broker=url, broker_transport_options=self.transport, set_as_current=False, **settings
         )
@@ -115,7 +131,13 @@ class Place:
         return done.stdout
 
     def stats(self, queue: str = "celery") -> QueueStats:
-        return self.app.broker.stats([queue])[queue]
+        stats = self.app.broker.stats([queue])[queue]
+        if self._counts is None:
+            return stats
+        counts = self._counts()
+        delayed = sum(sum(each) for name, each in counts.items() if "_delayed_" in name)
+        parked = sum(sum(each) for name, each in counts.items() if name.startswith("celeriac.held"))
+        return structs.replace(stats, delayed=delayed, leased=parked + counts.get(queue, (0, 0))[1])
 
     def until_idle(self, queue: str = "celery", *, deadline: float = DEADLINE) -> None:
         """Return when the queue holds nothing that is to be done: neither ready, nor delayed, nor held."""

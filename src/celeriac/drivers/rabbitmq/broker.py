@@ -10,7 +10,7 @@ from typing import Final
 from celeriac.clock import Clock
 from celeriac.drivers.rabbitmq.channel import Channel
 from celeriac.drivers.rabbitmq.custody import Custodian, Ward
-from celeriac.drivers.rabbitmq.dead import Cemetery, dead_queue
+from celeriac.drivers.rabbitmq.dead import Cemetery
 from celeriac.drivers.rabbitmq.delays import LONGEST, delayed_route
 from celeriac.drivers.rabbitmq.errors import BROKER, NOT_FOUND, ChannelClosed, LinkLost, WireError, translate
 from celeriac.drivers.rabbitmq.held import Held, Holdings
@@ -20,8 +20,9 @@ from celeriac.drivers.rabbitmq.messages import CRASHES, copied, encoded
 from celeriac.drivers.rabbitmq.parking import Parking
 from celeriac.drivers.rabbitmq.publishing import Post, Refused, publish
 from celeriac.drivers.rabbitmq.receiving import Receiver
+from celeriac.drivers.rabbitmq.survey import Survey
 from celeriac.drivers.rabbitmq.tables import TableError
-from celeriac.drivers.rabbitmq.topology import Topology, count_ready
+from celeriac.drivers.rabbitmq.topology import Topology
 from celeriac.exceptions import BrokerError, EncodeError, ImproperlyConfigured, SendIncomplete
 from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.broker import (
@@ -40,8 +41,6 @@ __all__ = ["RabbitBroker"]
 
 _LONGEST_NAME: Final = 198
 """Bytes: with the 56 of a delay before it, a name must fit in 255."""
-_AGAIN: Final = 0.01
-"""Seconds until a queue that is said to be empty is asked again."""
 _MOST_HEADERS: Final = 131_000
 """Bytes: what fits into one frame of the size that servers propose."""
 _RETURNS: Final = 15
@@ -60,6 +59,7 @@ class RabbitBroker:
         taking: Links,
         topology: Topology,
         cemetery: Cemetery,
+        survey: Survey,
         *,
         clock: Clock,
         priorities: int,
@@ -78,6 +78,7 @@ class RabbitBroker:
         self._taking = taking
         self._topology = topology
         self._cemetery = cemetery
+        self._survey = survey
         self._clock = clock
         self._longest_hold = consumer_timeout / 3
         taking.on_pulse = self._hold_anew
@@ -145,7 +146,7 @@ class RabbitBroker:
                 text = (
                     f"RabbitMQ at {self.location} did not take {len(unsent)} of {len(part)} messages for {_names(part)}"
                 )
-                raise SendIncomplete(f"{text}: a queue is full, or was deleted this moment.", unsent=places)
+                raise SendIncomplete(f"{text}: a queue is full, has no leader, or was deleted now.", unsent=places)
 
     def _post(self, outgoing: Outgoing, extra: dict[str, object] | None = None) -> Post:
         message, route = outgoing.message, outgoing.route
@@ -294,26 +295,16 @@ class RabbitBroker:
     # -- looking ----------------------------------------------------------------------------------------------------
 
     def stats(self, queues: Sequence[str]) -> Mapping[str, QueueStats]:
-        found = {}
-        for queue in queues:
-            with self._failing(f"looking at queue {queue!r}"):
-                ready, dead = self._count(queue), self._count(dead_queue(queue))
-                found[queue] = QueueStats(ready=ready, delayed=None, leased=None, dead=dead)
-        return found
+        with self._failing(f"looking at {_queues(queues)}"):
+            return self._survey.stats(queues)
 
     def queues(self) -> Sequence[str]:
-        return self._topology.names()
+        with self._failing("looking for queues"):
+            return self._survey.names()
 
     def purge(self, queue: str) -> int:
         with self._failing(f"purging queue {queue!r}"):
-            try:
-                with self._sending.channel() as channel:
-                    removed: int = channel.call("queue.purge", 0, queue, False).arguments[0]
-                    return removed
-            except ChannelClosed as error:
-                if error.code == NOT_FOUND:
-                    return 0
-                raise
+            return self._survey.purge(queue)
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
@@ -345,19 +336,6 @@ class RabbitBroker:
         unsent = self._publish(posts, [held.queue for held in helds])
         if unsent:
             raise BrokerError(f"RabbitMQ at {self.location} did not take {len(unsent)} messages that were given back.")
-
-    def _count(self, queue: str) -> int:
-        try:
-            with self._sending.channel() as channel:
-                ready = count_ready(channel, queue)
-                if not ready:  # or nobody could be asked
-                    time.sleep(_AGAIN)
-                    ready = count_ready(channel, queue)
-                return ready
-        except ChannelClosed as error:
-            if error.code == NOT_FOUND:
-                return 0
-            raise
 
     def ensure(self, queue: str) -> None:
         """Make sure that a queue is there, as the application wants it where it is not. Raises `BrokerError`."""
@@ -396,5 +374,8 @@ class RabbitBroker:
 
 
 def _names(outgoing: Sequence[Outgoing]) -> str:
-    names = sorted({item.route.queue for item in outgoing})
+    return _queues(sorted({item.route.queue for item in outgoing}))
+
+
+def _queues(names: Sequence[str]) -> str:
     return f"queue {names[0]!r}" if len(names) == 1 else f"{len(names)} queues"

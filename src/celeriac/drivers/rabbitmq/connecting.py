@@ -33,7 +33,7 @@ _KEEPALIVE: Final = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT",
 class Connector:
     """Makes connections to one store, as its address and the options have it. Thread-safe.
 
-    Among several servers the one that served last is tried first.
+    Among several servers the one that served last is tried first, unless it has stopped answering since.
     """
 
     def __init__(self, address: Address, options: StoreOptions) -> None:
@@ -59,9 +59,20 @@ class Connector:
             return link
         raise failure
 
+    @property
+    def has_choice(self) -> bool:
+        """Whether there are several servers."""
+        return len(self.address.nodes) > 1
+
+    def leave(self, link: Link) -> None:
+        """Take note that the server of a connection does not answer: the next one is tried first from now on."""
+        nodes = self.address.nodes
+        if nodes[self._first] is link.node:
+            self._first = (self._first + 1) % len(nodes)
+
     def _open(self, node: Node, purpose: str) -> Link:
         until = time.monotonic() + self._options.connect_timeout
-        link = Link(self._transport(node, until), timeout=self._options.socket_timeout)
+        link = Link(self._transport(node, until), timeout=self._options.socket_timeout, node=node)
         try:
             link.send(_PROTOCOL)
             self._log_in(link, node, until, purpose)

@@ -43,11 +43,14 @@ class Blocked(WireError):
 
 
 class ChannelClosed(WireError):
-    """The server refused something, and has closed the channel on which it was asked. The connection goes on."""
+    """The server refused something, and has closed the channel on which it was asked. The connection goes on.
+
+    `code` is the server's, or `NODE_AWAY`.
+    """
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
-        self.code = code
+        self.code = NODE_AWAY if code == NOT_FOUND and _IS_AWAY in text else code
 
 
 class Kind(Struct, frozen=True):
@@ -64,14 +67,19 @@ ACCESS_REFUSED: Final = 403
 NOT_FOUND: Final = 404
 RESOURCE_LOCKED: Final = 405
 PRECONDITION_FAILED: Final = 406
+NODE_AWAY: Final = -404
+"""The queue is there, on a node that is not; the server says `NOT_FOUND` of this too."""
+_IS_AWAY: Final = "is down or inaccessible"
 
 _ADVICE: Final = {
     ACCESS_REFUSED: "the user may not do this: grant it the permissions that docs/drivers/rabbitmq.md lists",
+    NODE_AWAY: "the node of the cluster that has this queue is down: start it, or have queues that are on several nodes"
+    " (task_default_queue_type='quorum')",
     NOT_FOUND: "it is not there: start a worker, which declares its queues, or declare it",
     RESOURCE_LOCKED: "another connection has it for itself",
     PRECONDITION_FAILED: "what is there has other arguments than are asked for: delete it, or configure the same ones",
 }
-_LATER: Final = frozenset({320, 506, 541, 542})
+_LATER: Final = frozenset({NODE_AWAY, 320, 506, 541, 542})
 """Codes of a server that cannot serve now, and may later: it is told to end, or short of something."""
 
 

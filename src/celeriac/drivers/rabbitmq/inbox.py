@@ -18,7 +18,7 @@ from weakref import WeakMethod
 
 from celeriac.drivers.rabbitmq.channel import Channel
 from celeriac.drivers.rabbitmq.contents import read_properties
-from celeriac.drivers.rabbitmq.errors import LinkLost, WireError
+from celeriac.drivers.rabbitmq.errors import NODE_AWAY, ChannelClosed, LinkLost, WireError
 from celeriac.drivers.rabbitmq.kept import Kept
 from celeriac.drivers.rabbitmq.links import Links
 from celeriac.drivers.rabbitmq.methods import method_frame
@@ -102,10 +102,7 @@ class Inbox:
             channel = self._channel
             if channel is not None and channel.serves:
                 return channel
-            channel = opened = Channel(self._links.link())
-            # Durable, as transient queues are to go from RabbitMQ; and it outlives a restart then.
-            limits: dict[str, Any] = {"x-expires": max(1, int(self._expires * 1000))}
-            channel.call("queue.declare", 0, self._name, False, True, False, False, False, limits)
+            channel = opened = self._declared()
             with self._lock:
                 self._reads, self._came, self._settled = opened, 0, 0
             channel.on_arrival = lambda: self._take_in(opened)
@@ -115,6 +112,22 @@ class Inbox:
                 _leave_at_exit(self)
             self._channel = channel
             return channel
+
+    def _declared(self) -> Channel:
+        """Return a channel; the queue is there. Where its node of a cluster is down, it is another from now on."""
+        # Durable, as transient queues are to go from RabbitMQ; and it outlives a restart then.
+        limits: dict[str, Any] = {"x-expires": max(1, int(self._expires * 1000))}
+        while True:
+            channel = Channel(self._links.link())
+            try:
+                channel.call("queue.declare", 0, self._name, False, True, False, False, False, limits)
+            except ChannelClosed as error:
+                if error.code != NODE_AWAY:
+                    raise
+                log.warning("Results of tasks that were sent before now may not arrive: %s", error)
+                self._name = str(uuid.uuid4())
+            else:
+                return channel
 
     def fetch(self, ids: Sequence[str]) -> dict[str, bytes]:
         """Return what has come of these, whatever their state."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from celeriac.drivers.rabbitmq.channel import Channel
 from celeriac.drivers.rabbitmq.connecting import Connector
-from celeriac.drivers.rabbitmq.errors import LinkLost, WireError
+from celeriac.drivers.rabbitmq.errors import LinkLost, NoAnswer, WireError
 from celeriac.drivers.rabbitmq.link import Link
 from celeriac.forks import after_fork_in_child
 
@@ -77,6 +77,8 @@ class Links:
             if self._link is not None and self._link.is_open:
                 return self._link
             if self._link is not None:
+                if isinstance(self._link.failure, NoAnswer):
+                    self.connector.leave(self._link)
                 self._link.drop(LinkLost("the connection was lost"))
             link = self.connector.open(purpose=self._purpose)
             if self.on_open is not None:

@@ -46,7 +46,15 @@ def publish(links: Links, posts: Sequence[Post], *, mandatory: bool = True) -> R
         if link.blocked is not None:
             raise Blocked(link.blocked)
     with links.confirming() as channel:
-        return _Publication(channel, posts).run(mandatory=mandatory)
+        try:
+            refused = _Publication(channel, posts).run(mandatory=mandatory)
+        except NoAnswer as error:
+            if links.connector.has_choice:  # a node that was parted from the others takes messages and confirms none
+                channel.link.fail(error)
+            raise
+        if refused.unwanted:  # 3.10: a channel opened while a quorum queue had no leader never finds one
+            channel.close()
+        return refused
 
 
 class _Publication:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from celeriac.drivers.rabbitmq.address import parse
+from celeriac.drivers.rabbitmq.address import Address, parse
 from celeriac.drivers.rabbitmq.broker import RabbitBroker
 from celeriac.drivers.rabbitmq.connecting import Connector
 from celeriac.drivers.rabbitmq.dead import Cemetery
@@ -13,6 +13,7 @@ from celeriac.drivers.rabbitmq.inbox import Inbox
 from celeriac.drivers.rabbitmq.links import Links
 from celeriac.drivers.rabbitmq.pubsub import RabbitPubSub
 from celeriac.drivers.rabbitmq.results import RabbitResults
+from celeriac.drivers.rabbitmq.survey import Survey, TellsHeld
 from celeriac.drivers.rabbitmq.topology import Topology
 from celeriac.interfaces.store import Store, StoreOptions
 
@@ -25,7 +26,14 @@ RPC_QUEUE_EXPIRES: Final = 300.0
 RPC_MAX_BYTES: Final = 64 << 20
 """How much a process keeps of results that came and that nobody has asked for."""
 USED_OPTIONS: Final = frozenset(
-    {"consumer_timeout", "dead_letter_queue_type", "login_method", "rpc_max_bytes", "rpc_queue_expires"}
+    {
+        "consumer_timeout",
+        "dead_letter_queue_type",
+        "login_method",
+        "management_url",
+        "rpc_max_bytes",
+        "rpc_queue_expires",
+    }
 )
 
 
@@ -41,6 +49,7 @@ def open_store(url: str, options: StoreOptions) -> Store:
         taking,
         topology,
         cemetery,
+        Survey(sending, topology, _management(connector.address, options)),
         clock=options.clock,
         priorities=options.priorities,
         consumer_timeout=float(given.get("consumer_timeout") or CONSUMER_TIMEOUT),
@@ -56,3 +65,12 @@ def open_store(url: str, options: StoreOptions) -> Store:
     )
     results = RabbitResults(sending, inbox, serializer=options.result_serializer)
     return Store(broker=broker, dead_letters=dead_letters, pubsub=pubsub, results=results, used_options=USED_OPTIONS)
+
+
+def _management(address: Address, options: StoreOptions) -> TellsHeld | None:
+    url = options.transport_options.get("management_url")
+    if not url:
+        return None
+    from celeriac.drivers.rabbitmq.management import Management  # noqa: PLC0415  HTTP and ssl take 4 MiB
+
+    return Management(str(url), address, timeout=options.socket_timeout)

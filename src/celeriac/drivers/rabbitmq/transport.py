@@ -27,10 +27,13 @@ class Transport:
         self.may_be_shared = True
         """Whether another process that has the socket can write to it."""
         self._owner = os.getpid()
-        self._woken, self._waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        # As files, not as numbers: who closed a number twice would close what another has opened under it since.
+        woken, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._woken, self._waker = os.fdopen(woken, "rb", 0), os.fdopen(waker, "wb", 0)
+        self._wakes = woken
         self._incoming = select.poll()
         self._incoming.register(connected, select.POLLIN)
-        self._incoming.register(self._woken, select.POLLIN)
+        self._incoming.register(woken, select.POLLIN)
 
     def read(self, wait: float) -> bytes:
         """Return what has come, after up to `wait` seconds; empty when nothing did, or when it was woken."""
@@ -62,26 +65,23 @@ class Transport:
     def wake(self) -> None:
         """Make a `read` that waits return. Safe in a signal handler."""
         try:
-            os.write(self._waker, b"!")
-        except OSError:
-            pass  # it is full of wake-ups already, or closed
+            self._waker.write(b"!")  # it may be full of wake-ups already
+        except (OSError, ValueError):
+            pass  # it is closed
 
     def __del__(self) -> None:
-        self.socket.close()  # of a store that was dropped without being closed
+        for each in (self.socket, self._woken, self._waker):  # of a store that was dropped without being closed
+            each.close()
 
     def close(self) -> None:
-        """Close it. A child of a fork closes what it inherited without ending it for the parent."""
+        """Close it. A child of a fork closes what it inherited without ending it for the parent. Idempotent."""
         if self._owner == os.getpid():
             try:
                 self.socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass  # the other side was first
-        self.socket.close()
-        for end in (self._woken, self._waker):
-            try:
-                os.close(end)
-            except OSError:
-                pass
+        for each in (self.socket, self._woken, self._waker):
+            each.close()
 
     def _received(self) -> bytes | None:
         """Return what has come; None when nothing has, empty at the end of the connection."""
@@ -107,11 +107,11 @@ class Transport:
 
     def _is_woken(self, events: list[tuple[int, int]]) -> bool:
         for descriptor, _ in events:
-            if descriptor == self._woken:
+            if descriptor == self._wakes:
                 try:
-                    os.read(self._woken, 4096)
-                except OSError:
-                    pass
+                    self._woken.read(4096)
+                except (OSError, ValueError):
+                    pass  # it is closed
                 return True
         return False
 
