@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from celeriac.exceptions import BrokerUnavailable, ImproperlyConfigured
+from celeriac.interfaces.results import ResultRecord
 from celeriac.testing.conformance.samples import drain, outgoing
 from celeriac.testing.faults import BrokerBefore
 from celeriac.worker.outcome import Completion, Settle
@@ -78,7 +79,8 @@ def test_results_that_were_refused_with_the_acknowledgement_are_stored_before_it
 
 
 def test_a_message_that_cannot_be_sent_holds_up_no_claim_and_fails_its_task(bench):
-    bench.completer.add(Completion(bench.held(1)[0], record=record(0), follow_ups=[outgoing("x", queue="next")]))
+    retried = ResultRecord("0", "RETRY", b"{}", None)
+    bench.completer.add(Completion(bench.held(1)[0], record=retried, follow_ups=[outgoing("x", queue="next")]))
 
     def refused(_leases, **_done):
         raise ImproperlyConfigured("a queue cannot be called that")
