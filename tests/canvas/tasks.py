@@ -29,13 +29,9 @@ class Tasks:
 
 
 def make_tasks(app: Celeriac, note: Callable[[str], None], *, is_async: bool = False) -> Tasks:
-    """Give an application the tasks, as coroutines where that is wanted; `note` is called with the label of each run."""
+    """Give an application the tasks, as coroutines if wanted; `note` is called with the label of each run."""
 
-    def task(name: str, **options: Any) -> Callable[[Any], Any]:
-        def make(function: Any) -> Any:
-            return app.task(name=name, **options)(_as_coroutine(function) if is_async else function)
-
-        return make
+    task = _maker(app, is_async=is_async)
 
     @task("step")
     def step(*values: Any, label: str) -> str:
@@ -60,6 +56,11 @@ def make_tasks(app: Celeriac, note: Callable[[str], None], *, is_async: bool = F
         sig = app.signature(by)
         return self.replace(sig.clone(values) if sig.kind is None else _with_values(sig, values))
 
+    give_up, grow, fan_out = _make_others(task, step)
+    return Tasks(step, fail, flaky, replace, give_up, grow, fan_out)
+
+
+def _make_others(task: Any, step: Any) -> tuple[Any, Any, Any]:
     @task("give_up")
     def give_up(how: str) -> None:
         raise Ignore if how == "ignore" else Reject("no", requeue=False)
@@ -81,7 +82,17 @@ def make_tasks(app: Celeriac, note: Callable[[str], None], *, is_async: bool = F
     def fan_out(width: int) -> None:
         group(forward.s(n) for n in range(width)).apply_async()
 
-    return Tasks(step, fail, flaky, replace, give_up, grow, fan_out)
+    return give_up, grow, fan_out
+
+
+def _maker(app: Celeriac, *, is_async: bool) -> Callable[..., Any]:
+    def task(name: str, **options: Any) -> Callable[[Any], Any]:
+        def make(function: Any) -> Any:
+            return app.task(name=name, **options)(_as_coroutine(function) if is_async else function)
+
+        return make
+
+    return task
 
 
 def short(value: Any) -> str:

@@ -19,7 +19,7 @@ PATHS = (
         " TimeoutError ImproperlyConfigured NotRegistered OperationalError CeleryError TaskError TaskRevokedError"
         " WorkerLostError"
     ),
-    "celeriac.result:AsyncResult EagerResult allow_join_result",
+    "celeriac.result:AsyncResult EagerResult GroupResult ResultBase ResultSet allow_join_result result_from_tuple",
     (
         "celeriac.signals:task_prerun task_postrun task_success task_failure task_retry task_revoked task_unknown"
         " task_received task_rejected before_task_publish after_task_publish worker_init worker_ready worker_shutdown"

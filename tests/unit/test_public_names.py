@@ -102,8 +102,11 @@ PUBLIC: dict[str, set[str]] = {
         "AsyncResult",
         "EagerResult",
         "GroupResult",
+        "ResultBase",
         "ResultSet",
         "allow_join_result",
+        "denied_join_result",
+        "result_from_tuple",
     },
     "celeriac.routing": {
         "Binding",

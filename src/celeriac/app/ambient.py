@@ -8,6 +8,7 @@ from typing import Final
 from celeriac.app.host import Host
 from celeriac.canvas import host as canvas_host
 from celeriac.exceptions import ImproperlyConfigured
+from celeriac.result import host as result_host
 
 _chosen: Final[ContextVar[Host | None]] = ContextVar("celeriac_app", default=None)
 _last_made: list[Host] = []
@@ -32,3 +33,4 @@ def current_host() -> Host:
 
 
 canvas_host.provide(current_host)
+result_host.provide(current_host)

@@ -124,7 +124,8 @@ class Context:
 
     @property
     def chain(self) -> Any:
-        return self._call.chain
+        chain = self._call.chain
+        return None if chain is None else list(chain)
 
     @property
     def callbacks(self) -> Any:

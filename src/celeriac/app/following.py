@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from celeriac.canvas.kinds import Raw, as_list, plain
-from celeriac.wire.json import Plain
+from celeriac.wire.json import Unread
 
 _NAMES: Final = frozenset({"link", "link_error", "chain", "chord", "replaced_task_nesting", "stamped_headers"})
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -34,7 +34,7 @@ def _fields(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _all_plain(rest: Sequence[Any]) -> Sequence[Raw]:
-    return rest if type(rest) is Plain else [_as_plain(one) for one in rest]
+    return rest if type(rest) is Unread else [_as_plain(one) for one in rest]
 
 
 def _as_plain(sig: Any) -> Raw:

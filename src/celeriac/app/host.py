@@ -9,6 +9,7 @@ from celeriac.app.dispatch import Dispatcher
 from celeriac.app.options import SendOptions
 from celeriac.canvas.host import Sender
 from celeriac.interfaces.groups import GroupStore
+from celeriac.result.groups import GroupKeeper
 from celeriac.result.handle import AsyncResult
 from celeriac.result.reader import ResultReader
 from celeriac.result.writer import ResultWriter
@@ -39,6 +40,9 @@ class Host(Protocol):
 
     @property
     def workflows(self) -> Sender: ...
+
+    @property
+    def keeper(self) -> GroupKeeper: ...
 
     @property
     def groups(self) -> GroupStore | None: ...

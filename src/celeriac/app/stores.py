@@ -105,6 +105,11 @@ class Stores:
         return store.results
 
     @property
+    def results_ride(self) -> bool:
+        """Tell whether acknowledgements take results along: both are in one store, which can do that in one step."""
+        return self.broker.capabilities.stores_results and self._broker_side() is self._result_side()
+
+    @property
     def groups(self) -> GroupStore | None:
         """Groups and chords, in the result store; None where that cannot count."""
         store = self._result_store or self._result_side()

@@ -20,7 +20,8 @@ from celeriac.app.options import RetryOptions, SendOptions
 from celeriac.app.retrying import AutoRetry
 from celeriac.exceptions import ImproperlyConfigured, MaxRetriesExceededError, OperationalError, Retry
 from celeriac.result.eager import EagerResult
-from celeriac.result.handle import AsyncResult, joining_forbidden
+from celeriac.result.handle import AsyncResult
+from celeriac.result.joining import joining_forbidden
 from celeriac.types import Args, Kwargs, Seconds
 
 P = ParamSpec("P")

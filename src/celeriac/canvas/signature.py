@@ -135,6 +135,14 @@ class Signature(dict[str, Any], Generic[I_contra, R_co]):
         return self.options.get("task_id")
 
     @property
+    def parent_id(self) -> str | None:
+        return self.options.get("parent_id")
+
+    @property
+    def root_id(self) -> str | None:
+        return self.options.get("root_id")
+
+    @property
     def app(self) -> Any:
         """The application: that of its task, else the current one."""
         if self._app is not None:

@@ -8,6 +8,7 @@ from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
+from celeriac.interfaces.results import ResultRecord
 from celeriac.routing.queues import QueueSpec, Route
 from celeriac.wire.message import Message, Unreadable
 
@@ -133,7 +134,8 @@ class BrokerCapabilities(Struct, frozen=True):
     `dead_letters`: `reject` keeps the message. `max_batch`: the most messages that one round trip carries; the
     driver splits larger batches. `max_message_bytes`: None for no limit. `needs_watch`: see `Broker.watch`.
     `atomic_follow_ups`: `ack` stores the
-    follow-ups and removes the delivery in one step. `shared`: other processes see the same messages. `tells_deaths`:
+    follow-ups and removes the delivery in one step. `stores_results`: and so the results of its own `ResultBackend`,
+    which `ack` and `ack_and_receive` take along. `shared`: other processes see the same messages. `tells_deaths`:
     a message of a holder that died is told from one that was given back; False: `Delivery.redelivered` stands for both,
     and `Broker.brace` is called before such a one runs.
     """
@@ -147,6 +149,7 @@ class BrokerCapabilities(Struct, frozen=True):
     max_message_bytes: int | None = None
     needs_watch: bool = False
     atomic_follow_ups: bool = True
+    stores_results: bool = False
     shared: bool = True
     tells_deaths: bool = True
 
@@ -195,11 +198,18 @@ class Broker(Protocol):
         """
 
     def ack_and_receive(
-        self, leases: Sequence[Lease], queues: Sequence[str], terms: Terms
+        self,
+        leases: Sequence[Lease],
+        queues: Sequence[str],
+        terms: Terms,
+        *,
+        follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
+        results: Sequence[ResultRecord] = (),
     ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
         """Do as `ack` and then as `receive` without waiting, in one trip where the store can.
 
-        Return the leases that were lost, and what was taken. When it raises, either may have been done, or nothing.
+        Return the leases that were lost, and what was taken; what follows may be among it, and nobody else is woken
+        for that. When it raises, either may have been done, or nothing.
         """
 
     def interrupt(self) -> None:
@@ -233,12 +243,18 @@ class Broker(Protocol):
         """Hold them for `lease` seconds from now. Return those that were lost."""
 
     def ack(
-        self, leases: Sequence[Lease], *, follow_ups: Mapping[str, Sequence[Outgoing]] | None = None
+        self,
+        leases: Sequence[Lease],
+        *,
+        follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
+        results: Sequence[ResultRecord] = (),
     ) -> Sequence[Lease]:
         """Remove these messages for good. Return those whose lease was lost: nothing was done for them.
 
         `follow_ups` maps a lease's tag to the messages that replace it: they are sent before it is removed, in the
         same step where `capabilities.atomic_follow_ups`; not sent for a lease that was lost, if the store can tell.
+        `results` are stored before all that, whatever becomes of the leases, as `ResultBackend.store` of the same
+        store does; only where `capabilities.stores_results`.
         """
 
     def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0, redelivered: bool = False) -> Sequence[Lease]:

@@ -7,7 +7,8 @@ from typing import Any, Generic
 
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.interfaces.groups import GroupStore
-from celeriac.result.handle import AsyncResult, R_co
+from celeriac.result.handle import AsyncResult, R_co, ResultBase
+from celeriac.result.host import ResultHost, host_of
 from celeriac.result.reader import ResultReader
 from celeriac.result.sets import ResultSet
 from celeriac.types import Seconds
@@ -44,15 +45,21 @@ class GroupResult(ResultSet[R_co], Generic[R_co]):
         self,
         id: str,  # noqa: A002  Celery's name
         results: Iterable[Any] = (),
-        *,
         parent: Any = None,
+        *,
         keeper: GroupKeeper | None = None,
+        app: ResultHost | None = None,
     ) -> None:
         super().__init__()
         self.results = list(results)
         self.id: str = id
         self.parent: Any = parent
-        self._keeper = keeper
+        self._keeper: GroupKeeper | None = app.keeper if keeper is None and app is not None else keeper
+
+    @classmethod
+    def restore(cls, id: str, backend: Any = None, app: ResultHost | None = None) -> GroupResult[Any] | None:  # noqa: A002, ARG003  Celery's
+        """Return the group that `save` has kept in the store of `app`, or the current application; None for none."""
+        return restore(host_of(app).keeper, id)
 
     def handles(self) -> Sequence[AsyncResult[R_co]]:
         members: list[Any] = self.results
@@ -117,6 +124,8 @@ class GroupResult(ResultSet[R_co], Generic[R_co]):
         return self.id
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            return other == self.id
         if isinstance(other, GroupResult):
             return other.id == self.id and other.results == self.results
         return NotImplemented
@@ -127,10 +136,12 @@ class GroupResult(ResultSet[R_co], Generic[R_co]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.id} [{', '.join(map(str, self.results))}]>"
 
+    def __reduce__(self) -> Any:
+        return result_from_tuple, (self.as_tuple(),)
+
     def _needed(self) -> GroupKeeper:
-        if self._keeper is None:
-            raise ImproperlyConfigured("This group's result was made without an application: use app.GroupResult.")
-        return self._keeper
+        keeper: GroupKeeper = host_of(None).keeper if self._keeper is None else self._keeper
+        return keeper
 
 
 class GroupMaker:
@@ -160,6 +171,11 @@ def restore(keeper: GroupKeeper, group: str) -> GroupResult[Any] | None:
     found = from_tuple(wire.decode(payload), keeper)
     assert isinstance(found, GroupResult)
     return found
+
+
+def result_from_tuple(r: Any, app: ResultHost | None = None) -> Any:
+    """Return the handle that `as_tuple` has described, of `app` or else the current application; a handle as it is."""
+    return r if isinstance(r, ResultBase) else from_tuple(r, host_of(app).keeper)
 
 
 def from_tuple(told: Any, keeper: GroupKeeper) -> Any:

@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, Final, Generic, Self, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast
 
 from celeriac import states
 from celeriac.exceptions import RemoteError, TaskError, TimeoutError
+from celeriac.interfaces.results import ResultBackend
 from celeriac.result.callbacks import call_back
 from celeriac.result.graph import DependencyGraph, descend
+from celeriac.result.host import ResultHost, host_of
+from celeriac.result.joining import refuse_in_task
 from celeriac.result.reader import ResultReader
 from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
 
 R_co = TypeVar("R_co", covariant=True)
 
-joining_forbidden: Final[ContextVar[bool]] = ContextVar("celeriac_joining_forbidden", default=False)
-"""True inside a running task, where waiting for another task can use up every slot and stop the node for good."""
+
+class ResultBase:
+    """What handles on one result and on several have in common."""
+
+    __slots__ = ()
 
 
-@contextmanager
-def allow_join_result() -> Iterator[None]:
-    """Let `get` be called inside a task, for callers who know that another node runs what is waited for."""
-    token = joining_forbidden.set(False)
-    try:
-        yield
-    finally:
-        joining_forbidden.reset(token)
-
-
-def refuse_in_task() -> None:
-    """Raise RuntimeError inside a task that may not wait for others."""
-    if joining_forbidden.get():
-        raise RuntimeError(
-            "Never call result.get() within a task: when all slots wait for one another nothing runs any more."
-            " Let the other task send what follows, or use celeriac.result.allow_join_result() where other workers"
-            " run it."
-        )
-
-
-class AsyncResult(Generic[R_co]):
+class AsyncResult(ResultBase, Generic[R_co]):
     """The future result of a task. Handles are cheap, compare by id, and may be made for any id.
 
-    An end (SUCCESS, FAILURE, REVOKED) is read from the store once and kept. Thread-safe.
+    An end (SUCCESS, FAILURE, REVOKED) is read from the store once and kept. Thread-safe. Without `app` it belongs to
+    the application that is current, and so when it was pickled.
     """
 
     __slots__ = ("_end", "id", "ignored", "parent", "reader")
@@ -55,21 +40,27 @@ class AsyncResult(Generic[R_co]):
     def __init__(
         self,
         id: str,  # noqa: A002  Celery's name
-        reader: ResultReader,
+        reader: ResultReader | None = None,
         *,
         parent: AsyncResult[Any] | None = None,
         ignored: bool = False,
+        app: ResultHost | None = None,
     ) -> None:
         self.id: str = id
         self.parent: AsyncResult[Any] | None = parent
         self.ignored: bool = ignored
         """True when the task was sent with ``ignore_result``: `get` then returns None at once, as in Celery."""
-        self.reader = reader
+        self.reader: ResultReader = host_of(app).reader if reader is None else reader
         self._end: TaskResult | None = None
 
     @property
     def task_id(self) -> str:
         return self.id
+
+    @property
+    def backend(self) -> ResultBackend:
+        """The result store."""
+        return self.reader.backend
 
     def get(
         self,
@@ -287,10 +278,18 @@ class AsyncResult(Generic[R_co]):
         return self.id
 
     def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            return other == self.id
         return other.id == self.id if isinstance(other, AsyncResult) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+    def __copy__(self) -> Self:
+        return self.reader.handle_on(self.as_tuple())  # type: ignore[no-any-return]  # a handle like this one
+
+    def __reduce__(self) -> Any:
+        return _revived, (self.as_tuple(),)
 
     def _first_error(self) -> BaseException | None:
         """Return the error of the first that failed of those that led here, as Celery does; None where none did."""
@@ -320,6 +319,10 @@ class AsyncResult(Generic[R_co]):
         if callback is not None:
             callback(self.id, end.result)
         return cast("R_co", end.result)
+
+
+def _revived(told: Any) -> Any:
+    return host_of(None).reader.handle_on(told)
 
 
 def errors_of(result: Any) -> Iterator[BaseException]:

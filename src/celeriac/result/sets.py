@@ -8,11 +8,12 @@ from typing import Any, Generic, Self
 from celeriac import states
 from celeriac.result.callbacks import call_back
 from celeriac.result.gathering import as_they_end, by_reader, in_order, look, unread
-from celeriac.result.handle import AsyncResult, R_co, refuse_in_task
+from celeriac.result.handle import AsyncResult, R_co, ResultBase
+from celeriac.result.joining import refuse_in_task
 from celeriac.types import Seconds
 
 
-class ResultSet(Generic[R_co]):
+class ResultSet(ResultBase, Generic[R_co]):
     """Results of several tasks, in the order in which they were added, each once.
 
     Read through a set, hundreds of results cost one trip to the store. Not to be changed by one thread while another

@@ -117,9 +117,17 @@ class BrokerBefore:
         return self._call(lambda: self._inner.receive(queues, terms, wait=wait))
 
     def ack_and_receive(
-        self, leases: Sequence[Lease], queues: Sequence[str], terms: Terms
+        self,
+        leases: Sequence[Lease],
+        queues: Sequence[str],
+        terms: Terms,
+        *,
+        follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
+        results: Sequence[ResultRecord] = (),
     ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
-        return self._call(lambda: self._inner.ack_and_receive(leases, queues, terms))
+        return self._call(
+            lambda: self._inner.ack_and_receive(leases, queues, terms, follow_ups=follow_ups, results=results)
+        )
 
     def interrupt(self) -> None:
         self._inner.interrupt()
@@ -134,9 +142,13 @@ class BrokerBefore:
         return self._call(lambda: self._inner.extend(leases, lease=lease))
 
     def ack(
-        self, leases: Sequence[Lease], *, follow_ups: Mapping[str, Sequence[Outgoing]] | None = None
+        self,
+        leases: Sequence[Lease],
+        *,
+        follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
+        results: Sequence[ResultRecord] = (),
     ) -> Sequence[Lease]:
-        return self._call(lambda: self._inner.ack(leases, follow_ups=follow_ups))
+        return self._call(lambda: self._inner.ack(leases, follow_ups=follow_ups, results=results))
 
     def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0, redelivered: bool = False) -> Sequence[Lease]:
         return self._call(lambda: self._inner.requeue(leases, delay=delay, redelivered=redelivered))

@@ -7,13 +7,14 @@ key missing that can be, but with each that is there of the right kind.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 
 from celeriac.exceptions import DecodeError, EncodeError, InvalidTaskError
 from celeriac.wire import compression as compressors
@@ -29,9 +30,9 @@ class TaskCall(Struct, frozen=True):
 
     `args` is a list or tuple and `kwargs` a mapping with str keys. `eta` and `expires` are aware and in UTC. `chain`
     holds the steps that remain, the next one last; it, `callbacks` and `errbacks` are lists of signatures as mappings,
-    `chord` is one. `time_limit` (hard) and `soft_time_limit` are in seconds. `root_id` is the first
-    call of the workflow, None for `id` itself; a call that was read always has it. `headers` holds the user's own
-    headers and all that are unknown; one with a name of Celery's is not written.
+    `chord` is one. The steps may be read one by one (`json.Unread`). `time_limit` (hard) and `soft_time_limit` are in
+    seconds. `root_id` is the first call of the workflow, None for `id` itself; a call that was read always has it.
+    `headers` holds the user's own headers and all that are unknown; one with a name of Celery's is not written.
     """
 
     name: str
@@ -44,7 +45,7 @@ class TaskCall(Struct, frozen=True):
     group_id: str | None = None
     group_index: int | None = None
     chord: dict[str, Any] | None = None
-    chain: list[dict[str, Any]] | None = None
+    chain: Sequence[dict[str, Any]] | None = None
     callbacks: list[dict[str, Any]] | None = None
     errbacks: list[dict[str, Any]] | None = None
     root_id: str | None = None
@@ -97,7 +98,16 @@ class _Embed(Struct):
 
     callbacks: list[dict[str, Any]] | None = None
     errbacks: list[dict[str, Any]] | None = None
-    chain: list[dict[str, Any]] | None = None
+    chain: Sequence[dict[str, Any]] | None = None
+    chord: dict[str, Any] | None = None
+
+
+class _UnreadEmbed(Struct):
+    """The same, with the steps of the chain left as they are."""
+
+    chain: list[Raw]
+    callbacks: list[dict[str, Any]] | None = None
+    errbacks: list[dict[str, Any]] | None = None
     chord: dict[str, Any] | None = None
 
 
@@ -105,6 +115,10 @@ _K = TypeVar("_K", _Headers, _Embed)
 
 _KNOWN = frozenset(_Headers.__struct_fields__)
 _SEQUENCES = frozenset({list, tuple})
+_CHAIN = b'"chain"'
+_OBJECTS = frozenset(b"{")
+_first = operator.itemgetter(0)
+_read_unread = msgspec.json.Decoder(tuple[Any, Any, _UnreadEmbed]).decode
 _NO_EMBED = _Embed()
 _NO_LIMITS = (None, None)
 
@@ -158,9 +172,12 @@ def decode(message: Message, *, accept: frozenset[str], max_body: int | None = N
     ContentDisallowed for other types, DecodeError for a body that is too large or broken, InvalidTaskError, naming
     the field, for what is no task. No code of the sender's runs unless pickle is accepted.
     """
-    body, is_plain = _payload(message, accept, max_body)
+    body = _payload(message, accept, max_body)
     headers = message.headers
-    if isinstance(body, list | tuple):
+    if isinstance(body, _Unread):
+        args, kwargs, embed = body.args, body.kwargs, body.embed
+        known = _convert(headers, _Headers, message)
+    elif isinstance(body, list | tuple):
         if not 2 <= len(body) <= 3:
             raise InvalidTaskError(f"{_label(message)}: the body has {len(body)} parts instead of args, kwargs, embed")
         args, kwargs = body[0], body[1]
@@ -172,8 +189,6 @@ def decode(message: Message, *, accept: frozenset[str], max_body: int | None = N
         embed = _convert(body, _Embed, message)
     else:
         raise InvalidTaskError(f"{_label(message)}: the body is {type(body).__name__}, not a list of args and kwargs")
-    if is_plain and embed.chain:
-        embed.chain = json.Plain(embed.chain)
     return _call(message, known, embed, args, kwargs)
 
 
@@ -258,8 +273,10 @@ def _embed(call: TaskCall, serializer: str) -> dict[str, Any]:
         embed["callbacks"] = call.callbacks
     if call.errbacks is not None:
         embed["errbacks"] = call.errbacks
-    if call.chain is not None:
-        embed["chain"] = call.chain if serializer == "json" else list(call.chain)
+    if isinstance(call.chain, json.Unread) and serializer == "json":
+        embed["chain"] = json.Plain(call.chain.raw)
+    elif call.chain is not None:
+        embed["chain"] = list(call.chain)
     if call.chord is not None:
         embed["chord"] = call.chord
     return embed
@@ -275,8 +292,8 @@ def _unwritable(call: TaskCall, serializer: str, error: EncodeError) -> EncodeEr
     return EncodeError(f"task {call.name}[{call.id}]: {error}")
 
 
-def _payload(message: Message, accept: frozenset[str], max_body: int | None) -> tuple[Any, bool]:
-    """Return the body, and whether it is JSON with nothing but plain values."""
+def _payload(message: Message, accept: frozenset[str], max_body: int | None) -> Any:
+    """Return the body as it is read."""
     body = message.body
     mime = message.headers.get("compression")
     if mime:
@@ -288,10 +305,32 @@ def _payload(message: Message, accept: frozenset[str], max_body: int | None) -> 
     if max_body is not None and len(body) > max_body:
         raise DecodeError(f"{_label(message)}: the body of {len(body)} bytes is larger than the limit of {max_body}")
     if message.content_type == JSON and JSON in accept and content.is_plain_json("json"):
-        plain = json.loads_plain(body)
+        plain = _unread(body) or json.loads_plain(body)
         if plain is not None:
-            return plain, True
-    return content.loads(body, message.content_type, message.content_encoding, accept=accept), False
+            return plain
+    return content.loads(body, message.content_type, message.content_encoding, accept=accept)
+
+
+class _Unread(Struct):
+    """A body whose chain has not been read."""
+
+    args: Any
+    kwargs: Any
+    embed: _Embed
+
+
+def _unread(body: bytes) -> _Unread | None:
+    """Read all but the steps of a chain that consists of plain JSON; None for any other body, or where it is broken."""
+    if _CHAIN not in body or json.TAG in body or not body.isascii():
+        return None
+    try:
+        args, kwargs, embed = _read_unread(body)
+    except (msgspec.MsgspecError, RecursionError):
+        return None  # no chain, or not of protocol 2, or the other readers have the reason
+    begins: Iterable[memoryview] = map(memoryview, embed.chain)
+    if not _OBJECTS.issuperset(map(_first, begins)):
+        return None
+    return _Unread(args, kwargs, _Embed(embed.callbacks, embed.errbacks, json.Unread(embed.chain), embed.chord))
 
 
 def _merged_headers(headers: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
 from celeriac import states
+from celeriac.app.base import Celeriac
 from celeriac.clock import Clock
 from celeriac.exceptions import (
     BackendStoreError,
@@ -29,10 +30,9 @@ from celeriac.worker.chords import ChordEnds
 from celeriac.worker.ledger import Ledger
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.pulse import Pulse
+from celeriac.worker.riding import Acks, follow_ups_of, is_light, leases_of, records_of
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _FIRST_PAUSE: Seconds = 0.1
 _LONGEST_PAUSE: Seconds = 5.0
@@ -52,26 +52,10 @@ class _Strikes:
         self.count = 0
 
 
-class Acks:
-    """Acknowledgements whose results are stored. They go along with another call to the broker."""
-
-    def __init__(self, completer: Completer, batch: Sequence[Completion]) -> None:
-        self._completer = completer
-        self._batch = batch
-
-    def ride(self, call: Callable[[Sequence[Lease]], tuple[Sequence[Lease], T]]) -> T:
-        """Have `call` acknowledge; return what else it brings. Raises what it raises: then they are tried again."""
-        try:
-            lost, found = call([completion.lease for completion in self._batch if completion.lease is not None])
-        except Exception as error:
-            self._completer.not_acked(self._batch, error)
-            raise
-        self._completer.acked(self._batch, lost)
-        return found
-
-
 class Completer:
     """Gathers completions and carries them out, many at once. Thread-safe.
+
+    Where `results_ride`, the broker stores results with the acknowledgement; see `BrokerCapabilities.stores_results`.
 
     A crash between two of the three steps repeats the later ones, and each is idempotent. What a failing store has not
     done is kept and tried again: nothing is lost while it is away, and the leases go on being renewed meanwhile. A
@@ -89,9 +73,11 @@ class Completer:
         clock: Clock,
         chords: ChordEnds,
         pulse: Pulse | None = None,
+        results_ride: bool = False,
     ) -> None:
         self._broker = broker
         self._writer = writer
+        self._results_ride = results_ride
         self._chords = chords
         self._ledger = ledger
         self._clock = clock
@@ -103,7 +89,7 @@ class Completer:
         self.is_awaited = False
         """Whether somebody may wait for what has not been carried out: a result, or the next task."""
         self._waits_for_more = False
-        """Whether something else waits than results and acknowledgements."""
+        """Whether something waits that cannot go with a claim: see `is_light`."""
         self._under_way = 0
         self._pause = 0.0
         self._not_before = 0.0
@@ -121,10 +107,10 @@ class Completer:
             if not self._waiting:
                 self._since = self._clock.monotonic()
             self._waiting.append(completion)
-            is_plain = completion.settle is Settle.ACK and not completion.follow_ups and completion.sequel is None
-            if not is_plain or completion.record is not None:
+            rides = is_light(completion)
+            if not rides or completion.record is not None or completion.follow_ups:
                 self.is_awaited = True
-            if not is_plain:
+            if not rides:
                 self._waits_for_more = True
             return len(self._waiting)
 
@@ -166,23 +152,26 @@ class Completer:
         return not self._waiting
 
     def acks(self) -> Acks | None:
-        """Store the results that wait, and return the acknowledgements: they may go with the next claim.
+        """Return the acknowledgements that wait, with what follows: they may go with the next claim.
 
-        None where there are none, where more than that waits, or where a store is in trouble: `flush` does those.
+        Results go with them, or are stored before. None where there are none, where more than that waits, or where a
+        store is in trouble: `flush` does those.
         """
-        if self._waits_for_more or self._strikes or self._most < _WHOLE or not (batch := self._draw()):
+        if self._waits_for_more or self._is_in_trouble or not (batch := self._draw()):
             return None
+        if self._results_ride:
+            return Acks(self, batch, records_of(batch))
         try:
             self._store(batch)
         except Exception as error:  # noqa: BLE001  whatever a store raises, completions are not lost by it
             self._keep(batch, error)
             self._ended()
             return None
-        return Acks(self, batch)
+        return Acks(self, batch, ())
 
     def acked(self, batch: Sequence[Completion], lost: Sequence[Lease]) -> None:
         """Take note that a batch of `acks` is acknowledged, but for what was lost before."""
-        self._note_settled([completion.lease for completion in batch if completion.lease is not None], lost)
+        self._note_settled(leases_of(batch), lost)
         self._went_well()
         self._ended()
 
@@ -238,8 +227,19 @@ class Completer:
         struck = (place for place, each in enumerate(self._waiting) if id(each) in alone)
         return min(self._most, max(1, next(struck, self._most)))
 
+    @property
+    def _is_in_trouble(self) -> bool:
+        """Tell whether something failed lately: then each step is done for itself, to see which one fails."""
+        return bool(self._strikes) or self._most < _WHOLE or self._pause > 0.0
+
     def _carry_out(self, left: list[Completion]) -> None:
         """Do the three steps in their order for the whole batch; what is done to the end is taken out of `left`."""
+        if self._results_ride and not self._is_in_trouble and all(map(is_light, left)):
+            leases = leases_of(left)
+            lost = self._broker.ack(leases, follow_ups=follow_ups_of(left), results=records_of(left))
+            self._note_settled(leases, lost)
+            left.clear()
+            return
         self._store(left)
         if any(completion.sequel is not None for completion in left):
             self._chords.carry_out(left, self._settle_all)
@@ -266,7 +266,7 @@ class Completer:
         return lost
 
     def _store(self, completions: Sequence[Completion]) -> None:
-        records = [completion.record for completion in completions if completion.record is not None]
+        records = records_of(completions)
         if records:
             self._writer.store(records)
 
@@ -278,10 +278,9 @@ class Completer:
     def _settle(
         self, completions: Sequence[Completion], settle: Settle, *, delay: Seconds = 0.0, reason: str = ""
     ) -> list[str]:
-        leases = [completion.lease for completion in completions if completion.lease is not None]
+        leases = leases_of(completions)
         if settle is Settle.ACK:
-            follow_ups = {c.lease.tag: c.follow_ups for c in completions if c.follow_ups and c.lease is not None}
-            lost = self._broker.ack(leases, follow_ups=follow_ups or None)
+            lost = self._broker.ack(leases, follow_ups=follow_ups_of(completions))
         elif settle is Settle.REQUEUE:
             lost = self._broker.requeue(leases, delay=delay)
         else:
@@ -359,6 +358,12 @@ class Completer:
         return msgspec.structs.replace(
             completion, record=self._writer.record_of_error(failure, completion.record.reply_to)
         )
+
+
+def completer_of(app: Celeriac, ledger: Ledger, *, chords: ChordEnds, pulse: Pulse) -> Completer:
+    """Return what completes for an engine of the application."""
+    rides = app.stores.results_ride
+    return Completer(app.broker, app.writer, ledger, clock=app.clock, chords=chords, pulse=pulse, results_ride=rides)
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -7,15 +7,16 @@ import random
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from celeriac.clock import Clock
 from celeriac.exceptions import BrokerError
-from celeriac.interfaces.broker import Broker, Delivery, Terms
+from celeriac.interfaces.broker import Broker, Delivery, Lease, Terms
 from celeriac.types import Seconds
-from celeriac.worker.completion import Acks
 from celeriac.worker.ledger import Ledger
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.renewals import Claim
+from celeriac.worker.riding import Acks
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,11 @@ class Consumer:
     def take_and_ack(self, acks: Acks, *, limit: int, freely: int) -> Sequence[Delivery]:
         """Acknowledge, and return up to `limit` deliveries that are there now, in one trip. Otherwise as `take`."""
         terms = Terms(limit, self._lease, self._owner, freely)
-        return self._taken(lambda: acks.ride(lambda leases: self._broker.ack_and_receive(leases, self._queues, terms)))
+
+        def call(leases: Sequence[Lease], **more: Any) -> tuple[Sequence[Lease], Sequence[Delivery]]:
+            return self._broker.ack_and_receive(leases, self._queues, terms, **more)
+
+        return self._taken(lambda: acks.ride(call) or ())
 
     def _taken(self, receive: Callable[[], Sequence[Delivery]]) -> Sequence[Delivery]:
         self._pulse.asking()

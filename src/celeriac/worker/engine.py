@@ -19,7 +19,7 @@ from celeriac.worker.attendant import Attendant
 from celeriac.worker.board import EngineBoard
 from celeriac.worker.chords import sequels_of
 from celeriac.worker.claims import ClaimSize
-from celeriac.worker.completion import Completer
+from celeriac.worker.completion import completer_of
 from celeriac.worker.consumer import Consumer
 from celeriac.worker.coroutine_backlog import CoroutineBacklog
 from celeriac.worker.crashes import CrashCounter
@@ -84,7 +84,7 @@ class Engine:
         self._broker.entrust(plan.custodian)
         sequels, chords = sequels_of(app)
         self._turning_away = TurningAway(app.reader, app.writer, sequels)
-        self._completer = Completer(self._broker, app.writer, ledger, clock=app.clock, chords=chords, pulse=self.pulse)
+        self._completer = completer_of(app, ledger, chords=chords, pulse=self.pulse)
         self._tenure = Tenure(self._broker, ledger, self._completer, self.renewals, lease=plan.lease, clock=app.clock)
         owner = f"{plan.nodename}/{index}"
         consumer = partial(

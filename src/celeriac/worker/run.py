@@ -19,7 +19,7 @@ from celeriac.clock import Clock
 from celeriac.exceptions import Ignore, Reject, Replaced, Retry, TaskError
 from celeriac.interfaces.broker import Delivery, Outgoing
 from celeriac.interfaces.results import ResultRecord
-from celeriac.result.handle import joining_forbidden
+from celeriac.result.joining import joining_forbidden
 from celeriac.result.writer import ResultWriter
 from celeriac.settings.conf import Settings
 from celeriac.types import Seconds

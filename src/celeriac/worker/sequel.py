@@ -74,7 +74,7 @@ class Sequels:
                 children += beginning(self._workflows.handle(form))
                 launched += launch(form, (value,), given=given)
         if call.chain:
-            step, tail = call.chain[-1], type(call.chain)(call.chain[:-1])  # what came as plain JSON goes on as that
+            step, tail = call.chain[-1], call.chain[:-1]
             form = self._form(step, call.id, "chain", len(tail))
             if form is not None:
                 children += beginning(self._workflows.handle(form))

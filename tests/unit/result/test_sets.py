@@ -11,7 +11,7 @@ import pytest
 
 from celeriac.exceptions import TimeoutError
 from celeriac.result import AsyncResult, ResultSet, allow_join_result
-from celeriac.result.handle import joining_forbidden
+from celeriac.result.joining import joining_forbidden
 from celeriac.wire.results import TaskResult
 from tests.unit.spine import Spine
 

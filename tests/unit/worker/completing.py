@@ -43,9 +43,9 @@ class Broker(BrokerBefore):
         self._note("send")
         self._inner.send(outgoing)
 
-    def ack(self, leases, *, follow_ups=None):
+    def ack(self, leases, *, follow_ups=None, results=()):
         self._note("ack")
-        return self._inner.ack(leases, follow_ups=follow_ups)
+        return self._inner.ack(leases, follow_ups=follow_ups, results=results)
 
     def requeue(self, leases, *, delay=0.0):
         self._note(f"requeue {delay:g}" if delay else "requeue")
@@ -76,11 +76,18 @@ class Bench:
         self.broker = spine.app.broker
         self.completer = self.between(Broker(spine.app.broker, self.journal), Results(spine.app.results, self.journal))
 
-    def between(self, broker: Any, results: Any) -> Completer:
+    def between(self, broker: Any, results: Any, *, results_ride: bool = False) -> Completer:
         writer = ResultWriter(
             lambda: results, serializer="json", ttl=None, extended=False, max_bytes=None, clock=self.spine.clock
         )
-        return Completer(broker, writer, self.holdings, clock=self.spine.clock, chords=sequels_of(self.spine.app)[1])
+        return Completer(
+            broker,
+            writer,
+            self.holdings,
+            clock=self.spine.clock,
+            chords=sequels_of(self.spine.app)[1],
+            results_ride=results_ride,
+        )
 
     def held(self, count: int) -> list[Lease]:
         """Send and receive messages; return their leases, which the ledger knows."""

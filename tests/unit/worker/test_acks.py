@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from celeriac.exceptions import BrokerUnavailable
-from celeriac.testing.conformance.samples import outgoing
+from celeriac.exceptions import BrokerUnavailable, ImproperlyConfigured
+from celeriac.interfaces.results import ResultRecord
+from celeriac.testing.conformance.samples import drain, outgoing
+from celeriac.testing.faults import BrokerBefore
 from celeriac.worker.outcome import Completion, Settle
+from celeriac.worker.sequel import Sequel
 from tests.unit.spine import Spine
-from tests.unit.worker.completing import Bench, record
+from tests.unit.worker.completing import Bench, Broker, Results, record
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def test_acknowledgements_go_with_another_call_once_their_results_are_stored(ben
 def test_what_is_more_than_an_acknowledgement_goes_with_no_other_call(bench):
     for lease, end in zip(
         bench.held(3),
-        ({"settle": Settle.REQUEUE}, {"follow_ups": [outgoing("x", queue="next")]}, {"settle": Settle.REJECT}),
+        ({"settle": Settle.REQUEUE}, {"sequel": Sequel(records=[record("next")])}, {"settle": Settle.REJECT}),
         strict=True,
     ):
         bench.completer.add(Completion(lease, **end))
@@ -40,6 +43,63 @@ def test_what_is_more_than_an_acknowledgement_goes_with_no_other_call(bench):
         assert bench.completer.flush()
     bench.completer.add(Completion(bench.held(1)[0]))
     assert bench.completer.acks() is not None
+
+
+def test_what_follows_goes_with_the_acknowledgement(bench):
+    bench.completer.add(Completion(bench.held(1)[0], record=record(0), follow_ups=[outgoing("x", queue="next")]))
+    acks = bench.completer.acks()
+    assert bench.journal.asked == ["store"]
+    acks.ride(lambda given, **done: (bench.broker.ack(given, **done), None))
+    assert drain(bench.broker, "next") == ["x"]
+    assert bench.stats() == (0, 0, 0, 0)
+
+
+def test_results_go_with_the_acknowledgement_where_one_store_keeps_both(bench):
+    completer = bench.between(bench.broker, bench.spine.app.results, results_ride=True)
+    (lease,) = bench.held(1)
+    completer.add(Completion(lease, record=record(0)))
+    acks = completer.acks()
+    assert bench.stored() == set()
+    acks.ride(lambda given, **done: (bench.broker.ack(given, **done), None))
+    assert (bench.stats(), bench.stored()) == ((0, 0, 0, 0), {"0"})
+
+
+def test_results_that_were_refused_with_the_acknowledgement_are_stored_before_it_at_the_next_try(bench):
+    away = Away(bench.broker)
+    completer = bench.between(
+        Broker(away, bench.journal), Results(bench.spine.app.results, bench.journal), results_ride=True
+    )
+    completer.add(Completion(bench.held(1)[0], record=record(0)))
+    assert not completer.flush()
+    away.is_away = False
+    bench.spine.clock.advance(1.0)
+    assert completer.flush()
+    assert bench.journal.asked == ["ack", "store", "ack"]
+    assert (bench.stats(), bench.stored()) == ((0, 0, 0, 0), {"0"})
+
+
+def test_a_message_that_cannot_be_sent_holds_up_no_claim_and_fails_its_task(bench):
+    retried = ResultRecord("0", "RETRY", b"{}", None)
+    bench.completer.add(Completion(bench.held(1)[0], record=retried, follow_ups=[outgoing("x", queue="next")]))
+
+    def refused(_leases, **_done):
+        raise ImproperlyConfigured("a queue cannot be called that")
+
+    assert bench.completer.acks().ride(refused) is None
+    assert bench.completer.flush()
+    assert bench.stats() == (0, 0, 0, 1)
+    assert bench.spine.app.AsyncResult("0").state == "FAILURE"
+
+
+class Away(BrokerBefore):
+    """A broker that is away."""
+
+    is_away = True
+
+    def ack(self, leases, **done):
+        if self.is_away:
+            raise BrokerUnavailable("away")
+        return self._inner.ack(leases, **done)
 
 
 def test_acknowledgements_whose_trip_failed_are_tried_again(bench):

@@ -104,19 +104,19 @@ class Journal(BrokerBefore):
         self.answers_lost = answers_lost
         self.acked = 0
 
-    def ack(self, leases, *, follow_ups=None):
+    def ack(self, leases, *, follow_ups=None, results=()):
         if self.fails:
             self.fails -= 1
             raise BrokerUnavailable("away")
         self.acked += len(leases)
-        lost = self._inner.ack(leases, follow_ups=follow_ups)
+        lost = self._inner.ack(leases, follow_ups=follow_ups, results=results)
         if self.answers_lost:
             self.answers_lost -= 1
             raise BrokerUnavailable("the answer was lost")
         return lost
 
-    def ack_and_receive(self, leases, queues, terms):
-        return self.ack(leases), self.receive(queues, terms, wait=0.0)
+    def ack_and_receive(self, leases, queues, terms, **done):
+        return self.ack(leases, **done), self.receive(queues, terms, wait=0.0)
 
 
 def put_before(spine: Spine, broker: Journal) -> None:

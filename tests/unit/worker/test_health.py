@@ -250,13 +250,13 @@ class Away(BrokerBefore):
             raise BrokerUnavailable("away")
         return self._inner.receive(queues, terms, wait=wait)
 
-    def ack(self, leases, *, follow_ups=None):
+    def ack(self, leases, *, follow_ups=None, results=()):
         if self.is_away:
             raise BrokerUnavailable("away")
-        return self._inner.ack(leases, follow_ups=follow_ups)
+        return self._inner.ack(leases, follow_ups=follow_ups, results=results)
 
-    def ack_and_receive(self, leases, queues, terms):
-        return self.ack(leases), self.receive(queues, terms, wait=0.0)
+    def ack_and_receive(self, leases, queues, terms, **done):
+        return self.ack(leases, **done), self.receive(queues, terms, wait=0.0)
 
 
 def test_a_consumer_tells_what_it_asks_and_when_it_is_answered(spine):

@@ -82,9 +82,9 @@ class Strict(BrokerBefore):
         self._look(outgoing)
         self._inner.send(outgoing, nonce=nonce)
 
-    def ack(self, leases, *, follow_ups=None):
+    def ack(self, leases, *, follow_ups=None, results=()):
         self._look([each for many in (follow_ups or {}).values() for each in many])
-        return self._inner.ack(leases, follow_ups=follow_ups)
+        return self._inner.ack(leases, follow_ups=follow_ups, results=results)
 
 
 def end(lease: Any, number: int, queue: str) -> Completion:

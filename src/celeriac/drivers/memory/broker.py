@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Final
@@ -23,6 +23,7 @@ from celeriac.interfaces.broker import (
     Terms,
     Upkeep,
 )
+from celeriac.interfaces.results import ResultRecord
 from celeriac.wire.envelope import decode
 from celeriac.wire.message import Message, Unreadable
 
@@ -170,9 +171,17 @@ class Shelves:
 class MemoryBroker:
     """The broker contract on one `Shelves`. Thread-safe; a message costs about its own size and 200 bytes."""
 
-    capabilities = BrokerCapabilities(most_urgent="highest", shared=False)
+    capabilities = BrokerCapabilities(most_urgent="highest", shared=False, stores_results=True)
 
-    def __init__(self, shelves: Shelves, *, location: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        shelves: Shelves,
+        *,
+        location: str,
+        clock: Clock,
+        store_results: Callable[[Sequence[ResultRecord]], None],
+    ) -> None:
+        self._store_results = store_results
         self.location = location
         self._shelves = shelves
         self._clock = clock
@@ -212,10 +221,16 @@ class MemoryBroker:
                 self._shelves.changed.wait(remaining)
 
     def ack_and_receive(
-        self, leases: Sequence[Lease], queues: Sequence[str], terms: Terms
+        self,
+        leases: Sequence[Lease],
+        queues: Sequence[str],
+        terms: Terms,
+        *,
+        follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
+        results: Sequence[ResultRecord] = (),
     ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
         with self._shelves.changed:
-            return self.ack(leases), self._take(queues, terms)
+            return self.ack(leases, follow_ups=follow_ups, results=results), self._take(queues, terms)
 
     def interrupt(self) -> None:
         with self._shelves.changed:
@@ -242,9 +257,15 @@ class MemoryBroker:
         return lost
 
     def ack(
-        self, leases: Sequence[Lease], *, follow_ups: Mapping[str, Sequence[Outgoing]] | None = None
+        self,
+        leases: Sequence[Lease],
+        *,
+        follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
+        results: Sequence[ResultRecord] = (),
     ) -> Sequence[Lease]:
         now = self._clock.now()
+        if results:
+            self._store_results(results)
         with self._shelves.changed:
             settled, lost = self._settle(leases)
             for tag, _ in settled if follow_ups else ():

@@ -36,12 +36,13 @@ def open_store(url: str, options: StoreOptions) -> Store:
     name = _name(url)
     shared = share(name)
     location = f"memory://{name}"
+    results = MemoryResults(shared.records, location=location, clock=options.clock)
     return Store(
-        broker=MemoryBroker(shared.shelves, location=location, clock=options.clock),
+        broker=MemoryBroker(shared.shelves, location=location, clock=options.clock, store_results=results.store),
         dead_letters=MemoryDeadLetters(shared.shelves, clock=options.clock),
         pubsub=MemoryPubSub(shared.ears),
         coordinator=MemoryCoordinator(shared.facts, clock=options.clock),
-        results=MemoryResults(shared.records, location=location, clock=options.clock),
+        results=results,
         groups=MemoryGroups(shared.groups, clock=options.clock),
     )
 

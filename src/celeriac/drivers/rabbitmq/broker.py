@@ -36,6 +36,7 @@ from celeriac.interfaces.broker import (
     Terms,
     Upkeep,
 )
+from celeriac.interfaces.results import ResultRecord
 
 __all__ = ["RabbitBroker"]
 
@@ -211,9 +212,15 @@ class RabbitBroker:
                 return self._receiver.receive(queues, terms, wait=wait)
 
     def ack_and_receive(
-        self, leases: Sequence[Lease], queues: Sequence[str], terms: Terms
+        self,
+        leases: Sequence[Lease],
+        queues: Sequence[str],
+        terms: Terms,
+        *,
+        follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
+        results: Sequence[ResultRecord] = (),  # noqa: ARG002  none are kept here
     ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
-        return self.ack(leases), self.receive(queues, terms, wait=0.0)
+        return self.ack(leases, follow_ups=follow_ups), self.receive(queues, terms, wait=0.0)
 
     def interrupt(self) -> None:
         self._receiver.interrupt()
@@ -242,7 +249,11 @@ class RabbitBroker:
         return self._holdings.find(leases)[1]
 
     def ack(
-        self, leases: Sequence[Lease], *, follow_ups: Mapping[str, Sequence[Outgoing]] | None = None
+        self,
+        leases: Sequence[Lease],
+        *,
+        follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
+        results: Sequence[ResultRecord] = (),  # noqa: ARG002  none are kept here
     ) -> Sequence[Lease]:
         found, lost = self._holdings.find(leases)
         following = [each for tag in found for each in (follow_ups or {}).get(tag, ())]

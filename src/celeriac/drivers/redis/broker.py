@@ -13,8 +13,9 @@ from celeriac.drivers.redis import bindings
 from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.receiving import Receiver
-from celeriac.drivers.redis.scripts import ACK, ACK_AND_SEND, EXTEND, PROMOTE, PURGE, RECLAIM, REJECT, REQUEUE, STATS
+from celeriac.drivers.redis.scripts import EXTEND, PROMOTE, PURGE, RECLAIM, REJECT, REQUEUE, STATS
 from celeriac.drivers.redis.sending import Sender
+from celeriac.drivers.redis.settling import PER_SCRIPT, Settling, parts_of, tags_of
 from celeriac.drivers.redis.wire import Command, Reply
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.forks import after_fork_in_child
@@ -29,12 +30,12 @@ from celeriac.interfaces.broker import (
     Terms,
     Upkeep,
 )
+from celeriac.interfaces.results import ResultRecord
 
 __all__ = ["RedisBroker"]
 
 _VISIBILITY_TIMEOUT: Final = 3600.0  # kombu's default, in seconds
 _ALIVE: Final = 60  # seconds that a node counts as alive after its last upkeep
-_PER_SCRIPT: Final = 1000  # tags; Lua unpacks some 8,000 values at most, and a script blocks the server
 _HELD_LOOKED_AT: Final = 20_000  # entries that `stats` reads through
 
 
@@ -46,9 +47,12 @@ class RedisBroker:
         self._keys = keys = Keys(options)
         self._visibility_timeout = _visibility_timeout(options.get("visibility_timeout") or _VISIBILITY_TIMEOUT)
         self._sender = Sender(client, keys)
+        self._settling = Settling(keys, self._sender, options)
         self._receiver = Receiver(client, keys, self._visibility_timeout)
         self._say_alive_at = 0.0  # by `time.monotonic`
-        self._capabilities = BrokerCapabilities(priorities=len(keys.steps), most_urgent="lowest", needs_watch=True)
+        self._capabilities = BrokerCapabilities(
+            priorities=len(keys.steps), most_urgent="lowest", needs_watch=True, stores_results=True
+        )
         after_fork_in_child(self)
 
     @property
@@ -87,12 +91,24 @@ class RedisBroker:
         return self._receiver.receive(queues, terms, wait=wait)
 
     def ack_and_receive(
-        self, leases: Sequence[Lease], queues: Sequence[str], terms: Terms
+        self,
+        leases: Sequence[Lease],
+        queues: Sequence[str],
+        terms: Terms,
+        *,
+        follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
+        results: Sequence[ResultRecord] = (),
     ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
-        if len(leases) > _PER_SCRIPT or self._receiver.has_lost_claims:
-            return self.ack(leases), self._receiver.receive(queues, terms, wait=0)
-        lost, deliveries = self._receiver.ack_and_receive(_tags(leases), queues, terms)
-        return [leases[place] for place in lost], deliveries
+        if max(len(leases), len(results)) > PER_SCRIPT or self._receiver.has_lost_claims:
+            lost = self.ack(leases, follow_ups=follow_ups, results=results)
+            return lost, self._receiver.receive(queues, terms, wait=0)
+        if follow_ups or results:
+            places, deliveries = self._receiver.settle_and_receive(
+                self._settling.done(leases, follow_ups, results, queues), queues, terms
+            )
+        else:
+            places, deliveries = self._receiver.ack_and_receive(tags_of(leases), queues, terms)
+        return [leases[place] for place in places], deliveries
 
     def interrupt(self) -> None:
         self._receiver.interrupt()
@@ -106,24 +122,23 @@ class RedisBroker:
     def extend(self, leases: Sequence[Lease], *, lease: float) -> Sequence[Lease]:
         score = self._client.now() + lease - self._visibility_timeout
         parts = [
-            (part, call_script(EXTEND, (self._keys.unacked_index,), (score, *_tags(part)))) for part in _parts(leases)
+            (part, call_script(EXTEND, (self._keys.unacked_index,), (score, *tags_of(part))))
+            for part in parts_of(leases)
         ]
         return self._settle(parts, doing="renewing leases")
 
     def ack(
-        self, leases: Sequence[Lease], *, follow_ups: Mapping[str, Sequence[Outgoing]] | None = None
+        self,
+        leases: Sequence[Lease],
+        *,
+        follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
+        results: Sequence[ResultRecord] = (),
     ) -> Sequence[Lease]:
-        parts: list[tuple[Sequence[Lease], Command]] = []
-        for part in _parts(leases):
-            tags = _tags(part)
-            if follow_ups:
-                numbers = {tag: number for number, tag in enumerate(tags, start=1)}
-                keys, arguments = self._sender.follow_ups(numbers, follow_ups)
-                names = self._held(self._keys.delayed_names, self._keys.alive, *keys)
-                parts.append((part, call_script(ACK_AND_SEND, names, (len(tags), *tags, *arguments))))
-            else:
-                parts.append((part, call_script(ACK, self._held(), tags)))
-        return self._settle(parts, doing="acknowledging messages")
+        if results and max(len(leases), len(results)) > PER_SCRIPT:  # more than a script: first all the results, then
+            for start in range(0, len(results), PER_SCRIPT):
+                self._settle(self._settling.ack((), None, results[start : start + PER_SCRIPT]), doing="storing results")
+            results = ()
+        return self._settle(self._settling.ack(leases, follow_ups, results), doing="acknowledging messages")
 
     def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0, redelivered: bool = False) -> Sequence[Lease]:
         due: str | float = self._client.now() + delay if delay > 0 else ""
@@ -135,8 +150,8 @@ class RedisBroker:
             queue = self._keys.queue(name)
             names = self._held(queue.lists[place], queue.bell, queue.delayed, self._keys.delayed_names)
             # The last part is given back first, so that the first of all ends up first in line.
-            for part in reversed(list(_parts(members))):
-                arguments = (name, self._keys.steps[place], due, self._sender.nonce(), int(redelivered), *_tags(part))
+            for part in reversed(list(parts_of(members))):
+                arguments = (name, self._keys.steps[place], due, self._sender.nonce(), int(redelivered), *tags_of(part))
                 parts.append((part, call_script(REQUEUE, names, arguments)))
         return self._settle(parts, doing="giving messages back")
 
@@ -148,7 +163,7 @@ class RedisBroker:
         parts = [
             (part, call_script(REJECT, self._dying(name), (name, now, text, *self._steps(part))))
             for name, members in groups.items()
-            for part in _parts(members)
+            for part in parts_of(members)
         ]
         return self._settle(parts, doing="moving messages to the dead letters")
 
@@ -257,12 +272,3 @@ def _visibility_timeout(value: Any) -> float:
     if not isinstance(value, int | float) or not isfinite(value) or value <= 0:
         raise ImproperlyConfigured(f"visibility_timeout must be a number of seconds above 0, not {value!r}.")
     return float(value)
-
-
-def _parts(leases: Sequence[Lease]) -> Iterator[Sequence[Lease]]:
-    for start in range(0, len(leases), _PER_SCRIPT):
-        yield leases[start : start + _PER_SCRIPT]
-
-
-def _tags(leases: Sequence[Lease]) -> list[str]:
-    return [lease.tag for lease in leases]

@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from celeriac.drivers.redis.client import Client, call_script
+from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.scripts import (
     CLOSE_CHORD,
     DUE_CHORDS,
@@ -29,7 +30,6 @@ from celeriac.types import Moment, Seconds
 __all__ = ["RedisGroups"]
 
 _KEY: Final = "celery-taskset-meta-"
-_ENDS_PREFIX: Final = (":", "_", "-", ".")  # Celery adds "_" to a global_keyprefix that ends in none of these
 _CLOSED: Final = 300_000
 """Milliseconds for which a closed chord is known, for parts that come late; as long as stock workers know it."""
 
@@ -39,12 +39,9 @@ class RedisGroups:
 
     def __init__(self, client: Client, options: Mapping[str, Any]) -> None:
         self._client = client
-        prefix = options.get("global_keyprefix") or ""
-        if prefix and not prefix.endswith(_ENDS_PREFIX):
-            prefix += "_"
-        self._prefix = f"{prefix}{_KEY}"
-        self._record = f"{prefix}celeriac:chord:"
-        self._chords = f"{prefix}celeriac:chords"
+        self._prefix = Keys.of_results(options, _KEY)
+        self._record = Keys.of_results(options, "celeriac:chord:")
+        self._chords = Keys.of_results(options, "celeriac:chords")
         self._ordered = "1" if options.get("result_chord_ordered", True) else "0"
 
     def open(self, chords: Sequence[NewChord], *, anew: bool = False) -> None:

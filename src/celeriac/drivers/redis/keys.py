@@ -16,6 +16,7 @@ __all__ = ["Keys", "QueueKeys"]
 _PRIORITY_STEPS: Final = (0, 3, 6, 9)
 _SEPARATOR: Final = "\x06\x16"
 _RESERVED: Final = ("_kombu.", "celeriac:", "celery-task-meta-", "celery-taskset-meta-", "chord-unlock-")
+_ENDS_PREFIX: Final = (":", "_", "-", ".")  # Celery adds "_" to a global_keyprefix that ends in none of these
 _REMEMBERED: Final = 10_000  # queues; more are named again each time
 
 
@@ -46,6 +47,14 @@ class Keys:
         self.binding = f"{self.prefix}_kombu.binding."
         self.binding_permanent = f"{self.prefix}_kombu.binding_permanent."
         self._queues: dict[str, QueueKeys] = {}
+
+    @staticmethod
+    def of_results(options: Mapping[str, Any], kind: str = "celery-task-meta-") -> str:
+        """Return what the keys of results begin with, or those of groups."""
+        prefix = options.get("global_keyprefix") or ""
+        if prefix and not prefix.endswith(_ENDS_PREFIX):
+            prefix += "_"
+        return f"{prefix}{kind}"
 
     def queue(self, name: str) -> QueueKeys:
         """Return the keys of a queue. Raises `ImproperlyConfigured` for a name that `is_free` denies."""

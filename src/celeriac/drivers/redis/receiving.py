@@ -15,12 +15,13 @@ from celeriac.drivers.redis.deliveries import delivery_of
 from celeriac.drivers.redis.errors import ConnectionLost, Refusal, WireError
 from celeriac.drivers.redis.keys import Keys, QueueKeys
 from celeriac.drivers.redis.lost_claims import LostClaim, LostClaims
-from celeriac.drivers.redis.scripts import CLAIM
+from celeriac.drivers.redis.scripts import CLAIM, SETTLE
+from celeriac.drivers.redis.settling import Done
 from celeriac.drivers.redis.waits import Wake, readable
 from celeriac.drivers.redis.watcher import Watcher
 from celeriac.drivers.redis.wire import Command, Reply
 from celeriac.exceptions import OperationalError
-from celeriac.interfaces.broker import Delivery, Lease, Terms
+from celeriac.interfaces.broker import Delivery, Lease, Outgoing, Terms
 
 __all__ = ["Receiver"]
 
@@ -88,11 +89,18 @@ class Receiver:
     ) -> tuple[Sequence[int], Sequence[Delivery]]:
         """See `Broker.ack_and_receive`; return the places of the tags that were lost, and what was taken."""
         watched = self._watch(tuple(queues))
-        lost, found = self._ask(watched, terms, tags)
-        bell = self._bells.take(watched)
-        bell.is_known_empty = not found
-        self._bells.give(bell)
-        return lost, found
+        prefix = self._prefix(terms.owner)
+        return self._ask_on_the_way(watched, self._command(watched, terms, prefix, tags), prefix)
+
+    def settle_and_receive(
+        self, done: Done, queues: Sequence[str], terms: Terms
+    ) -> tuple[Sequence[int], Sequence[Delivery]]:
+        """As `ack_and_receive`, with results and follow-ups."""
+        watched = self._watch(tuple(queues))
+        prefix = self._prefix(terms.owner)
+        arguments = (*done.arguments, *self._claiming(watched, terms, prefix))
+        command = call_script(SETTLE, (*done.keys, *watched.keys), arguments)
+        return self._ask_on_the_way(watched, command, prefix, done.kept)
 
     def watch(self, queues: Sequence[str], *, wait: float) -> bool:
         """See `Broker.watch`. Used by one thread."""
@@ -173,18 +181,29 @@ class Receiver:
         wake.hear()
 
     def _claim(self, watched: Watched, terms: Terms) -> list[Delivery]:
-        return self._ask(watched, terms, ())[1]
-
-    def _ask(self, watched: Watched, terms: Terms, done: Sequence[str]) -> tuple[Sequence[int], list[Delivery]]:
-        """Acknowledge and claim in one trip; return the places of what was lost, and what was taken."""
         prefix = self._prefix(terms.owner)
-        command = self._command(watched, terms, prefix, done)
+        return self._ask(watched, self._command(watched, terms, prefix), prefix)[1]
+
+    def _ask_on_the_way(
+        self, watched: Watched, command: Command, prefix: str, kept: Outgoing | None = None
+    ) -> tuple[Sequence[int], Sequence[Delivery]]:
+        """Claim by a command that does something else before; a wait that follows need not look first."""
+        lost, found = self._ask(watched, command, prefix, kept)
+        bell = self._bells.take(watched)
+        bell.is_known_empty = not found
+        self._bells.give(bell)
+        return lost, found
+
+    def _ask(
+        self, watched: Watched, command: Command, prefix: str, kept: Outgoing | None = None
+    ) -> tuple[Sequence[int], list[Delivery]]:
+        """Run a claim; return the places of what was lost of what it acknowledges, and what was taken."""
         try:
             reply = self._client.one(command, doing=_doing(watched))
         except OperationalError as error:
             self._note_lost(error.__cause__, watched, prefix)
             raise
-        return reply[0], _deliveries(reply, watched, prefix)
+        return reply[0], _deliveries(reply, watched, prefix, kept)
 
     def _note_lost(self, error: BaseException | None, watched: Watched, prefix: str) -> None:
         if isinstance(error, ConnectionLost) and error.asker is not None:
@@ -199,23 +218,32 @@ class Receiver:
         return f"cel:{owner}:{number}."
 
     def _command(self, watched: Watched, terms: Terms, prefix: str, done: Sequence[str] = ()) -> Command:
-        """Return the claim. The server may run it seconds later, so it takes the time itself where it can."""
+        keys = (self._keys.unacked, self._keys.unacked_index, *watched.keys)
+        return call_script(CLAIM, keys, (len(done), *done, *self._claiming(watched, terms, prefix)))
+
+    def _claiming(self, watched: Watched, terms: Terms, prefix: str) -> tuple[str | float, ...]:
+        """Return what _claim.lua wants. The server may run it seconds later, so it takes the time itself if it can."""
         steps = self._keys.steps
         held = (min(terms.limit, _PER_CLAIM), terms.freely, *self._lease(terms.lease), prefix)
-        tails = (queue.tail for queue in watched.queues)
-        keys = (self._keys.unacked, self._keys.unacked_index, *watched.keys)
-        return call_script(CLAIM, keys, (*held, len(steps), *steps, *tails, *done))
+        return (*held, len(steps), *steps, *(queue.tail for queue in watched.queues))
 
     def _lease(self, lease: float) -> tuple[str | float, float]:
         """Return the moment at which a lease begins ("" for that of the server), and its end as scores have it."""
         return "" if self._client.has_system_clock else self._client.now(), lease - self._visibility_timeout
 
 
-def _deliveries(reply: Reply, watched: Watched, prefix: str) -> list[Delivery]:
-    """Return what a claim took; its answer begins with what was lost of what it acknowledged."""
+def _deliveries(reply: Reply, watched: Watched, prefix: str, kept: Outgoing | None = None) -> list[Delivery]:
+    """Return what a claim took; its answer begins with what was lost of what it acknowledged.
+
+    It gives no envelope of what was kept, see settle.lua.
+    """
     found: list[Delivery] = []
     number = 0
     for place, step, *envelopes in reply[1:]:
+        if not place and kept is not None:
+            lease = Lease(kept.route.queue, f"{prefix}1:{step.decode()}")
+            found.append(Delivery(lease, kept.message, kept.priority))
+            continue
         queue, suffix = watched.names[place - 1], f":{step.decode()}"
         for raw in envelopes:
             number += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -11,7 +10,9 @@ from typing import Any, Final
 from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.ear import Ear
 from celeriac.drivers.redis.errors import WireError
+from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.scripts import STORE_RESULTS
+from celeriac.drivers.redis.settling import kept_for
 from celeriac.drivers.redis.wire import Command
 from celeriac.exceptions import CeleriacError
 from celeriac.interfaces.results import ResultRecord
@@ -20,8 +21,6 @@ from celeriac.wire.results import state_of
 
 __all__ = ["RedisResults"]
 
-_KEY: Final = "celery-task-meta-"
-_ENDS_PREFIX: Final = (":", "_", "-", ".")  # Celery adds "_" to a global_keyprefix that ends in none of these
 _PER_TRIP: Final = 1000  # results
 _PATIENT: Final = 4.0  # seconds; who waits longer than that may wait as long for an answer as everybody does
 _LEAST_PATIENCE: Final = 1.0  # seconds; a server with work to do may well take some, and who looks once wants an answer
@@ -35,10 +34,7 @@ class RedisResults:
 
     def __init__(self, client: Client, options: Mapping[str, Any]) -> None:
         self._client = client
-        prefix = options.get("global_keyprefix") or ""
-        if prefix and not prefix.endswith(_ENDS_PREFIX):
-            prefix += "_"
-        self._prefix = f"{prefix}{_KEY}"
+        self._prefix = Keys.of_results(options)
         self._ear = Ear(client.pool, is_wanted=_is_end, look=self._look)
 
     @property
@@ -95,7 +91,7 @@ class RedisResults:
 
     def _store_command(self, ttl: float | None, records: Sequence[ResultRecord]) -> Command:
         keys = [self._prefix + record.task_id for record in records]
-        arguments: list[str | bytes | float] = ["" if ttl is None else max(1, math.ceil(ttl * 1000))]
+        arguments: list[str | bytes | float] = [kept_for(ttl)]
         for record in records:
             arguments += (record.payload, "1" if record.state in READY_STATES else "0")
         return call_script(STORE_RESULTS, keys, arguments)

@@ -35,7 +35,7 @@ class Sender:
 
     def send(self, outgoing: Sequence[Outgoing], nonce: Nonce | None) -> None:
         """Return when the server has all of them, in order. See `Broker.send`."""
-        if len(outgoing) == 1 and not self._is_early(outgoing[0]):
+        if len(outgoing) == 1 and not self.is_early(outgoing[0]):
             item = outgoing[0]
             if item.route.queue not in self._noted:
                 self._note(outgoing)
@@ -79,9 +79,9 @@ class Sender:
         return f"{self._salt}{next(self._numbers):x}"
 
     def follow_ups(
-        self, numbers: Mapping[str, int], follow_ups: Mapping[str, Sequence[Outgoing]]
+        self, numbers: Mapping[str, int], follow_ups: Mapping[str, Sequence[Outgoing]], *, as_entries: bool = False
     ) -> tuple[list[str], list[str | bytes | float]]:
-        """Return the keys and arguments that ack_and_send.lua wants; `numbers` are the places of the tags, from 1."""
+        """Return the keys and arguments that settle.lua wants; `numbers` are the places of the tags, from 1."""
         keys: list[str] = []
         arguments: list[str | bytes | float] = []
         for tag, items in follow_ups.items():
@@ -90,16 +90,18 @@ class Sender:
             for item in items:
                 queue, place = self._keys.queue(item.route.queue), self._keys.step(item.priority)
                 keys += (queue.lists[place], queue.bell, queue.delayed)
-                due = self._client.server_time(item.not_before or 0.0) if self._is_early(item) else ""
+                due = self._client.server_time(item.not_before or 0.0) if self.is_early(item) else ""
                 step = self._keys.steps[place]
-                arguments += (numbers[tag], item.route.queue, step, due, self.nonce(), self.encode(item))
+                envelope = self.encode(item)
+                written = b"[%b%b" % (envelope, queue.tail.encode()) if as_entries else envelope
+                arguments += (numbers[tag], item.route.queue, step, due, self.nonce(), written)
         return keys, arguments
 
     def forget_parent(self) -> None:
         """Begin anew after a fork: two processes must not give the same text."""
         self._salt = os.urandom(6).hex()
 
-    def _is_early(self, item: Outgoing) -> bool:
+    def is_early(self, item: Outgoing) -> bool:
         """Tell whether a message is to be delayed: a retry after 0 s is not."""
         due = item.not_before
         return due is not None and self._client.server_time(due) > self._client.now()
@@ -130,7 +132,7 @@ class Sender:
         groups: dict[tuple[str, int, bool], list[int]] = {}
         for place in places:
             item = outgoing[place]
-            group = (item.route.queue, self._keys.step(item.priority), self._is_early(item))
+            group = (item.route.queue, self._keys.step(item.priority), self.is_early(item))
             groups.setdefault(group, []).append(place)
         for (queue, step, later), members in groups.items():
             for start in range(0, len(members), _PER_SCRIPT):

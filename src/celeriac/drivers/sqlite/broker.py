@@ -10,6 +10,7 @@ from typing import Final
 from celeriac.clock import Clock
 from celeriac.drivers.sqlite import queries
 from celeriac.drivers.sqlite.client import Database
+from celeriac.drivers.sqlite.results import ResultRow, rows_of, store_rows
 from celeriac.drivers.sqlite.tidy import Tidying
 from celeriac.exceptions import BrokerError, DecodeError
 from celeriac.interfaces.broker import (
@@ -24,6 +25,7 @@ from celeriac.interfaces.broker import (
     Terms,
     Upkeep,
 )
+from celeriac.interfaces.results import ResultRecord
 from celeriac.wire.envelope import decode, encode
 from celeriac.wire.message import Unreadable
 
@@ -42,7 +44,7 @@ Claimed = tuple[str, list[tuple[int, int, int, int, bytes]]]
 class SQLiteBroker:
     """The broker contract on one `Database`. Thread-safe."""
 
-    capabilities = BrokerCapabilities(most_urgent="highest", max_message_bytes=900_000_000)
+    capabilities = BrokerCapabilities(most_urgent="highest", max_message_bytes=900_000_000, stores_results=True)
 
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
@@ -102,11 +104,20 @@ class SQLiteBroker:
         return deliveries
 
     def ack_and_receive(
-        self, leases: Sequence[Lease], queues: Sequence[str], terms: Terms
+        self,
+        leases: Sequence[Lease],
+        queues: Sequence[str],
+        terms: Terms,
+        *,
+        follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
+        results: Sequence[ResultRecord] = (),
     ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
+        rows, stored = self._following(follow_ups), rows_of(results, self._clock.now())
         with self._database.write(BrokerError) as connection:
-            lost = _lost(connection, leases, _SQL["ack"], ())
+            lost = self._settle(connection, leases, rows, stored)
             claimed = _claimed(connection, queues, terms, self._clock.now())
+        if rows or stored:
+            self._database.ring()
         return lost, _deliveries(claimed)
 
     def interrupt(self) -> None:
@@ -126,19 +137,17 @@ class SQLiteBroker:
             return _lost(connection, leases, _SQL["extend"], (until,))
 
     def ack(
-        self, leases: Sequence[Lease], *, follow_ups: Mapping[str, Sequence[Outgoing]] | None = None
+        self,
+        leases: Sequence[Lease],
+        *,
+        follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
+        results: Sequence[ResultRecord] = (),
     ) -> Sequence[Lease]:
-        if not follow_ups:
-            with self._database.write(BrokerError) as connection:
-                return _lost(connection, leases, _SQL["ack"], ())
-        rows = {tag: self._rows(outgoing) for tag, outgoing in follow_ups.items()}
+        rows, stored = self._following(follow_ups), rows_of(results, self._clock.now())
         with self._database.write(BrokerError) as connection:
-            lost = _lost(connection, leases, _SQL["ack"], ())
-            lost_tags = {lease.tag for lease in lost}
-            for lease in leases:
-                if lease.tag not in lost_tags and lease.tag in rows:
-                    self._insert(connection, rows[lease.tag])
-        self._database.ring()
+            lost = self._settle(connection, leases, rows, stored)
+        if rows or stored:
+            self._database.ring()
         return lost
 
     def requeue(self, leases: Sequence[Lease], *, delay: float = 0.0, redelivered: bool = False) -> Sequence[Lease]:
@@ -193,6 +202,26 @@ class SQLiteBroker:
         with self._database.write(BrokerError) as connection:
             removed = connection.execute(_SQL["purge_ready"], (queue,)).rowcount
             return removed + connection.execute(_SQL["purge_delayed"], (queue,)).rowcount
+
+    def _following(self, follow_ups: Mapping[str, Sequence[Outgoing]] | None) -> dict[str, list[Row]]:
+        return {tag: self._rows(outgoing) for tag, outgoing in (follow_ups or {}).items()}
+
+    def _settle(
+        self,
+        connection: sqlite3.Connection,
+        leases: Sequence[Lease],
+        rows: Mapping[str, Sequence[Row]],
+        results: Sequence[ResultRow],
+    ) -> list[Lease]:
+        """Store, remove, and send what follows from what was held still. Return what was not."""
+        if results:
+            store_rows(connection, results)
+        lost = _lost(connection, leases, _SQL["ack"], ())
+        lost_tags = {lease.tag for lease in lost}
+        for lease in leases if rows else ():
+            if lease.tag not in lost_tags and lease.tag in rows:
+                self._insert(connection, rows[lease.tag])
+        return lost
 
     def _rows(self, outgoing: Sequence[Outgoing]) -> list[Row]:
         now = self._clock.now()

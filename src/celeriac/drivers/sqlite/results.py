@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -19,6 +20,10 @@ from celeriac.states import READY_STATES, SUCCESS
 
 _SQL: Final = queries.load("results")
 _to_json: Final = msgspec.json.Encoder().encode
+
+
+ResultRow = tuple[str, int, float | None, bytes, float]
+"""What `store` writes: task id, finality, end, payload, now."""
 
 
 class SQLiteResults:
@@ -47,19 +52,9 @@ class SQLiteResults:
     def store(self, records: Sequence[ResultRecord]) -> None:
         if not records:
             return
-        now = self._clock.now()
-        rows = [
-            (
-                record.task_id,
-                _finality(record.state),
-                None if record.ttl is None else now + record.ttl,
-                record.payload,
-                now,
-            )
-            for record in records
-        ]
+        rows = rows_of(records, self._clock.now())
         with self._database.write(BackendError) as connection:
-            connection.executemany(_SQL["store"], rows)
+            store_rows(connection, rows)
         self._database.ring()
 
     def fetch(self, ids: Sequence[str]) -> Mapping[str, bytes]:
@@ -134,6 +129,19 @@ class SQLiteListener:
             self._new.clear()
             self._seen = generation
             return ids
+
+
+def rows_of(records: Sequence[ResultRecord], now: float) -> list[ResultRow]:
+    """Return what `store_rows` writes."""
+    return [
+        (record.task_id, _finality(record.state), None if record.ttl is None else now + record.ttl, record.payload, now)
+        for record in records
+    ]
+
+
+def store_rows(connection: sqlite3.Connection, rows: Sequence[ResultRow]) -> None:
+    """Write results, as a part of the caller's transaction."""
+    connection.executemany(_SQL["store"], rows)
 
 
 def _finality(state: str) -> int:

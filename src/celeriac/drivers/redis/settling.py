@@ -1,0 +1,110 @@
+"""What is said to the server of messages that are done with: results, acknowledgements, what follows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from celeriac.drivers.redis.client import call_script
+from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.scripts import ACK, SETTLE
+from celeriac.drivers.redis.sending import Sender
+from celeriac.drivers.redis.wire import Command
+from celeriac.interfaces.broker import Lease, Outgoing
+from celeriac.interfaces.results import ResultRecord
+from celeriac.states import READY_STATES
+
+__all__ = ["PER_SCRIPT", "Done", "Settling", "kept_for", "parts_of", "tags_of"]
+
+PER_SCRIPT: Final = 1000
+"""Tags of one script; Lua unpacks some 8,000 values at most, and a script blocks the server."""
+
+_KEYS: Final = 3
+"""How many keys a follow-up has."""
+
+_Argument = str | bytes | float
+
+
+class Done(Struct, frozen=True):
+    """The keys and arguments with which settle.lua begins. `kept` is what follows, where that may be held at once."""
+
+    keys: Sequence[str]
+    arguments: Sequence[_Argument]
+    kept: Outgoing | None = None
+
+
+class Settling:
+    """Writes what settles deliveries. Thread-safe."""
+
+    def __init__(self, keys: Keys, sender: Sender, options: Mapping[str, object]) -> None:
+        self._keys = keys
+        self._sender = sender
+        self._results = Keys.of_results(options)
+
+    def ack(
+        self,
+        leases: Sequence[Lease],
+        follow_ups: Mapping[str, Sequence[Outgoing]] | None,
+        results: Sequence[ResultRecord],
+    ) -> list[tuple[Sequence[Lease], Command]]:
+        """Return the commands that store the results and acknowledge, each with the leases that it is for."""
+        if not follow_ups and not results:
+            names = (self._keys.unacked, self._keys.unacked_index)
+            return [(part, call_script(ACK, names, tags_of(part))) for part in parts_of(leases)]
+        parts = list(parts_of(leases)) or [()]
+        done = [self.done(part, follow_ups, results if place == 0 else ()) for place, part in enumerate(parts)]
+        return [(part, call_script(SETTLE, one.keys, one.arguments)) for part, one in zip(parts, done, strict=True)]
+
+    def done(
+        self,
+        leases: Sequence[Lease],
+        follow_ups: Mapping[str, Sequence[Outgoing]] | None,
+        results: Sequence[ResultRecord],
+        queues: Sequence[str] = (),
+    ) -> Done:
+        """Return what settle.lua is told of these, before it takes messages from the queues."""
+        keys = self._keys
+        tags = tags_of(leases)
+        numbers = {tag: number for number, tag in enumerate(tags, start=1)} if follow_ups else {}
+        kept = self._kept(follow_ups, queues)
+        following, sends = self._sender.follow_ups(numbers, follow_ups or {}, as_entries=kept is not None)
+        names = (keys.unacked, keys.unacked_index, keys.delayed_names, keys.alive)
+        stored = (self._results + record.task_id for record in results)
+        length = 0 if kept is None else len(keys.queue(kept.route.queue).tail.encode())
+        counts = (len(results), len(tags), len(following) // _KEYS, length)
+        return Done((*names, *stored, *following), (*counts, *_told(results), *tags, *sends), kept)
+
+    def _kept(self, follow_ups: Mapping[str, Sequence[Outgoing]] | None, queues: Sequence[str]) -> Outgoing | None:
+        """Return what follows where that is one message, for one lease, which could be received at once."""
+        if follow_ups is None or len(follow_ups) != 1:
+            return None
+        (items,) = follow_ups.values()
+        if len(items) != 1 or items[0].route.queue not in queues or self._sender.is_early(items[0]):
+            return None
+        return items[0]
+
+
+def parts_of(leases: Sequence[Lease]) -> Iterator[Sequence[Lease]]:
+    """Yield the leases in parts of the size that one script takes."""
+    for start in range(0, len(leases), PER_SCRIPT):
+        yield leases[start : start + PER_SCRIPT]
+
+
+def tags_of(leases: Sequence[Lease]) -> list[str]:
+    """Return what the server knows the leases by."""
+    return [lease.tag for lease in leases]
+
+
+def kept_for(ttl: float | None) -> str | int:
+    """Return for how many milliseconds a result is kept, as scripts have it."""
+    return "" if ttl is None else max(1, math.ceil(ttl * 1000))
+
+
+def _told(results: Sequence[ResultRecord]) -> Iterator[_Argument]:
+    for record in results:
+        yield record.payload
+        yield "1" if record.state in READY_STATES else "0"
+        yield kept_for(record.ttl)
