@@ -19,6 +19,8 @@ from tests.servers.rabbitmq import RabbitServer
 
 SOON_NOTICED = f"{QUICK_TO_TELL},{{aten,[{{poll_interval,500}}]}}"
 """By default a member of a quorum queue looks each 5 s whether its leader lives. What is tested is what clients do."""
+CLAIMED = 50
+"""More than two engines hold at a time of such tasks."""
 BACKLOG = 1_000_000
 """The first number of the tasks that are there before; the producer counts from 1."""
 
@@ -48,9 +50,18 @@ def trouble(place: FaultPlace, cluster: RabbitCluster, scale: Scale, figures) ->
     leader = cluster.leader_of("celery")
     assert leader is cluster.nodes[0]
 
+    begun: list[int] = []
+
     def make(cause: Callable[[RabbitServer], None], *, within: float = RESUMED) -> None:
-        others = ";".join(node.url for node in cluster.nodes[1:])
-        trouble_amid_work(place, lambda: cause(leader), figures=figures, past_the_trouble=others, within=within)
+        def lose() -> None:
+            cause(leader)
+            begun.append(place.ledger.count("begin"))
+
+        def has_resumed() -> bool:
+            """A probe would have to wait until the rest has drained."""
+            return place.ledger.count("begin") > begun[0] + CLAIMED
+
+        trouble_amid_work(place, lose, figures=figures, has_resumed=has_resumed, within=within)
         assert waiting - set(place.ledger.subjects("end")) == set()
 
     return make
