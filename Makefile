@@ -22,8 +22,8 @@ test-all: ## the same with the slow tests
 	@$(BOOTSTRAP) develop interop redis rabbitmq
 	$(PYTEST) -m "not full" $(ARGS)
 
-test-faults: ## the fault tests in full length, some 35 minutes, figures in benchmarks/results/
-	@$(BOOTSTRAP) develop redis
+test-faults: ## the fault tests in full length, some 90 minutes, figures in benchmarks/results/
+	@$(BOOTSTRAP) develop redis rabbitmq
 	FAULTS_FIGURES=benchmarks/results $(BIN)/python -m pytest -m full tests/faults $(ARGS)
 
 check: ## format, lint, types, layers, sizes, spelling

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 
 from celeriac import Celeriac
+from celeriac.exceptions import OperationalError
 from tests.faults.trouble import Cut, FaultPlace, Producer, strays
 from tests.integration.worker.node import until
 
@@ -43,9 +45,9 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
         cause()
         over = time.monotonic()
         if has_resumed is None:
-            send_probe(place, past_the_trouble)
-        resumed = has_resumed or (lambda: PROBE in place.ledger.subjects("begin"))
-        until(resumed, "a task after the trouble", deadline=within)
+            send_probe(place, past_the_trouble, deadline=within)
+        resumed = has_resumed or (lambda: any(each.startswith(PROBE) for each in place.ledger.subjects("begin")))
+        until(resumed, "a task after the trouble", deadline=over + within - time.monotonic())
         back = time.monotonic()
         seen = place.ledger.count("end")
         place.until_noted("end", seen + 50, deadline=WAIT)
@@ -68,7 +70,17 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
     return producer
 
 
-def send_probe(place: FaultPlace, url: str | None) -> None:
+def send_probe(place: FaultPlace, url: str | None, *, deadline: float) -> None:
+    """Send a task as soon as the broker takes it. Each attempt has a name of its own: one that fails may arrive."""
+    attempts = itertools.count()
     settings = {**place.settings, "broker_transport_options": place.transport, "task_ignore_result": True}
     with Celeriac("probe", broker=url or place.broker_url, set_as_current=False, **settings) as client:
-        client.send_task("trouble.work", (PROBE,))
+
+        def is_sent() -> bool:
+            try:
+                client.send_task("trouble.work", (f"{PROBE}-{next(attempts)}",))
+            except OperationalError:
+                return False
+            return True
+
+        until(is_sent, "a send after the trouble", deadline=deadline)

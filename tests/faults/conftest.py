@@ -25,7 +25,7 @@ from tests.integration.conftest import (
     redis_server,
 )
 from tests.servers.process import ServerProcess
-from tests.servers.rabbitmq import RabbitServer
+from tests.servers.rabbitmq import RabbitServer, VirtualHost
 from tests.servers.redis import RedisServer
 
 __all__ = ["node", "own_redis_server", "rabbitmq_vhost", "redis_server"]
@@ -145,7 +145,7 @@ def server(server_kind: str) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture
-def place_on(make_place: Callable[..., FaultPlace], server_kind: str, server: ServerProcess) -> Callable[..., Any]:
+def place_on(make_place: Callable[..., FaultPlace], server_kind: str, server: object) -> Callable[..., Any]:
     """Return a maker of places on this test's own server, by the URL at which it is reached.
 
     On RabbitMQ results go where they go by default: to the sender.
@@ -154,9 +154,9 @@ def place_on(make_place: Callable[..., FaultPlace], server_kind: str, server: Se
     def make(url: str, *, results: str | None = None) -> FaultPlace:
         if server_kind == "redis":
             return make_place(url, visibility_timeout=OUTAGE_LEASE)
-        assert isinstance(server, RabbitServer)
-        settings, counts = queue_settings(QUEUE_TYPES[server_kind]), partial(server.counts, "/")
-        return make_place(url, more={"settings": settings, "counts": counts, "results": results})
+        assert isinstance(server, RabbitServer | VirtualHost)
+        settings = queue_settings(QUEUE_TYPES[server_kind])
+        return make_place(url, more={"settings": settings, "counts": server.counts, "results": results})
 
     return make
 

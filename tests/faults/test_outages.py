@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
@@ -13,6 +13,8 @@ from tests.faults.conftest import Scale
 from tests.faults.proxy import Proxy
 from tests.faults.trouble import FaultPlace
 from tests.servers.process import ServerProcess
+from tests.servers.rabbitmq import VirtualHost
+from tests.servers.redis import RedisServer
 
 
 @pytest.fixture
@@ -47,16 +49,24 @@ class TestThroughAProxy:
     """Worker and client reach the server only through a proxy."""
 
     @pytest.fixture
-    def proxy(self, server: ServerProcess):
+    def server(self, request: pytest.FixtureRequest, server_kind: str) -> Iterator[RedisServer | VirtualHost]:
+        """Nothing happens to the server itself, so a part of one that others use is enough."""
+        redis = server_kind == "redis"
+        used = request.getfixturevalue("own_redis_server") if redis else VirtualHost(request.getfixturevalue("node"))
+        yield used
+        used.remove()
+
+    @pytest.fixture
+    def proxy(self, server: RedisServer | VirtualHost):
         with Proxy(server.port) as proxy:
             yield proxy
 
     @pytest.fixture
-    def place(self, place_on, server: ServerProcess, proxy: Proxy) -> FaultPlace:
+    def place(self, place_on, server: RedisServer | VirtualHost, proxy: Proxy) -> FaultPlace:
         return place_on(server.url_at(proxy.port))
 
     @pytest.fixture
-    def trouble(self, place: FaultPlace, server: ServerProcess, figures) -> Callable[..., None]:
+    def trouble(self, place: FaultPlace, server: RedisServer | VirtualHost, figures) -> Callable[..., None]:
         return partial(trouble_amid_work, place, figures=figures, past_the_trouble=server.url)
 
     def test_connections_that_are_reset_lose_nothing(self, trouble, proxy: Proxy, scale: Scale, chance) -> None:

@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -188,7 +189,7 @@ class RabbitServer(ServerProcess):
                 return found
             time.sleep(0.02)
 
-    def counts(self, vhost: str) -> dict[str, tuple[int, int]]:
+    def counts(self, vhost: str = "/") -> dict[str, tuple[int, int]]:
         """Return by queue of a virtual host how many messages are ready, and how many somebody holds.
 
         Of quorum queues this is as old as ``quorum_tick_interval`` allows.
@@ -264,6 +265,29 @@ class RabbitServer(ServerProcess):
             with contextlib.suppress(RuntimeError, subprocess.TimeoutExpired):
                 self.control("shutdown", "--timeout", "20")
         super()._end(signal.SIGKILL)
+
+
+class VirtualHost:
+    """A part of a node that others use too, which serves as a whole one would."""
+
+    def __init__(self, node: RabbitServer) -> None:
+        self._node = node
+        self._name = uuid.uuid4().hex
+        self.port = node.port
+        node.new_vhost(self._name)
+
+    @property
+    def url(self) -> str:
+        return self.url_at(self.port)
+
+    def url_at(self, port: int) -> str:
+        return self._node.url_at(port).removesuffix("/") + self._name
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        return self._node.counts(self._name)
+
+    def remove(self) -> None:
+        self._node.drop_vhost(self._name)
 
 
 _COUNTED = re.compile(r'queue,<<"([^"]*)">>\}\},\{messages_ready,(\d+)\},\{messages_unacknowledged,(\d+)\}')

@@ -9,7 +9,7 @@ import pytest
 from celeriac.exceptions import BrokerError, EncodeError, ImproperlyConfigured, SendIncomplete
 from celeriac.interfaces.broker import Outgoing, QueueSpec, Route
 from celeriac.routing.queues import Binding
-from celeriac.testing.conformance.samples import drain, leases, message, names, outgoing, receive, send
+from celeriac.testing.conformance.samples import drain, eventually, leases, message, names, outgoing, receive, send
 from celeriac.wire.message import Message
 
 
@@ -98,6 +98,33 @@ def test_what_an_engine_has_no_room_for_stays_for_others(broker, open_store, url
     held = receive(broker, limit=3)
     broker.ack(leases(held)[:2])
     assert names(receive(open_store(url).broker)) == [3, 4, 5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("took", ["all that were wanted", "fewer"])
+def test_what_is_held_of_a_quorum_queue_has_a_consumer_that_gets_no_more(broker, node, url, took):
+    """A quorum queue keeps for ever what an ended consumer holds when the node of its channel is lost."""
+
+    def consumers():
+        return node.call("rabbit_amqqueue", "consumers_all", f'<<"{url.rpartition("/")[2]}">>').count("consumer_tag")
+
+    broker.declare([QueueSpec("work", routing_key="work", arguments={"x-queue-type": "quorum"})])
+    send(broker, *range(3))
+    if took == "fewer":
+        count = broker._receiver._ready
+        broker._receiver._ready = lambda taker, queue: count(taker, queue) + 1  # as if another had been faster
+    one, two, three = leases(receive(broker, limit=3 if took == "all that were wanted" else 5))
+    send(broker, 3, 4)
+    assert consumers() == 1
+    assert broker.ack([one]) == []
+    eventually(lambda: consumers() == 1 and ready(broker) == 2)
+    assert broker.requeue([two]) == []
+    eventually(lambda: consumers() == 1 and ready(broker) == 3)
+    assert broker.ack([three]) == []
+    eventually(lambda: consumers() == 0 and ready(broker) == 3)
+
+
+def ready(broker):
+    return broker.stats(["work"])["work"].ready
 
 
 def test_the_permissions_that_a_user_lacks_are_named(node, url, open_store):

@@ -44,7 +44,7 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
         request.node.add_report_section("teardown", "workers", place.report())
 
 
-@pytest.fixture(params=["sqlite", "redis", "rabbitmq"])
+@pytest.fixture(params=["sqlite", "redis", pytest.param("rabbitmq", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest) -> str:
     """The store that a test runs on: all of them in turn."""
     return str(request.param)

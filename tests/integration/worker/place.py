@@ -148,6 +148,15 @@ class Place:
 
         until(is_idle, f"the end of the work on {queue}", deadline=deadline)
 
+    def until_left(self, ready: int, *, queue: str = "celery") -> None:
+        """Return when so many are ready and none is held; a server may note the end of a connection a moment later."""
+
+        def is_so() -> bool:
+            stats = self.stats(queue)
+            return (stats.ready, stats.leased) == (ready, 0)
+
+        until(is_so, f"{ready} ready messages, and none that is held")
+
     def until_noted(self, event: str, times: int = 1, *, deadline: float = DEADLINE) -> None:
         until(lambda: self.ledger.count(event) >= times, f"{times} times {event!r} in the ledger", deadline=deadline)
 

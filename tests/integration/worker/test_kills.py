@@ -14,6 +14,12 @@ from tests.integration.worker.place import Place
 WAIT = 15.0
 
 
+@pytest.fixture(params=["sqlite", "redis", "rabbitmq"])
+def store(request: pytest.FixtureRequest) -> str:
+    """All of them: where a delivery lives as long as its connection, everything here is done in another way."""
+    return str(request.param)
+
+
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 def test_kill_9_of_a_worker_amid_500_tasks_loses_none(short_place: Place, pool: str) -> None:
     place = short_place
@@ -29,7 +35,8 @@ def test_kill_9_of_a_worker_amid_500_tasks_loses_none(short_place: Place, pool: 
     until(lambda: set(place.ledger.subjects("done")) == wanted, "the last of 500 tasks")
     place.until_idle()
     # What had run and was not acknowledged yet, at most what was held at the kill, ran twice: at least once, it says.
-    assert len(place.ledger.repeated("done")) <= held
+    if place.app.broker.capabilities.leases:  # otherwise all is back before anybody can count
+        assert len(place.ledger.repeated("done")) <= held
     assert all(times == 2 for times in place.ledger.repeated("done").values())
 
 

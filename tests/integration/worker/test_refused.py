@@ -79,14 +79,15 @@ def test_what_cannot_be_read_is_answered_by_its_id(place: Place, pool: str) -> N
     lives(place, dead=len(UNREADABLE))
 
 
-def test_a_message_without_name_or_id_is_a_dead_letter(place: Place) -> None:
+def test_a_message_without_name_or_id_is_a_dead_letter(place: Place, store: str) -> None:
     place.worker("-P", "solo")
     send_raw(place, Message({}, b"[[], {}, {}]"))
     send_raw(place, Message({"task": "shop.add"}, b"[[], {}, {}]"))
     send_raw(place, Message({"task": 7, "id": ["x"]}, b"[[], {}, {}]"))
-    send_raw(place, Message({"task": "shop.add", "id": "half a character: \ud800"}, b"[[], {}, {}]"))
     send_raw(place, Message({"task": "half a character: \ud800", "id": "odd"}, b"[[], {}, {}]"))
-    lives(place, dead=5)
+    if store != "rabbitmq":  # AMQP has no half characters: there it arrives as text that can be an id
+        send_raw(place, Message({"task": "shop.add", "id": "half a character: \ud800"}, b"[[], {}, {}]"))
+    lives(place, dead=4 if store == "rabbitmq" else 5)
     assert place.app.AsyncResult("odd").state == "FAILURE"
 
 

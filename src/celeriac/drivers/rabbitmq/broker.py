@@ -89,7 +89,7 @@ class RabbitBroker:
 
     def _begin(self) -> None:
         self._holdings = Holdings()
-        self._receiver = Receiver(self._taking, self._holdings, self.ensure)
+        self._receiver = Receiver(self._taking, self._holdings, self.ensure, self._topology.is_replicated)
         self._ward, self._custodian = Ward(), Custodian()
         self._parking = Parking(self._sending, self._taking, self._holdings, self._ward)
         self._taking.on_open = self._hand_over

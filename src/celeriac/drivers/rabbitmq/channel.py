@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
@@ -70,6 +70,11 @@ class Channel:
         self.returned: list[Returned] = []
         self.cancelled: list[str] = []
         """Tags of consumers that the server has ended, since their queue was deleted, or has moved to another node."""
+        self.lingering: dict[str, str] = {}
+        """Consumers that have no room for more, by their tags: the queue to go on with (see `ending`), or nothing."""
+        self.room = 0
+        """The most that the next consumer is given and has not settled."""
+        self._unasked: deque[None] = deque()  # one for each answer that nobody waits for
         self.failure: WireError | None = None
         self.published = 0
         """How many messages were sent on it, where the server confirms them."""
@@ -153,6 +158,39 @@ class Channel:
             except WireError:
                 pass  # the connection has ended, and the channel with it
 
+    def ending(self, consumers: Iterable[str]) -> tuple[bytes, dict[str, str]]:
+        """Return the frames that end those of the consumers that linger, to be sent before what makes room for them.
+
+        Also return those that have to go on, with their queues, if they hold something still: see `going_on`.
+        """
+        frames: list[bytes] = []
+        again: dict[str, str] = {}
+        for name in consumers:
+            queue = self.lingering.pop(name, None)
+            if queue is not None:
+                frames.append(method_frame(self.number, "basic.cancel", name, True))
+                if queue:
+                    again[name] = queue
+        return b"".join(frames), again
+
+    def going_on(self, consumers: Mapping[str, str]) -> bytes:
+        """Return the frames by which consumers that were just ended go on with what they hold, and get no more.
+
+        What an ended consumer holds on a node that was lost a quorum queue keeps for ever. One that begins again under
+        its tag holds what it held, and with room for one it has none.
+        """
+        if not consumers:
+            return b""
+        self.lingering.update(consumers)
+        self.room = 1
+        self._unasked.append(None)
+        frames = [method_frame(self.number, "basic.qos", 0, 1, False)]
+        frames += [
+            method_frame(self.number, "basic.consume", 0, queue, name, False, False, False, True, {})
+            for name, queue in consumers.items()
+        ]
+        return b"".join(frames)
+
     def lost(self) -> WireError:
         """Return a new error that says why the channel is of no use."""
         error = self.failure or LinkLost("the channel was closed")
@@ -205,6 +243,9 @@ class Channel:
             self._take_rare(read_method(payload))
 
     def _take_rare(self, method: Method) -> None:
+        if method.name == "basic.qos-ok" and self._unasked:
+            self._unasked.popleft()  # if it is another's, that one's has come first, or comes at once
+            return
         if method.name == "channel.close-ok" and self.failure is not None:
             self.link.remove(self.number)
             return

@@ -215,12 +215,17 @@ class _Charge:
 
     def settle(self, tag: str, method: str) -> bool:
         """Say on the engine's connection what becomes of a delivery. False when that cannot be said."""
-        place = self._moved.pop(tag, None) or place_of(tag)
-        if place is None:
+        came = place_of(tag)
+        if came is None:
             return False
-        channel, number = place
+        channel, number, consumer = came
+        ending = b""
+        if tag in self._moved:
+            channel, number = self._moved.pop(tag)
+        else:  # whoever is told that there is room is sent more
+            ending = method_frame(channel, "basic.cancel", consumer, True)
         flags = (False,) if method == "basic.ack" else (False, True)
-        return self._send(method_frame(channel, method, number, *flags))
+        return self._send(ending + method_frame(channel, method, number, *flags))
 
     def beat(self, now: float) -> None:
         if self._heartbeat and not self.is_orphaned and now - self._beat_at > self._heartbeat / 3:

@@ -33,11 +33,11 @@ class Held(Struct):
     returns_as: int = 0
 
 
-def place_of(tag: str) -> tuple[int, int] | None:
-    """Return the channel and the number under which a lease's delivery came; None for what is no tag of ours."""
+def place_of(tag: str) -> tuple[int, int, str] | None:
+    """Return the channel, the number and the consumer by which a lease's delivery came; None for no tag of ours."""
     parts = tag.split(".")
     try:
-        return int(parts[1], 16), int(parts[2], 16)
+        return int(parts[1], 16), int(parts[2], 16), parts[4]
     except (IndexError, ValueError):
         return None
 
@@ -66,9 +66,10 @@ class Holdings:
         with self._guard_held:
             for held in arrivals:
                 self._count += 1
-                tag = f"{held.channel.link.salt}.{held.channel.number:x}.{held.number:x}.{self._count:x}"
+                channel, number = held.channel, held.number
+                tag = f"{channel.link.salt}.{channel.number:x}.{number:x}.{self._count:x}.{held.arrival.consumer}"
                 self._held[tag] = held
-                self._by_channel.setdefault(id(held.channel), {})[held.number] = tag
+                self._by_channel.setdefault(id(channel), {})[number] = tag
                 leases.append(Lease(held.queue, tag))
         return leases
 
@@ -124,10 +125,13 @@ class Holdings:
             held = self._held.get(tag)
             return held if held is not None and held.channel.is_open else None
 
-    def ack_raw(self, channel: Channel, number: int) -> None:
+    def ack_raw(self, channel: Channel, number: int, consumer: str) -> None:
         """Acknowledge what no lease stands for any more. Raises `WireError`."""
         with self._guard_order:
-            channel.send(method_frame(channel.number, "basic.ack", number, False))
+            ending, again = channel.ending([consumer])
+            with self._guard_held:
+                going_on = self._going_on(channel, again)
+            channel.send(ending + method_frame(channel.number, "basic.ack", number, False) + going_on)
 
     def clear(self) -> None:
         """Hold nothing any more."""
@@ -150,10 +154,13 @@ class Holdings:
 
     def _settling(self, tags: Sequence[str], frame: Callable[[int, int, bool], bytes]) -> list[tuple[Channel, bytes]]:
         numbers: dict[int, tuple[Channel, list[int]]] = {}
+        consumers: dict[int, set[str]] = {}
         for tag in tags:
             held = self._held.pop(tag, None)
             if held is not None:
-                numbers.setdefault(id(held.channel), (held.channel, []))[1].append(held.number)
+                key = id(held.channel)
+                numbers.setdefault(key, (held.channel, []))[1].append(held.number)
+                consumers.setdefault(key, set()).add(held.arrival.consumer)
         frames = []
         for key, (channel, these) in numbers.items():
             outstanding, wanted = self._by_channel[key], set(these)
@@ -162,15 +169,25 @@ class Holdings:
                 if number not in wanted:
                     break
                 through = number
-            parts = [frame(channel.number, through, True)] if through else []
+            ending, again = channel.ending(consumers[key])
+            parts = [ending, frame(channel.number, through, True) if through else b""]
             parts += [frame(channel.number, number, False) for number in sorted(wanted) if number > through]
-            frames.append((channel, b"".join(parts)))
             if len(wanted) == len(outstanding):
                 del self._by_channel[key]
             else:
                 for number in wanted:
                     del outstanding[number]
+                parts.append(self._going_on(channel, again))
+            frames.append((channel, b"".join(parts)))
         return frames
+
+    def _going_on(self, channel: Channel, consumers: dict[str, str]) -> bytes:
+        """Return the frames by which those of the ended consumers go on that hold something still."""
+        if not consumers:
+            return b""
+        left = self._by_channel.get(id(channel), {}).values()
+        holding = {self._held[tag].arrival.consumer for tag in left}
+        return channel.going_on({name: queue for name, queue in consumers.items() if name in holding})
 
     def _forget(self, tag: str, held: Held) -> None:
         del self._held[tag]

@@ -72,10 +72,10 @@ class Parking:
             tag, lot.channel, arrival, crashes=crashes, returns_as=held.returns_as, since=time.monotonic()
         )
         if old is None:  # it was settled while it moved: the copy is not wanted
-            self._holdings.ack_raw(lot.channel, arrival.tag)
+            self._holdings.ack_raw(lot.channel, arrival.tag, arrival.consumer)
             return False
         self._ward.moved(tag, lot.channel.number, arrival.tag)
-        self._holdings.ack_raw(old.channel, old.number)
+        self._holdings.ack_raw(old.channel, old.number, old.arrival.consumer)
         return True
 
     def _open_lot(self) -> _Lot:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from celeriac.drivers.rabbitmq.channel import Arrival, Channel
@@ -37,9 +37,9 @@ _MOST: Final = 65_535
 class Taker:
     """A channel that takes for one thread at a time, and holds what it took."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, is_replicated: Callable[[str], bool]) -> None:
         self.channel = Channel(link)
-        self._room = 0
+        self._is_replicated = is_replicated
         self._numbers = itertools.count()
         self._queues: dict[str, str] = {}
 
@@ -58,10 +58,11 @@ class Taker:
             channel.wait_until(lambda: len(channel.arrivals) >= room, time.monotonic() + _QUIET)
         # A quorum queue sends what is still on its way to an ended consumer to others, as given back. So none is ended
         # before there is nothing on the way; and 3.10 dies of one that is ended before its begin was confirmed.
-        is_full = len(channel.arrivals) >= room
-        channel.send(self._cancel(name, is_answered=not is_full))
-        if not is_full:
-            channel.answer("basic.cancel-ok")
+        if len(channel.arrivals) >= room:
+            self._let_linger({name: queue})
+        else:
+            self._end([name])
+            self._go_on({name: queue})
         return self._taken()
 
     def wait(self, queues: Sequence[str], until: float, is_interrupted: Callable[[], bool]) -> list[Arrival]:
@@ -70,20 +71,19 @@ class Taker:
         names = self._queues = {f"{next(self._numbers):x}": queue for queue in queues}
         channel.cancelled.clear()
         self._begin(1, [self._consume(queue, name) for name, queue in names.items()])
-        channel.wait_until(lambda: bool(channel.arrivals or channel.cancelled) or is_interrupted(), until)
-        is_sure = len(names) == 1 and bool(channel.arrivals)
-        channel.send(b"".join(self._cancel(name, is_answered=not is_sure) for name in names))
-        if not is_sure:
-            for _ in names:
-                channel.answer("basic.cancel-ok")
-        if channel.cancelled and not channel.arrivals:
+        channel.wait_until(lambda: bool(channel.arrivals) or self._is_deleted() or is_interrupted(), until)
+        full = {arrival.consumer: names[arrival.consumer] for arrival in channel.arrivals}
+        self._let_linger(full)
+        self._end([name for name in names if name not in full])
+        if self._is_deleted() and not channel.arrivals:
             raise ChannelClosed(NOT_FOUND, "a queue was deleted, or its node is away")
         return self._taken()
 
     def give_back(self, arrivals: Sequence[Arrival]) -> None:
         """Put back what is more than was wanted."""
+        ending, _ = self.channel.ending(each.consumer for each in arrivals)  # they held one each
         frames = [method_frame(self.channel.number, "basic.nack", each.tag, False, True) for each in arrivals]
-        self.channel.send(b"".join(frames))
+        self.channel.send(b"".join([ending, *frames]))
 
     def _taken(self) -> list[Arrival]:
         taken = list(self.channel.arrivals)
@@ -92,26 +92,51 @@ class Taker:
 
     def _begin(self, room: int, consumers: Sequence[bytes]) -> None:
         """Begin consumers that have room for so many messages each."""
-        channel, is_new = self.channel, room != self._room
+        channel, is_new = self.channel, room != self.channel.room
         frames = [method_frame(channel.number, "basic.qos", 0, room, False)] if is_new else []
         channel.send(b"".join([*frames, *consumers]))
         if is_new:
             channel.answer("basic.qos-ok")
-            self._room = room
+            channel.room = room
         for _ in consumers:
             channel.answer("basic.consume-ok")
 
     def _consume(self, queue: str, name: str) -> bytes:
         return method_frame(self.channel.number, "basic.consume", 0, queue, name, False, False, False, False, {})
 
-    def _cancel(self, name: str, *, is_answered: bool) -> bytes:
-        return method_frame(self.channel.number, "basic.cancel", name, not is_answered)
+    def _end(self, names: Sequence[str]) -> None:
+        """End consumers, and take in what they are still sent."""
+        if names:
+            self.channel.send(
+                b"".join(method_frame(self.channel.number, "basic.cancel", each, False) for each in names)
+            )
+            for _ in names:
+                self.channel.answer("basic.cancel-ok")
+
+    def _let_linger(self, consumers: Mapping[str, str]) -> None:
+        """Leave consumers whose room is full as they are; `consumers` are tags with their queues."""
+        marks = {name: queue if self._is_replicated(queue) else "" for name, queue in consumers.items()}
+        self.channel.lingering.update(marks)
+
+    def _go_on(self, consumers: Mapping[str, str]) -> None:
+        """Have consumers that were ended with something in their hands go on with it, where that is of use."""
+        taken = {arrival.consumer for arrival in self.channel.arrivals}
+        again = {name: queue for name, queue in consumers.items() if name in taken and self._is_replicated(queue)}
+        if again:
+            self.channel.send(self.channel.going_on(again))
+
+    def _is_deleted(self) -> bool:
+        """Tell whether the server has ended a consumer of the last `wait`."""
+        return any(each in self._queues for each in self.channel.cancelled)
 
 
 class Receiver:
     """Takes for any number of threads, each on a channel of its own. Raises `WireError` kin."""
 
-    def __init__(self, links: Links, holdings: Holdings, ensure: Callable[[str], None]) -> None:
+    def __init__(
+        self, links: Links, holdings: Holdings, ensure: Callable[[str], None], is_replicated: Callable[[str], bool]
+    ) -> None:
+        self._is_replicated = is_replicated
         self._links = links
         self._holdings = holdings
         self._ensure = ensure
@@ -213,7 +238,7 @@ class Receiver:
                 taker = self._idle.pop()
                 if taker.channel.is_open and taker.channel.link is link:
                     return taker
-        return Taker(link)
+        return Taker(link, self._is_replicated)
 
     def _put_back(self, taker: Taker) -> None:
         if taker.channel.is_open:

@@ -31,6 +31,7 @@ class Topology:
         self._delay_type = delay_type
         self._guard_known = threading.Lock()
         self._known: dict[str, QueueSpec] = {}
+        self._replicated: set[str] = set()
         self._delayed: set[str] = set()
         self._has_delays = False
 
@@ -41,6 +42,10 @@ class Topology:
 
     def knows(self, queue: str) -> bool:
         return queue in self._known
+
+    def is_replicated(self, queue: str) -> bool:
+        """Tell whether a queue is known to be a quorum queue."""
+        return queue in self._replicated
 
     def forget(self, queue: str | None = None) -> None:
         """Take note that a queue may be gone; all of them, and what delays messages, without a name."""
@@ -78,12 +83,13 @@ class Topology:
         """
         for binding in _bindings(spec):
             _declare_exchange(open_channel(), binding)
-        name = _declare_queue(open_channel, spec)
+        is_replicated = _declare_queue(open_channel, spec)
         for binding in _bindings(spec):
             key = "" if binding.exchange_type in _UNKEYED else binding.routing_key
-            open_channel().call("queue.bind", 0, name, binding.exchange, key, False, {})
+            open_channel().call("queue.bind", 0, spec.name, binding.exchange, key, False, {})
         with self._guard_known:
             self._known[spec.name] = spec
+            (self._replicated.add if is_replicated else self._replicated.discard)(spec.name)
 
     def refresh(self, queues: Sequence[str]) -> None:
         """Take note that queues are there which somebody else has declared."""
@@ -122,7 +128,8 @@ def _declare_exchange(channel: Channel, binding: Binding) -> None:
         raise
 
 
-def _declare_queue(open_channel: Callable[[], Channel], spec: QueueSpec) -> str:
+def _declare_queue(open_channel: Callable[[], Channel], spec: QueueSpec) -> bool:
+    """Make a queue, or take the one that is there. Tell whether it is a quorum queue."""
     arguments: Mapping[str, Any] = spec.arguments
     try:
         open_channel().call(
@@ -139,4 +146,5 @@ def _declare_queue(open_channel: Callable[[], Channel], spec: QueueSpec) -> str:
                 raise ImproperlyConfigured(f"Queue {spec.name!r} cannot be declared: {text}") from error
             raise
         log.warning("Queue %r exists, and is taken as it is, not as it is configured: %s", spec.name, text)
-    return spec.name
+        return "'x-queue-type'" in text and "current is the value 'quorum'" in text
+    return arguments.get("x-queue-type") == "quorum"

@@ -1,0 +1,97 @@
+"""A cluster of three RabbitMQ nodes that loses one amid the work: nothing is lost, and the others serve soon.
+
+Queues are quorum queues; a classic one is on one node, and waits for it. All clients begin on the first node, which
+leads the queue. All is done without the lost node; then it comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.faults.amid_work import FOUND_OUT, RESUMED, trouble_amid_work
+from tests.faults.conftest import Scale, queue_settings
+from tests.faults.trouble import FaultPlace
+from tests.integration.conftest import QUICK_TO_TELL, node_or_skip
+from tests.servers.rabbit_cluster import RabbitCluster
+from tests.servers.rabbitmq import RabbitServer
+
+SOON_NOTICED = f"{QUICK_TO_TELL},{{aten,[{{poll_interval,500}}]}}"
+"""By default a member of a quorum queue looks each 5 s whether its leader lives. What is tested is what clients do."""
+CLAIMED = 50
+"""More than two engines hold at a time of such tasks."""
+BACKLOG = 1_000_000
+"""The first number of the tasks that are there before; the producer counts from 1."""
+
+
+@pytest.fixture
+def handling() -> str:
+    """What nodes do that are parted from most others: ``cluster_partition_handling``."""
+    return "pause_minority"
+
+
+@pytest.fixture
+def cluster(handling: str) -> Iterator[RabbitCluster]:
+    config = {"cluster_partition_handling": handling}
+    with node_or_skip(lambda: RabbitCluster(config=config, advanced=SOON_NOTICED)) as started:
+        yield started
+
+
+@pytest.fixture
+def place(make_place, cluster: RabbitCluster) -> FaultPlace:
+    return make_place(cluster.url, more={"settings": queue_settings("quorum"), "counts": cluster.counts})
+
+
+@pytest.fixture
+def trouble(place: FaultPlace, cluster: RabbitCluster, scale: Scale, figures) -> Callable[..., None]:
+    """Return a function that makes trouble with the leader of the queue while so many tasks drain."""
+    waiting = place.send_work(scale.of(500, 5000), first=BACKLOG)
+    leader = cluster.leader_of("celery")
+    assert leader is cluster.nodes[0]
+
+    begun: list[int] = []
+
+    def make(cause: Callable[[RabbitServer], None], *, within: float = RESUMED) -> None:
+        def lose() -> None:
+            cause(leader)
+            begun.append(place.ledger.count("begin"))
+
+        def has_resumed() -> bool:
+            """A probe would have to wait until the rest has drained."""
+            return place.ledger.count("begin") > begun[0] + CLAIMED
+
+        trouble_amid_work(place, lose, figures=figures, has_resumed=has_resumed, within=within)
+        assert waiting - set(place.ledger.subjects("end")) == set()
+
+    return make
+
+
+@pytest.mark.parametrize("how", ["killed", pytest.param("stopped", marks=pytest.mark.full)])
+def test_a_cluster_that_loses_the_leader_of_its_queue_goes_on(trouble, cluster: RabbitCluster, how: str) -> None:
+    trouble(RabbitServer.kill if how == "killed" else RabbitServer.stop)
+    cluster.nodes[0].start()
+    cluster.until_whole()
+
+
+@pytest.mark.full
+def test_a_cluster_that_loses_a_follower_goes_on(trouble, cluster: RabbitCluster) -> None:
+    trouble(lambda _: cluster.nodes[2].kill())
+
+
+@pytest.mark.full
+def test_a_frozen_leader_is_left(trouble, cluster: RabbitCluster) -> None:
+    def freeze(leader: RabbitServer) -> None:
+        leader.pause()
+        cluster.until_missed(leader)  # until then nobody can declare anything
+
+    trouble(freeze, within=FOUND_OUT)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("handling", ["pause_minority", "ignore"])
+def test_a_leader_that_is_parted_from_the_others_is_left(trouble, cluster: RabbitCluster, handling: str) -> None:
+    trouble(cluster.cut_off, within=FOUND_OUT)
+    cluster.heal(cluster.nodes[0])
+    if handling == "pause_minority":  # otherwise somebody has to restart one side: that is the server's way
+        cluster.until_whole()
