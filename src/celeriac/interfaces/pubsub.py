@@ -45,6 +45,10 @@ class Subscription(Protocol):
 class PubSub(Protocol):
     """Broadcast, at most once. Thread-safe. Raises `BrokerError` kin."""
 
+    @property
+    def wakes_all(self) -> bool:
+        """Whether a `get` that waits is woken by every change of the store: who has time looks now and then instead."""
+
     def publish(self, posts: Sequence[Post]) -> None:
         """Send the posts to whoever listens now; return without knowing who did."""
 

@@ -68,7 +68,6 @@ INERT: Final[Mapping[str, str]] = {
     "worker_disable_prefetch": _PREFETCH,
     "worker_disable_rate_limits": _UNUSED,
     "worker_enable_prefetch_count_reduction": _PREFETCH,
-    "worker_enable_remote_control": _UNUSED,
     "worker_enable_soft_shutdown_on_idle": _UNUSED,
     "worker_eta_task_limit": "delayed messages wait in the broker",
     "worker_lost_wait": _ENGINE,

@@ -18,11 +18,13 @@ from celeriac import signals
 from celeriac.app.base import Celeriac
 from celeriac.exceptions import BrokerError, ImproperlyConfigured
 from celeriac.interfaces.broker import Broker, Lease
+from celeriac.interfaces.revocations import Revocation
 from celeriac.types import Seconds
 from celeriac.worker.acks import acks_timeouts
 from celeriac.worker.banner import banner
 from celeriac.worker.board import Board
 from celeriac.worker.chords import sequels_of
+from celeriac.worker.commands import Commands
 from celeriac.worker.engine import Engine
 from celeriac.worker.engine_process import serve
 from celeriac.worker.health import Health, Round
@@ -36,6 +38,8 @@ from celeriac.worker.options import NodePlan, WorkerOptions, plan
 from celeriac.worker.pidfile import pidfile
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.recovery import Recovery
+from celeriac.worker.remote_control import RemoteControl
+from celeriac.worker.revoked import Revoked
 from celeriac.worker.stop_signals import StopSignals
 from celeriac.worker.supervisor import Supervisor
 from celeriac.worker.unused import unkept_limits, unused_attributes
@@ -138,6 +142,19 @@ class Worker:
             is_stopping=self._stopped.is_set,
         )
 
+    def _remote_control(
+        self, node: NodePlan, revoked: Revoked, tell: Callable[[Sequence[Revocation]], object]
+    ) -> RemoteControl:
+        conf = self._app.conf
+        commands = Commands(revoked, tell=tell, ttl=conf.task_revoke_expires)
+        return RemoteControl(
+            self._app.pubsub if conf.worker_enable_remote_control else None,
+            nodename=node.nodename,
+            prefix=conf.control_exchange,
+            obey=commands.obey,
+            refresh=commands.refresh,
+        )
+
     def _observe(
         self, health: Health, node: NodePlan, pulses: Sequence[Pulse], leases: LeaseKeeper, upkeep: UpkeepLoop
     ) -> None:
@@ -149,6 +166,7 @@ class Worker:
     def _run_engines(self, node: NodePlan, launcher: Launcher, board: Board, health: Health) -> int:
         app = self._app
         boards = [board.of(index) for index in range(1, node.engines + 1)]
+        revoked = Revoked(app.stores.revocations)
         recovery = Recovery(app.broker, app.writer, acks_timeouts=acks_timeouts(app.tasks, app.conf), clock=app.clock)
         supervisor = Supervisor(
             launcher,
@@ -156,6 +174,7 @@ class Worker:
             boards=boards,
             grace=node.grace,
             on_ready=lambda: self._ready(node),
+            revoked=lambda: () if revoked.store is not None else revoked.all(),
         )
         last_resort = LastResort(_say_it_will_not_end, exit_code=lambda: 1)
 
@@ -170,14 +189,17 @@ class Worker:
         )
         upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock, chords=sequels_of(app)[1])
         watch = WatchLoop(app.broker, queues=node.queues, on_delayed=upkeep.hurry)
+        control = self._remote_control(node, revoked, supervisor.revoke)
         leases.start()
         upkeep.start()
         watch.start()
+        control.start()
         self._observe(health, node, [each.pulse for each in boards], leases, upkeep)
         try:
             return supervisor.run() or int(health.gave_up)
         finally:
             last_resort.stand_down()
+            control.stop()
             watch.stop()
             upkeep.stop()
             leases.stop()
@@ -207,15 +229,18 @@ class Worker:
         )
         upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock, chords=sequels_of(app)[1])
         watch = WatchLoop(app.broker, queues=node.queues, on_delayed=upkeep.hurry)
+        control = self._remote_control(node, Revoked(app.stores.revocations), engine.revoke)
         leases.start()
         upkeep.start()
         watch.start()
+        control.start()
         self._observe(health, node, [engine.pulse], leases, upkeep)
         try:
             self._ready(node)
             engine.run()
         finally:
             last_resort.stand_down()
+            control.stop()
             watch.stop()
             upkeep.stop()
             leases.stop()

@@ -58,6 +58,8 @@ class MemorySubscription:
 class MemoryPubSub:
     """The pub/sub contract on one `Ears`. Thread-safe."""
 
+    wakes_all = False
+
     def __init__(self, ears: Ears) -> None:
         self._ears = ears
         self._mine: set[MemorySubscription] = set()

@@ -12,6 +12,7 @@ from celeriac.drivers.memory.dead_letters import MemoryDeadLetters
 from celeriac.drivers.memory.groups import Kept, MemoryGroups
 from celeriac.drivers.memory.pubsub import Ears, MemoryPubSub
 from celeriac.drivers.memory.results import MemoryResults, Records
+from celeriac.drivers.memory.revocations import Known, MemoryRevocations
 from celeriac.drivers.urls import split_url
 from celeriac.interfaces.store import Store, StoreOptions
 
@@ -25,6 +26,7 @@ class Shared:
     facts: Facts = field(default_factory=Facts)
     records: Records = field(default_factory=Records)
     groups: Kept = field(default_factory=Kept)
+    revoked: Known = field(default_factory=Known)
 
 
 _naming = threading.Lock()
@@ -43,6 +45,7 @@ def open_store(url: str, options: StoreOptions) -> Store:
         coordinator=MemoryCoordinator(shared.facts, clock=options.clock),
         results=MemoryResults(shared.records, location=location, clock=options.clock),
         groups=MemoryGroups(shared.groups, clock=options.clock),
+        revocations=MemoryRevocations(shared.revoked, clock=options.clock),
     )
 
 

@@ -39,6 +39,8 @@ class RabbitPubSub:
     A subscription is an exclusive queue, which ends with its connection; the server keeps its order and its limits.
     """
 
+    wakes_all = False
+
     def __init__(self, links: Links) -> None:
         self._links = links
         self._begin()

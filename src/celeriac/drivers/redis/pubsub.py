@@ -28,6 +28,8 @@ _REPLIES_KEPT: Final = 10_000  # of one asker; older ones go first
 class RedisPubSub:
     """Kombu's fanout, topic and reply channels on Redis. Implements `PubSub`."""
 
+    wakes_all = False
+
     def __init__(self, client: Client, keys: Keys, options: Mapping[str, Any]) -> None:
         self._client = client
         self._keys = keys

@@ -15,6 +15,7 @@ from celeriac.drivers.redis.deliveries import delivery_of
 from celeriac.drivers.redis.errors import ConnectionLost, Refusal, WireError
 from celeriac.drivers.redis.keys import Keys, QueueKeys
 from celeriac.drivers.redis.lost_claims import LostClaim, LostClaims
+from celeriac.drivers.redis.revocations import Heard
 from celeriac.drivers.redis.scripts import CLAIM
 from celeriac.drivers.redis.waits import Wake, readable
 from celeriac.drivers.redis.watcher import Watcher
@@ -36,13 +37,14 @@ walks for each member: claim and acknowledgement in batches of 100 then cost it 
 class Receiver:
     """Claims messages and waits for them. Thread-safe."""
 
-    def __init__(self, client: Client, keys: Keys, visibility_timeout: float) -> None:
+    def __init__(self, client: Client, keys: Keys, visibility_timeout: float, heard: Heard) -> None:
         self._client = client
         self._keys = keys
+        self._heard = heard
         self._visibility_timeout = visibility_timeout
         self._claims = itertools.count()
         self._salt = os.urandom(3).hex()
-        self._lost_claims = LostClaims(client, keys)
+        self._lost_claims = LostClaims(client, keys, heard)
         self._watched: dict[tuple[str, ...], Watched] = {}
         self._bells = Bells(client.pool, keys.delayed_names)
         self._waiting: tuple[Wake, ...] = ()
@@ -164,7 +166,7 @@ class Receiver:
             self._is_interrupted = False
         if isinstance(reply, Refusal):
             raise self._client.error(reply, doing=_doing(watched)) from reply
-        return _deliveries(reply, watched, prefix) if reply else [], is_called
+        return self._taken(reply, watched, prefix) if reply else [], is_called
 
     def _listen(self, wake: Wake) -> None:
         """Let `interrupt` find the wait. What it said before is in the flag, what it says after comes as a call."""
@@ -184,7 +186,13 @@ class Receiver:
         except OperationalError as error:
             self._note_lost(error.__cause__, watched, prefix)
             raise
-        return reply[0], _deliveries(reply, watched, prefix)
+        return reply[0], self._taken(reply, watched, prefix)
+
+    def _taken(self, reply: Reply, watched: Watched, prefix: str) -> list[Delivery]:
+        if len(reply) == 1:
+            return []
+        self._heard.note(reply[1])
+        return _deliveries(reply, watched, prefix)
 
     def _note_lost(self, error: BaseException | None, watched: Watched, prefix: str) -> None:
         if isinstance(error, ConnectionLost) and error.asker is not None:
@@ -203,7 +211,7 @@ class Receiver:
         steps = self._keys.steps
         held = (min(terms.limit, _PER_CLAIM), terms.freely, *self._lease(terms.lease), prefix)
         tails = (queue.tail for queue in watched.queues)
-        keys = (self._keys.unacked, self._keys.unacked_index, *watched.keys)
+        keys = (self._keys.unacked, self._keys.unacked_index, self._keys.revoked_newest, *watched.keys)
         return call_script(CLAIM, keys, (*held, len(steps), *steps, *tails, *done))
 
     def _lease(self, lease: float) -> tuple[str | float, float]:
@@ -212,10 +220,10 @@ class Receiver:
 
 
 def _deliveries(reply: Reply, watched: Watched, prefix: str) -> list[Delivery]:
-    """Return what a claim took; its answer begins with what was lost of what it acknowledged."""
+    """Return what a claim took; what was lost of what it acknowledged, and a number, come before in its answer."""
     found: list[Delivery] = []
     number = 0
-    for place, step, *envelopes in reply[1:]:
+    for place, step, *envelopes in reply[2:]:
         queue, suffix = watched.names[place - 1], f":{step.decode()}"
         for raw in envelopes:
             number += 1

@@ -10,6 +10,7 @@ from typing import Final
 from celeriac.clock import Clock
 from celeriac.drivers.sqlite import queries
 from celeriac.drivers.sqlite.client import Database
+from celeriac.drivers.sqlite.revocations import SQLiteRevocations
 from celeriac.drivers.sqlite.tidy import Tidying
 from celeriac.exceptions import BrokerError, DecodeError
 from celeriac.interfaces.broker import (
@@ -44,9 +45,10 @@ class SQLiteBroker:
 
     capabilities = BrokerCapabilities(most_urgent="highest", max_message_bytes=900_000_000)
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, *, clock: Clock, revocations: SQLiteRevocations) -> None:
         self._database = database
         self._clock = clock
+        self._revocations = revocations
         self._tidying = Tidying(database)
         self._known: set[str] = set()
         self._interrupted = False
@@ -106,7 +108,7 @@ class SQLiteBroker:
     ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
         with self._database.write(BrokerError) as connection:
             lost = _lost(connection, leases, _SQL["ack"], ())
-            claimed = _claimed(connection, queues, terms, self._clock.now())
+            claimed = self._claimed(connection, queues, terms)
         return lost, _deliveries(claimed)
 
     def interrupt(self) -> None:
@@ -213,8 +215,14 @@ class SQLiteBroker:
 
     def _claim(self, queues: Sequence[str], terms: Terms) -> list[Delivery]:
         with self._database.write(BrokerError) as connection:
-            claimed = _claimed(connection, queues, terms, self._clock.now())
+            claimed = self._claimed(connection, queues, terms)
         return _deliveries(claimed)
+
+    def _claimed(self, connection: sqlite3.Connection, queues: Sequence[str], terms: Terms) -> list[Claimed]:
+        claimed = _claimed(connection, queues, terms, self._clock.now())
+        if any(rows for _, rows in claimed):
+            self._revocations.hear(connection)
+        return claimed
 
     def _next_due(self) -> float | None:
         with self._database.read(BrokerError) as connection:

@@ -74,6 +74,8 @@ class SQLiteSubscription:
 class SQLitePubSub:
     """The pub/sub contract on one `Database`. Thread-safe."""
 
+    wakes_all = True
+
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
         self._clock = clock

@@ -1,0 +1,73 @@
+"""Revocations in two sorted sets, by number and by end, and the newest number, which each claim reads along."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from celeriac.drivers.redis.client import Client, call_script
+from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.scripts import REVOKE, REVOKED_SINCE
+from celeriac.drivers.redis.wire import Reply
+from celeriac.interfaces.revocations import Revocation
+
+__all__ = ["Heard", "RedisRevocations"]
+
+_PER_SCRIPT: Final = 1000  # a script blocks the server
+_SOONER: Final = 60_000  # milliseconds; see revoke.lua: nodes that write down the same one do not do so at one moment
+
+
+class Heard:
+    """The newest number of which the answers to claims have told. It only grows."""
+
+    __slots__ = ("number",)
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def note(self, told: Reply) -> None:
+        """Take in what a script has answered: the number as text, or None."""
+        if told is not None and (number := int(told)) > self.number:
+            self.number = number
+
+
+class RedisRevocations:
+    """The contract of revocations in Redis or Valkey. Thread-safe. Ends are kept by the server's clock."""
+
+    def __init__(self, client: Client, keys: Keys, heard: Heard) -> None:
+        self._client = client
+        self._keys = (keys.revoked, keys.revoked_ends, keys.revoked_newest)
+        self._heard = heard
+
+    @property
+    def heard(self) -> int:
+        return self._heard.number
+
+    def add(self, revocations: Sequence[Revocation]) -> None:
+        commands = []
+        for ttl, some in groupby(revocations, key=attrgetter("ttl")):
+            for part in _parts([msgspec.json.encode(replace(one, ttl=0.0)) for one in some]):
+                arguments = (max(1, math.ceil(ttl * 1000)), _SOONER, *part)
+                commands.append(call_script(REVOKE, self._keys, arguments))
+        if commands:
+            self._client.all(commands, doing="revoking tasks")
+
+    def since(self, number: int) -> tuple[int, Sequence[Revocation]]:
+        newest, *found = self._client.one(
+            call_script(REVOKED_SINCE, self._keys, (number,)), doing="looking for revoked tasks"
+        )
+        pairs = zip(found[::2], found[1::2], strict=True)
+        return newest, [replace(_read(member), ttl=left / 1000) for member, left in pairs]
+
+
+_read = msgspec.json.Decoder(Revocation).decode
+
+
+def _parts(members: Sequence[bytes]) -> Sequence[Sequence[bytes]]:
+    return [members[start : start + _PER_SCRIPT] for start in range(0, len(members), _PER_SCRIPT)]

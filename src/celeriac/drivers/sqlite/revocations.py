@@ -1,0 +1,55 @@
+"""Revocations as rows, whose newest number each claim reads along."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from celeriac.clock import Clock
+from celeriac.drivers.sqlite import queries
+from celeriac.drivers.sqlite.client import Database
+from celeriac.exceptions import CoordinatorError
+from celeriac.interfaces.revocations import Revocation
+from celeriac.types import Seconds
+
+_SOONER: Final[Seconds] = 60.0
+"""What is known ends so much later than it would have, or keeps its end."""
+
+_SQL: Final = queries.load("revocations")
+
+
+class SQLiteRevocations:
+    """The contract of revocations on one `Database`. Thread-safe."""
+
+    def __init__(self, database: Database, *, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._heard = 0
+
+    @property
+    def heard(self) -> int:
+        return self._heard
+
+    def hear(self, connection: sqlite3.Connection) -> None:
+        """Read the newest number in the transaction of a claim."""
+        (newest,) = connection.execute(_SQL["newest"]).fetchone()
+        if newest is not None and newest > self._heard:
+            self._heard = newest
+
+    def add(self, revocations: Sequence[Revocation]) -> None:
+        now = self._clock.now()
+        rows = [(one.task_id, one.header, one.stamp, one.signal, now + one.ttl, _SOONER) for one in revocations]
+        if not rows:
+            return
+        with self._database.write(CoordinatorError) as connection:
+            connection.execute(_SQL["forget"], (now,))
+            connection.executemany(_SQL["add"], rows)
+        self._database.ring()
+
+    def since(self, number: int) -> tuple[int, Sequence[Revocation]]:
+        now = self._clock.now()
+        with self._database.read(CoordinatorError) as connection:
+            (newest,) = connection.execute(_SQL["newest"]).fetchone()
+            rows = connection.execute(_SQL["since"], (now, number)).fetchall()
+        return newest or 0, [Revocation(*row) for row in rows]
