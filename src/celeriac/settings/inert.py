@@ -20,7 +20,7 @@ _RECONNECT = "a worker always connects again, with growing pauses"
 _PREFETCH = "how many messages an engine takes follows from how long its tasks run"
 
 INERT: Final[Mapping[str, str]] = {
-    **dict.fromkeys(fields_of(ControlSettings, BeatSettings, SecuritySettings), _UNUSED),
+    **dict.fromkeys(fields_of(ControlSettings, BeatSettings, SecuritySettings).keys() - {"control_exchange"}, _UNUSED),
     **dict.fromkeys(fields_of(DatabaseSettings, OtherStoreSettings), _NO_STORE),
     **dict.fromkeys(fields_of(RedisSettings), "write it in `result_backend` or `result_backend_transport_options`"),
     "broker_channel_error_retry": _RECONNECT,

@@ -70,8 +70,8 @@ class Commands:
 
     def _revoke_by_stamp(self, request: Request, given: Mapping[str, Any]) -> str:
         headers = given["headers"]
-        if isinstance(headers, list):  # from a command line: name=value
-            headers = dict(one.split("=", 1) for one in headers)
+        if isinstance(headers, list):  # from a command line
+            headers = _by_name(headers)
         signal = signal_name(given.get("signal") or TERM) if given.get("terminate") else ""
         self._know(request, by_stamp(headers, signal=signal, ttl=self._ttl_of(given)))
         return f"headers {headers} flagged as revoked"
@@ -85,3 +85,12 @@ class Commands:
         self._tell(revocations)
         if request.is_for_all and self._revoked.store is not None:
             self._revoked.store.add(revocations)
+
+
+def _by_name(words: Sequence[str]) -> dict[str, list[str]]:
+    """Read ``name=value`` words; one name may come several times."""
+    found: dict[str, list[str]] = {}
+    for word in words:
+        name, value = word.split("=", 1)
+        found.setdefault(name, []).append(value)
+    return found

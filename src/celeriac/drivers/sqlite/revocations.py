@@ -39,11 +39,12 @@ class SQLiteRevocations:
 
     def add(self, revocations: Sequence[Revocation]) -> None:
         now = self._clock.now()
-        rows = [(one.task_id, one.header, one.stamp, one.signal, now + one.ttl, _SOONER) for one in revocations]
+        rows = [(one.task_id, one.header, one.stamp, one.signal, now + one.ttl) for one in revocations]
         if not rows:
             return
         with self._database.write(CoordinatorError) as connection:
             connection.execute(_SQL["forget"], (now,))
+            connection.executemany(_SQL["forget_sooner"], [(*row, _SOONER) for row in rows])
             connection.executemany(_SQL["add"], rows)
         self._database.ring()
 

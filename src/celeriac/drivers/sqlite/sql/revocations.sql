@@ -4,14 +4,17 @@
 -- args: now. Removes what has ended.
 DELETE FROM revocations WHERE ends <= ?;
 
+-- name: forget_sooner
+-- args: task_id, header, stamp, signal, ends, sooner. Removes a known one that would end more than `sooner` seconds before,
+-- so that it gets a new number.
+DELETE FROM revocations WHERE task_id = ?1 AND header = ?2 AND stamp = ?3 AND signal = ?4 AND ends < ?5 - ?6;
+
 -- name: add
--- args: task_id, header, stamp, signal, ends, sooner. A known one gets a new number if it would have ended more than
--- `sooner` seconds before; otherwise it stays. Numbers are never used twice.
+-- args: task_id, header, stamp, signal, ends. A known one stays. Numbers are never used twice.
 INSERT INTO revocations (task_id, header, stamp, signal, ends)
 SELECT ?1, ?2, ?3, ?4, ?5
 WHERE NOT EXISTS (
-    SELECT 1 FROM revocations
-    WHERE task_id = ?1 AND header = ?2 AND stamp = ?3 AND signal = ?4 AND ends >= ?5 - ?6
+    SELECT 1 FROM revocations WHERE task_id = ?1 AND header = ?2 AND stamp = ?3 AND signal = ?4
 );
 
 -- name: newest
