@@ -77,7 +77,7 @@ INERT: Final[Mapping[str, str]] = {
     "worker_proc_alive_timeout": _ENGINE,
     "worker_send_task_events": _UNUSED,
     "worker_soft_shutdown_timeout": _UNUSED,
-    "worker_state_db": _UNUSED,
+    "worker_state_db": "what is revoked is kept in the store",
     "worker_timer": _ENGINE,
     "worker_timer_precision": _ENGINE,
 }

@@ -88,31 +88,14 @@ class Engine:
         self._turning_away = TurningAway(app.reader, app.writer, sequels)
         self._completer = Completer(self._broker, app.writer, ledger, clock=app.clock, chords=chords, pulse=self.pulse)
         self._tenure = Tenure(self._broker, ledger, self._completer, self.renewals, lease=plan.lease, clock=app.clock)
-        owner = f"{plan.nodename}/{index}"
-        consumer = partial(
-            Consumer,
-            self._broker,
-            ledger,
-            queues=plan.queues,
-            lease=plan.lease,
-            owner=owner,
-            clock=app.clock,
-            revoked=revoked,
-        )
+        consumer = _consumers(app, plan, ledger, revoked, index=index)
         self._consumer = consumer(pulse=self.pulse)
         runners = runners_of(app, log=self._log, hostname=plan.nodename, sequels=sequels, revoked=revoked)
         self._admission = Admission(runners, app.conf, clock=app.clock, revoked=revoked)
         self._crashes = CrashCounter(app.coordinator, most=app.conf.task_max_crashes)
         self._wear = Wear(most_tasks=app.conf.worker_max_tasks_per_child, most_kib=app.conf.worker_max_memory_per_child)
-        self._runs = Runs(
-            board,
-            self._completer,
-            self._crashes,
-            self._wear,
-            is_inline=plan.inline,
-            revoked=revoked,
-            refused=lambda job, revocation: self._turning_away.refused(job, self._admission, revocation),
-        )
+        refused = partial(self._turning_away.refused, self._admission)
+        self._runs = Runs(board, self._completer, self._crashes, self._wear, revoked, refused, is_inline=plan.inline)
         self._inline = plan.inline
         self._sync = self._sync_executor(plan)
         self._async_backlog = CoroutineBacklog(
@@ -388,3 +371,17 @@ class Engine:
                 "%s completions could not be stored in time; their tasks run again when their leases end.",
                 self._completer.waiting,
             )
+
+
+def _consumers(app: Celeriac, plan: NodePlan, ledger: Ledger, revoked: Revoked, *, index: int) -> partial[Consumer]:
+    """Return what makes the consumers of an engine."""
+    return partial(
+        Consumer,
+        app.broker,
+        ledger,
+        queues=plan.queues,
+        lease=plan.lease,
+        owner=f"{plan.nodename}/{index}",
+        clock=app.clock,
+        revoked=revoked,
+    )

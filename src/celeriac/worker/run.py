@@ -178,8 +178,8 @@ class TaskRunner:
         return context
 
     def _run_now(self, context: Context, tag: str, limits: SoftLimits) -> Any:
-        limits.arm(self.soft_limit(context.call), tag)
         try:
+            limits.arm(self.soft_limit(context.call), tag)
             # Since it was admitted, and before it could be found as running:
             if not self._revoked.is_empty and self._revoked.ends(context.call):
                 raise Terminated

@@ -44,10 +44,10 @@ class Runs:
         completer: Completer,
         crashes: CrashCounter,
         wear: Wear,
-        *,
-        is_inline: bool,
         revoked: Revoked,
         refused: Callable[[Job, Revocation], Completion],
+        *,
+        is_inline: bool,
     ) -> None:
         self._board = board
         self._completer = completer

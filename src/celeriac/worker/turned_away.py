@@ -46,7 +46,7 @@ class TurningAway:
         end = Completion(lease, Settle.REJECT, record, reason=refused.reason)
         return end if refused.result is None else self.ended(refused.call, end, refused.result.result)
 
-    def refused(self, job: Job, admission: Admission, revocation: Revocation) -> Completion:
+    def refused(self, admission: Admission, job: Job, revocation: Revocation) -> Completion:
         """Return the end of a job that was revoked after it was admitted, and perhaps acknowledged."""
         lease = job.delivery.lease if job.runner.acks_late else None
         return self.discarded(admission.discard(job.delivery, job.call, revocation), lease)

@@ -224,7 +224,7 @@ def test_a_job_that_was_acknowledged_is_refused_without_its_message(spine):
     job = spine.job()
     admission = Admission({}, spine.app.conf, clock=spine.clock, revoked=spine.revoked)
     turning_away = TurningAway(spine.app.reader, spine.app.writer, sequels_of(spine.app)[0])
-    refused = turning_away.refused(job, admission, of("x"))
+    refused = turning_away.refused(admission, job, of("x"))
     assert refused.lease is None
     assert refused.record.state == "REVOKED"
 
