@@ -74,7 +74,8 @@ class AlarmLimits:
 
     def end(self, tag: str) -> None:
         self._ending = tag
-        if self._armed == tag:
+        is_ours = signal.getsignal(signal.SIGALRM) == self._on_alarm  # another's may be deadly
+        if self._armed == tag and is_ours:
             signal.pthread_kill(self._thread, signal.SIGALRM)
 
     def _on_alarm(self, _number: int, _frame: FrameType | None) -> None:

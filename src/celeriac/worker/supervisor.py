@@ -47,6 +47,8 @@ _MARGIN: Final[Seconds] = 2.0
 """Seconds beyond the grace that an engine gets to give back by itself what did not end in time."""
 
 
+_OWED: Final[Seconds] = 0.05
+"""Until it is looked whether an engine whose pipe was full has read it."""
 _PER_NOTE: Final = 50
 """Revocations in one note: it has room in a pipe that takes any."""
 
@@ -137,6 +139,8 @@ class Supervisor:
             self._end_overdue()
             self._end_revoked()
             pause = max(0.0, min(_POLL, min(self._look_at, self._terminations.next_at) - time.monotonic()))
+            if any(engine.owed for engine in self._engines):
+                pause = min(pause, _OWED)
             ready = self._wait(self._waitables(), pause)
             for one in ready:
                 self._attend(one)
