@@ -15,12 +15,6 @@ from tests.integration.worker.place import Place
 WAIT = 12.0
 
 
-@pytest.fixture(params=["sqlite", "redis", "rabbitmq"])
-def kept_place(request: pytest.FixtureRequest, make_place: Callable[..., Place]) -> Place:
-    """A place where revocations are kept: in the broker, or on RabbitMQ in the result store."""
-    return make_place(request.param)
-
-
 def send(place: Place, name: str, *args, **options) -> AsyncResult:
     return place.app.send_task(f"stage.{name}", args, **options)
 
@@ -31,33 +25,21 @@ def is_revoked(result: AsyncResult, reason: str = "revoked") -> None:
     assert result.state == "REVOKED"
 
 
-def until_done(place: Place) -> None:
-    """Return when nothing is left in the queue, as far as the store can tell."""
-
-    def is_empty() -> bool:
-        stats = place.stats()
-        return not (stats.ready or stats.delayed or stats.leased)
-
-    until(is_empty, "the end of the work")
-
-
 # -- before it has begun ----------------------------------------------------------------------------------------------
 
 
-def test_what_was_revoked_before_any_worker_was_there_never_runs(kept_place: Place) -> None:
-    place = kept_place
+def test_what_was_revoked_before_any_worker_was_there_never_runs(place: Place) -> None:
     revoked, other = send(place, "rest", 0, "revoked"), send(place, "rest", 0, "other")
     revoked.revoke()
     place.worker("-c", "1", app="stage")
     is_revoked(revoked)
     other.get(timeout=WAIT)
-    until_done(place)
+    place.until_idle()
     assert place.ledger.subjects("begin") == ["other"]
     assert place.ledger.subjects("revoked") == [f"{revoked.id} False None False"]
 
 
-def test_what_waits_behind_others_is_revoked_when_its_turn_comes(kept_place: Place) -> None:
-    place = kept_place
+def test_what_waits_behind_others_is_revoked_when_its_turn_comes(place: Place) -> None:
     place.worker("-c", "1", app="stage")
     first = send(place, "walk", 0.5, "first")
     place.until_noted("begin")
@@ -70,25 +52,23 @@ def test_what_waits_behind_others_is_revoked_when_its_turn_comes(kept_place: Pla
     assert place.ledger.subjects("begin") == ["first", "0"]
 
 
-def test_a_delayed_task_is_revoked_at_its_moment(kept_place: Place) -> None:
-    place = kept_place
+def test_a_delayed_task_is_revoked_at_its_moment(place: Place) -> None:
     place.worker("-c", "1", app="stage")
     result = send(place, "rest", 0, "late", countdown=0.5)
     result.revoke()
     is_revoked(result)
-    until_done(place)
+    place.until_idle()
     assert place.ledger.count("begin") == 0
 
 
-def test_a_task_that_is_tried_again_is_not_any_more(kept_place: Place) -> None:
-    place = kept_place
+def test_a_task_that_is_tried_again_is_not_any_more(place: Place) -> None:
     place.worker("-c", "1", app="stage")
     result = send(place, "try_again", "it")
     place.until_noted("try", 2)
     result.revoke()
     is_revoked(result)
     tries = place.ledger.count("try")
-    until_done(place)
+    place.until_idle()
     assert place.ledger.count("try") == tries
 
 
@@ -106,13 +86,12 @@ def test_thousands_of_ids_are_known_to_every_engine_at_once(place: Place) -> Non
     place.app.control.revoke([result.id for result in sent[100:]])
     place.worker("-c", "2")
     until(lambda: place.ledger.count("done") >= 100, "those that are not revoked")
-    until_done(place)
+    place.until_idle()
     assert sorted(map(int, place.ledger.subjects("done"))) == list(range(100))
     assert {result.state for result in sent[100::100]} == {"REVOKED"}
 
 
-def test_a_workflow_ends_where_a_task_of_it_is_revoked(kept_place: Place) -> None:
-    place = kept_place
+def test_a_workflow_ends_where_a_task_of_it_is_revoked(place: Place) -> None:
     app = place.app
     say = lambda *args: app.signature("stage.say", args)
     member = say(1).set(countdown=0.3, link_error=app.signature("stage.told"))
@@ -140,8 +119,7 @@ def test_a_group_is_revoked_as_a_whole(place: Place) -> None:
     assert place.ledger.count("begin") == 0
 
 
-def test_what_has_a_stamp_is_revoked_by_it_also_what_is_sent_later(kept_place: Place) -> None:
-    place = kept_place
+def test_what_has_a_stamp_is_revoked_by_it_also_what_is_sent_later(place: Place) -> None:
     app = place.app
 
     def stamped(subject: str, **stamps: object) -> AsyncResult:
@@ -174,7 +152,7 @@ def test_what_runs_is_ended_and_its_engine_goes_on(place: Place, pool: tuple[str
     result.revoke(terminate=True)
     is_revoked(result, "terminated")
     assert send(place, "say", 7).get(timeout=WAIT) == [7]
-    until_done(place)
+    place.until_idle()
     assert (place.ledger.count("begin"), place.ledger.count("end")) == (1, 0)
     if task == "rest":
         assert place.ledger.count("tidied") == 1
@@ -248,7 +226,7 @@ def test_a_task_that_would_be_tried_again_is_not_when_it_is_ended(place: Place) 
     place.until_noted("begin")
     result.revoke(terminate=True)
     is_revoked(result, "terminated")
-    until_done(place)
+    place.until_idle()
     assert place.ledger.count("begin") == 1
 
 
@@ -272,8 +250,7 @@ def test_what_runs_with_a_stamp_is_ended_by_it(place: Place) -> None:
     assert place.ledger.subjects("end") == ["other"]
 
 
-def test_a_workflow_ends_where_a_task_of_it_is_ended(kept_place: Place) -> None:
-    place = kept_place
+def test_a_workflow_ends_where_a_task_of_it_is_ended(place: Place) -> None:
     app = place.app
     place.worker("-c", "2", app="stage")
     result = chord(
@@ -290,10 +267,10 @@ def test_a_workflow_ends_where_a_task_of_it_is_ended(kept_place: Place) -> None:
 # -- who is told ------------------------------------------------------------------------------------------------------
 
 
-def test_nodes_answer_who_waits_for_it(kept_place: Place) -> None:
-    kept_place.worker("-c", "1", "-n", "one@here", app="stage")
-    kept_place.worker("-c", "1", "-n", "two@here", app="stage")
-    control = kept_place.app.control
+def test_nodes_answer_who_waits_for_it(place: Place) -> None:
+    place.worker("-c", "1", "-n", "one@here", app="stage")
+    place.worker("-c", "1", "-n", "two@here", app="stage")
+    control = place.app.control
     answers = control.revoke("no-such", reply=True, limit=2, timeout=WAIT)
     said = {"ok": "tasks no-such flagged as revoked"}
     assert sorted(name for answer in answers for name in answer) == ["one@here", "two@here"]
