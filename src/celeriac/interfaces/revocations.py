@@ -39,7 +39,11 @@ class RevocationStore(Protocol):
         """
 
     def add(self, revocations: Sequence[Revocation]) -> None:
-        """Remember them. What is known already keeps its number, unless it would have ended much sooner."""
+        """Remember them. What is known already keeps its number, unless it would have ended much sooner.
+
+        Messages of the tasks that are revoked by id become due, where they are delayed in the same store: their ends
+        are not long in coming, and do not outlast what is remembered.
+        """
 
     def since(self, number: int) -> tuple[int, Sequence[Revocation]]:
         """Return the newest number, and what came after `number` and has not ended, oldest first; 0 asks for all.

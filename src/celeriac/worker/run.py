@@ -259,6 +259,9 @@ class TaskRunner:
     def _retried(self, context: Context, retry: Retry, runtime: float) -> Completion:
         if retry.outgoing is None:
             return self._failed_for_good(context, retry, runtime)
+        if not self._revoked.is_empty and self._revoked.of(context.call):
+            context.follow_ups = [one for one in context.follow_ups if one is not retry.outgoing]
+            return self._ended(context)
         reason = retry.exc if retry.exc is not None else retry
         info = ErrorInfo(reason, traceback_of(reason if reason.__traceback__ is not None else retry, runner=__file__))
         record = self._record(context, states.RETRY, reason, info.traceback)
@@ -298,9 +301,9 @@ class TaskRunner:
         reason = f"the task failed: {shown(error, _MOST_SAID)}"
         return self._completion(context, record=record, settle=Settle.REJECT, reason=reason, sequel=sequel)
 
-    def _ended(self, context: Context, signal: str) -> Completion:
-        """Return what follows a task that was revoked while it ran, however it went wrong after that."""
-        call, error = context.call, TaskRevokedError("terminated")
+    def _ended(self, context: Context, signal: str = "") -> Completion:
+        """Return what follows a task that was revoked while it ran: with a signal, however it went wrong after that."""
+        call, error = context.call, TaskRevokedError("terminated" if signal else "revoked")
         record = self._record(context, states.REVOKED, error)
         sequel = self._sequels.of_failure(call, error, state=states.REVOKED) if has_sequel(call) else None
         self._log.ended(context, signal)

@@ -61,6 +61,34 @@ def test_a_delayed_task_is_revoked_at_its_moment(place: Place) -> None:
     assert place.ledger.count("begin") == 0
 
 
+@pytest.mark.parametrize("store", ["sqlite", "redis"])
+def test_a_task_that_is_delayed_for_long_is_revoked_at_once(place: Place) -> None:
+    place.worker("-c", "1", app="stage")
+    app = place.app
+    results = [send(place, "rest", 0, str(number), countdown=86_400) for number in range(20)]
+    members = [app.signature("stage.say", (1,)), app.signature("stage.say", (2,)).set(countdown=86_400)]
+    result = chord(members)(app.signature("stage.say"))
+    results[7].revoke()
+    result.parent.results[1].revoke()
+    is_revoked(results[7])
+    with pytest.raises(ChordError, match="TaskRevokedError"):
+        app.AsyncResult(result.id).get(timeout=WAIT)
+    assert {other.state for other in results} == {"PENDING", "REVOKED"}
+    assert place.stats().delayed == 19
+    assert place.ledger.count("begin") == 0
+
+
+def test_a_task_that_is_revoked_while_it_runs_is_not_tried_again(place: Place) -> None:
+    place.worker("-c", "1", app="stage")
+    result = send(place, "wait_and_try_again", 0.3, "it")
+    place.until_noted("begin")
+    result.revoke()
+    is_revoked(result)
+    place.until_idle()
+    assert place.ledger.count("begin") == 1
+    assert place.ledger.subjects("revoked") == [f"{result.id} False None False"]
+
+
 def test_a_task_that_is_tried_again_is_not_any_more(place: Place) -> None:
     place.worker("-c", "1", app="stage")
     result = send(place, "try_again", "it")

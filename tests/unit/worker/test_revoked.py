@@ -17,6 +17,7 @@ from celeriac.worker.chords import sequels_of
 from celeriac.worker.commands import Commands
 from celeriac.worker.consumer import Consumer
 from celeriac.worker.holdings import Holdings
+from celeriac.worker.limits import ThreadLimits
 from celeriac.worker.outcome import Settle
 from celeriac.worker.revoked import Revoked
 from celeriac.worker.terminations import Terminations
@@ -244,14 +245,26 @@ def test_what_goes_wrong_after_it_was_told_to_end_is_revoked(spine, heard):
     assert heard == [(work, "x", True, 15, False)]
 
 
+@pytest.mark.parametrize("throw", [True, False])
+def test_what_is_revoked_while_it_runs_is_not_tried_again(spine, heard, throw):
+    @spine.app.task(name="work", bind=True, max_retries=5)
+    def work(self):
+        spine.revoked.add([of("x")])
+        raise self.retry(countdown=0, throw=throw)
+
+    work.apply_async(task_id="x")
+    completion = spine.run()
+    assert completion.follow_ups == []
+    assert repr(spine.app.AsyncResult("x").result) == "TaskRevokedError('revoked')"
+    assert heard == [(work, "x", False, None, False)]
+
+
 def test_what_was_revoked_between_admission_and_its_run_is_ended_before_it_begins(spine):
     ran = []
     spine.app.task(name="work")(lambda: ran.append(1))
     spine.app.send_task("work", task_id="x")
     job = spine.job()
     spine.revoked.add([of("x", signal="SIGTERM")])
-    from celeriac.worker.limits import ThreadLimits
-
     completion = job.runner.run(job, ThreadLimits())
     assert completion.record.state == "REVOKED"
     assert ran == []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 from celeriac.clock import Clock
@@ -38,6 +38,10 @@ class Entry:
     priority: int | None
     ready_since: float
     redelivered: bool = False
+
+    @property
+    def id(self) -> str | None:
+        return self.message.headers.get("id") if isinstance(self.message, Message) else None
 
     @property
     def level(self) -> int:
@@ -133,6 +137,15 @@ class Shelves:
         if found is None:
             found = self.shelves[queue] = Shelf()
         return found
+
+    def hasten(self, ids: Collection[str], now: float) -> None:
+        """Let delayed messages of these tasks be due."""
+        with self.changed:
+            for shelf in self.shelves.values():
+                shelf.delayed = [
+                    (min(due, now) if entry.id in ids else due, order, entry) for due, order, entry in shelf.delayed
+                ]
+                heapify(shelf.delayed)
 
     def number(self) -> int:
         return next(self._numbers)

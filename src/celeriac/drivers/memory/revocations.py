@@ -9,6 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from celeriac.clock import Clock
+from celeriac.drivers.memory.broker import Shelves
 from celeriac.interfaces.revocations import Revocation
 from celeriac.types import Moment, Seconds
 
@@ -28,8 +29,9 @@ class Known:
 class MemoryRevocations:
     """The contract of revocations on one `Known`. Thread-safe."""
 
-    def __init__(self, known: Known, *, clock: Clock) -> None:
+    def __init__(self, known: Known, shelves: Shelves, *, clock: Clock) -> None:
         self._known = known
+        self._shelves = shelves
         self._clock = clock
 
     @property
@@ -47,6 +49,7 @@ class MemoryRevocations:
                     self._known.newest += 1
                     kept[same] = self._known.newest, ends
             self._known.revocations = kept
+        self._shelves.hasten({one.task_id for one in revocations if one.task_id}, now)
 
     def since(self, number: int) -> tuple[int, Sequence[Revocation]]:
         now = self._clock.now()

@@ -45,7 +45,7 @@ def open_store(url: str, options: StoreOptions) -> Store:
         coordinator=MemoryCoordinator(shared.facts, clock=options.clock),
         results=MemoryResults(shared.records, location=location, clock=options.clock),
         groups=MemoryGroups(shared.groups, clock=options.clock),
-        revocations=MemoryRevocations(shared.revoked, clock=options.clock),
+        revocations=MemoryRevocations(shared.revoked, shared.shelves, clock=options.clock),
     )
 
 

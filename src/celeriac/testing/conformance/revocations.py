@@ -14,7 +14,18 @@ from celeriac.interfaces.revocations import Revocation, RevocationStore
 from celeriac.interfaces.store import Store
 from celeriac.testing.clock import FakeClock
 from celeriac.testing.conformance.case import Case
-from celeriac.testing.conformance.samples import DEADLINE, LEASE, OWNER, QUEUE, in_thread, leases, receive, send
+from celeriac.testing.conformance.samples import (
+    DEADLINE,
+    LEASE,
+    OWNER,
+    QUEUE,
+    drain,
+    in_thread,
+    leases,
+    outgoing,
+    receive,
+    send,
+)
 
 HOURS = 10_800.0
 
@@ -164,3 +175,17 @@ def test_many_may_add_at_once(revocations: RevocationStore, peer: RevocationStor
         list(pool.map(add, range(100)))
     found = [one.task_id for one in peer.since(0)[1]]
     assert sorted(found) == sorted(["same", *map(str, range(100)), *(f"{number} again" for number in range(100))])
+
+
+def test_a_delayed_message_of_a_revoked_task_becomes_due(store: Store, clock: FakeClock) -> None:
+    broker, revocations = store.broker, store.revocations
+    assert broker is not None
+    assert revocations is not None
+    later = clock.now() + HOURS
+    names = [f"{number}" for number in range(3000)]
+    broker.send([outgoing(name, not_before=later) for name in names])
+    broker.send([outgoing("elsewhere", queue="other", not_before=later), outgoing("last", not_before=later)])
+    revocations.add(of("id-2", "id-elsewhere", "id-2999", "id-nobody"))
+    broker.upkeep(limit=1000)
+    assert sorted(drain(broker, QUEUE, "other")) == ["2", "2999", "elsewhere"]
+    assert broker.stats([QUEUE])[QUEUE].delayed == 2999

@@ -78,6 +78,13 @@ def try_again(self, subject, countdown=0.3):
     raise self.retry(countdown=countdown)
 
 
+@app.task(bind=True)
+def wait_and_try_again(self, seconds, subject):
+    note("begin", subject)
+    time.sleep(seconds)
+    raise self.retry(countdown=86_400)
+
+
 @app.task(autoretry_for=(Exception,), max_retries=5)
 def persist(seconds, subject):
     note("begin", subject)

@@ -17,6 +17,14 @@ WHERE NOT EXISTS (
     SELECT 1 FROM revocations WHERE task_id = ?1 AND header = ?2 AND stamp = ?3 AND signal = ?4
 );
 
+-- name: delayed
+-- result: the ids and contents of all delayed messages.
+SELECT id, payload FROM messages WHERE state > 0 AND state = 1;
+
+-- name: hasten
+-- args: now, id. A delayed message becomes due.
+UPDATE messages SET due = ? WHERE id = ? AND state = 1;
+
 -- name: newest
 -- result: the newest number; null for none.
 SELECT max(number) FROM revocations;
