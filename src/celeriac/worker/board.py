@@ -146,7 +146,8 @@ class EngineBoard:
         if overdue != _NEVER:
             self._deadlines[0] = 1.0
             _IDENTITY.pack_into(self._memory, self._area(row), task_id.encode()[:254], name.encode()[:254])
-        _ROW.pack_into(self._memory, self._rows + row * _ROW.size, overdue, tag.encode()[:143], task_id.encode()[:103])
+        # A longer text is cut to its place.
+        _ROW.pack_into(self._memory, self._rows + row * _ROW.size, overdue, tag.encode(), task_id.encode())
         self._started[row] = now
         return row
 

@@ -189,7 +189,8 @@ class TaskRunner:
             limits.disarm()
 
     def _announce(self, context: Context) -> None:
-        tell_start(self.task, context)
+        if signals.task_prerun.receivers:
+            tell_start(self.task, context)
         if self._before is not None:
             self._before(context.call.id, context.args, context.kwargs)
 

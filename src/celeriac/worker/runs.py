@@ -57,14 +57,15 @@ class Runs:
         self._is_inline = is_inline
         self._revoked = revoked
         self._refused = refused
-        self._running: dict[str, tuple[Job, asyncio.Task[Any] | None]] = {}
+        self._running: dict[str, Job] = {}
+        self._coroutines: dict[str, asyncio.Task[Any] | None] = {}
         self._told_to_end: deque[str] = deque(maxlen=_TOLD)
 
     def run(self, job: Job) -> Seconds:
         """Run a synchronous job in this thread; return how long it took. Raises nothing that the task raises."""
         started, tag = time.monotonic(), job.delivery.lease.tag
-        row = self._begin(job, started, hard=job.runner.hard_limit(job.call) if self._is_inline else None)
-        self._running[tag] = job, None
+        row = self._begin(job, tag, started, hard=job.runner.hard_limit(job.call) if self._is_inline else None)
+        self._running[tag] = job
         try:
             if self._revoked.is_empty or (revocation := self._revoked.of(job.call)) is None:
                 completion = job.runner.run(job, self._soft_limits)
@@ -80,8 +81,8 @@ class Runs:
         """Run a coroutine in this thread's event loop; return how long it took."""
         started, tag = time.monotonic(), job.delivery.lease.tag
         hard = job.runner.hard_limit(job.call)
-        row = self._begin(job, started, hard=None if hard is None else hard + _UNWILLING)
-        self._running[tag] = job, asyncio.current_task()
+        row = self._begin(job, tag, started, hard=None if hard is None else hard + _UNWILLING)
+        self._coroutines[tag], self._running[tag] = asyncio.current_task(), job  # who finds the job finds the other
         try:
             if self._revoked.is_empty or (revocation := self._revoked.of(job.call)) is None:
                 completion = await job.runner.run_async(job)
@@ -89,14 +90,14 @@ class Runs:
                 completion = self._refused(job, revocation)
         except BaseException as error:  # noqa: BLE001  whatever it is, it is recorded, and the loop goes on
             completion = job.runner.broken(job, error)
-        del self._running[tag]
+        del self._running[tag], self._coroutines[tag]
         self._end(job, completion, row)
         return time.monotonic() - started
 
     def end_revoked(self) -> dict[str, str]:
         """Have those that run end that are revoked with a signal, as far as they let themselves; return it by tag."""
         ending = {}
-        for tag, (job, coroutine) in list(self._running.items()):
+        for tag, job in list(self._running.items()):
             revocation = self._revoked.ends(job.call)
             if revocation is None:
                 continue
@@ -104,6 +105,7 @@ class Runs:
             if tag in self._told_to_end:  # more than once would break off how it tidies up
                 continue
             self._told_to_end.append(tag)
+            coroutine = self._coroutines.get(tag)
             if coroutine is None:
                 self._soft_limits.end(tag)
             else:
@@ -111,9 +113,9 @@ class Runs:
                     coroutine.get_loop().call_soon_threadsafe(coroutine.cancel)
         return ending
 
-    def _begin(self, job: Job, now: Seconds, *, hard: Seconds | None) -> int:
+    def _begin(self, job: Job, tag: str, now: Seconds, *, hard: Seconds | None) -> int:
         """Write down what runs, and when it must have ended, where its engine can be ended for it."""
-        board, tag = self._board, job.delivery.lease.tag
+        board = self._board
         if board is None:
             return 0
         if hard is None:

@@ -12,9 +12,8 @@ from celeriac.wire.control import signal_number
 
 
 def tell_start(task: Task[..., Any], context: Context) -> None:
-    """Tell that a task begins."""
-    if signals.task_prerun.receivers:
-        signals.task_prerun.send(sender=task, task_id=context.id, task=task, args=context.args, kwargs=context.kwargs)
+    """Tell that a task begins. Called only where somebody listens."""
+    signals.task_prerun.send(sender=task, task_id=context.id, task=task, args=context.args, kwargs=context.kwargs)
 
 
 def tell_failure(task: Task[..., Any], context: Context, info: ErrorInfo) -> None:

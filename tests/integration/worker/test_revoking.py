@@ -311,6 +311,7 @@ def test_nodes_answer_who_waits_for_it(place: Place) -> None:
     assert "error" in answer["one@here"]
 
 
+@pytest.mark.parametrize("store", ["sqlite", "redis"])
 def test_a_node_learns_of_what_was_only_written_down(place: Place) -> None:
     """The client died between the two steps, or the announcement was lost."""
     place.worker("-c", "1", app="stage")
