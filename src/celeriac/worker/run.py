@@ -106,7 +106,7 @@ class TaskRunner:
         started = time.perf_counter()
         try:
             try:
-                value = self._run_now(context, job.delivery.lease.tag, limits)
+                value = self._run_now(context, job, limits)
             except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
                 self._copy.end_if_one(job.call, error)
                 let_go(error)
@@ -177,11 +177,12 @@ class TaskRunner:
             context.calls = self.task
         return context
 
-    def _run_now(self, context: Context, tag: str, limits: SoftLimits) -> Any:
+    def _run_now(self, context: Context, job: Runnable, limits: SoftLimits) -> Any:
+        call = job.call
         try:
-            limits.arm(self.soft_limit(context.call), tag)
+            limits.arm(self.soft_limit(call) or None, job.delivery.lease.tag)
             # Since it was admitted, and before it could be found as running:
-            if not self._revoked.is_empty and self._revoked.ends(context.call):
+            if not self._revoked.is_empty and self._revoked.ends(call):
                 raise Terminated
             self._announce(context)
             return self._call(*context.args, **context.kwargs)
