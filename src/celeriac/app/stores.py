@@ -105,6 +105,11 @@ class Stores:
         return store.revocations
 
     @property
+    def broker_keeps_revocations(self) -> bool:
+        """Whether they are in the broker's own store, which then tells of them when messages are received."""
+        return self._broker_side().revocations is not None
+
+    @property
     def results(self) -> ResultBackend | None:
         """The result store: the configured one, else the broker's own; None where that keeps no results."""
         store = self._result_store or self._result_side()

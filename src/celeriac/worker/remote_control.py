@@ -17,8 +17,8 @@ from celeriac.worker.commands import Answer
 
 logger = logging.getLogger(__name__)
 
-_REFRESH: Final[Seconds] = 10.0
-"""Between two looks for what was missed: a broadcast reaches at most those who listen."""
+_PATIENCE: Final[Seconds] = 60.0
+"""For so long a dead connection may go unnoticed: what is missed meanwhile is looked for then."""
 _LOOK: Final[Seconds] = 0.25
 """Between two looks on a store where a listener would be woken by every change (see `PubSub.wakes_all`)."""
 _FIRST_PAUSE: Final[Seconds] = 0.5
@@ -29,10 +29,11 @@ _AT_ONCE: Final = 100
 class RemoteControl:
     """A thread that listens, has requests obeyed (None for one that is not answered), and has missed ones looked for.
 
-    With `pubsub` None nothing is heard, and only that look is left.
+    That it does when it begins to listen, and after each `refresh_every` seconds. With `pubsub` None nothing is heard,
+    and only that is left.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the composition root hands in every part
         self,
         pubsub: PubSub | None,
         *,
@@ -40,12 +41,14 @@ class RemoteControl:
         prefix: str,
         obey: Callable[[Request], Answer | None],
         refresh: Callable[[], None],
+        refresh_every: Seconds,
     ) -> None:
         self._pubsub = pubsub
         self._nodename = nodename
         self._channel = Channel(wire.exchange(prefix))
         self._obey = obey
         self._refresh = refresh
+        self._refresh_every = refresh_every
         self._refresh_at = 0.0
         self._stopped = threading.Event()
         self._subscription: Subscription | None = None
@@ -85,7 +88,7 @@ class RemoteControl:
             while not self._stopped.wait(self._look_for_missed()):
                 pass
             return
-        subscription = self._subscription = pubsub.subscribe([self._channel])
+        subscription = self._subscription = pubsub.subscribe([self._channel], patience=_PATIENCE)
         try:
             while not self._stopped.is_set():
                 left = self._look_for_missed()
@@ -102,7 +105,7 @@ class RemoteControl:
         """Look if it is time to; return the seconds until the next time."""
         now = time.monotonic()
         if now >= self._refresh_at:
-            self._refresh_at = now + _REFRESH
+            self._refresh_at = now + self._refresh_every
             try:
                 self._refresh()
             except OperationalError as error:

@@ -54,6 +54,9 @@ _FORCE: Final[Seconds] = 1.0
 """Seconds that an engine in the node's own process gets to end after it was told to stop at once."""
 _UNENDING: Final[Seconds] = 10.0
 """Seconds beyond the grace after which a node whose engines run beside it is ended, if it does not end by itself."""
+_SELDOM: Final[Seconds] = 60.0
+_OFTEN: Final[Seconds] = 10.0
+"""Between two looks for what was missed of what is revoked: a broadcast reaches at most those who listen."""
 _MARGIN: Final[Seconds] = 2.0
 """Seconds beyond the grace that it gets to give back by itself what did not end in time."""
 
@@ -147,12 +150,15 @@ class Worker:
     ) -> RemoteControl:
         conf = self._app.conf
         commands = Commands(revoked, tell=tell, ttl=conf.task_revoke_expires)
+        pubsub = self._app.pubsub if conf.worker_enable_remote_control else None
+        is_told = pubsub is not None and self._app.stores.broker_keeps_revocations  # by claims, for what has not begun
         return RemoteControl(
-            self._app.pubsub if conf.worker_enable_remote_control else None,
+            pubsub,
             nodename=node.nodename,
             prefix=conf.control_exchange,
             obey=commands.obey,
             refresh=commands.refresh,
+            refresh_every=_SELDOM if is_told else _OFTEN,
         )
 
     def _observe(

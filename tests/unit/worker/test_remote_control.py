@@ -44,7 +44,9 @@ def listening() -> Iterator[Callable[..., RemoteControl]]:
     started: list[RemoteControl] = []
 
     def start(pubsub: Any, ear: Ear) -> RemoteControl:
-        control = RemoteControl(pubsub, nodename="w@h", prefix="celery", obey=ear.obey, refresh=ear.refresh)
+        control = RemoteControl(
+            pubsub, nodename="w@h", prefix="celery", obey=ear.obey, refresh=ear.refresh, refresh_every=60.0
+        )
         started.append(control)
         control.start()
         assert ear.looked.acquire(timeout=DEADLINE)
@@ -92,7 +94,7 @@ class Torn:
         self._torn = threading.Event()
         self._subscription: Any = None
 
-    def subscribe(self, channels: Any) -> Torn:
+    def subscribe(self, channels: Any, *, patience: float) -> Torn:
         self.times += 1
         if self.times % 2:
             raise BrokerError("away")
