@@ -92,12 +92,15 @@ class Recovery:
 
     def _revoke(self, runs: Sequence[Running]) -> None:
         done = datetime.fromtimestamp(self._clock.now(), UTC)
-        results = [
-            TaskResult(task_id=run.task_id, state=states.REVOKED, result=TaskRevokedError("terminated"), date_done=done)
+        error = TaskRevokedError("terminated")
+        records = [
+            self._writer.record_of_error(
+                TaskResult(task_id=run.task_id, state=states.REVOKED, result=error, date_done=done), run.reply_to
+            )
             for run in runs
         ]
-        if results:
-            self._writer.store([self._writer.record_of_error(result) for result in results])
+        if records:
+            self._writer.store(records)
 
     def _end(self, lease: Lease, run: Running) -> None:
         limit = run.overdue - run.started

@@ -49,7 +49,7 @@ class RemoteControl:
         self._obey = obey
         self._refresh = refresh
         self._refresh_every = refresh_every
-        self._refresh_at = 0.0
+        self._refresh_at = self._pause = 0.0
         self._stopped = threading.Event()
         self._subscription: Subscription | None = None
         self._thread = threading.Thread(target=self._run, name="celeriac-control", daemon=True)
@@ -66,19 +66,16 @@ class RemoteControl:
             self._thread.join(timeout=5.0)
 
     def _run(self) -> None:
-        pause = 0.0
-        while not self._stopped.wait(pause):
+        while not self._stopped.wait(self._pause):
             try:
                 self._listen()
             except OperationalError as error:
-                if not pause:
+                if not self._pause:
                     logger.warning("Remote control is not heard; trying again until it is: %s", error)
-                pause = min(_LONGEST_PAUSE, pause * 2 or _FIRST_PAUSE)
+                self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
             except Exception:
-                pause = _LONGEST_PAUSE  # this thread must outlive any surprise
+                self._pause = _LONGEST_PAUSE  # this thread must outlive any surprise
                 logger.exception("Listening to remote control met an error and goes on")
-            else:
-                pause = 0.0
 
     def _listen(self) -> None:
         """Hear and obey until told to stop. Raises when the connection is lost."""
@@ -89,6 +86,7 @@ class RemoteControl:
                 pass
             return
         subscription = self._subscription = pubsub.subscribe([self._channel], patience=_PATIENCE)
+        self._pause = 0.0
         try:
             while not self._stopped.is_set():
                 left = self._look_for_missed()

@@ -64,7 +64,13 @@ class Runs:
     def run(self, job: Job) -> Seconds:
         """Run a synchronous job in this thread; return how long it took. Raises nothing that the task raises."""
         started, tag = time.monotonic(), job.delivery.lease.tag
-        row = self._begin(job, tag, started, hard=job.runner.hard_limit(job.call) if self._is_inline else None)
+        row = 0
+        if self._is_inline:
+            row = self._begin(job, tag, started, hard=job.runner.hard_limit(job.call))
+        elif self._board is not None:
+            row = self._board.begin(
+                tag, started
+            )  # nobody ends its engine for it, in which others run: no name, no limit
         self._running[tag] = job
         try:
             if self._revoked.is_empty or (revocation := self._revoked.of(job.call)) is None:
@@ -95,17 +101,21 @@ class Runs:
         return time.monotonic() - started
 
     def end_revoked(self) -> dict[str, str]:
-        """Have those that run end that are revoked with a signal, as far as they let themselves; return it by tag."""
+        """Have those that run end that are revoked with a signal, as far as they let themselves.
+
+        Return the signals, by tag, of those for which the engine may be ended when they do not.
+        """
         ending = {}
         for tag, job in list(self._running.items()):
             revocation = self._revoked.ends(job.call)
             if revocation is None:
                 continue
-            ending[tag] = revocation.signal
+            coroutine = self._coroutines.get(tag)
+            if coroutine is not None or self._is_inline:  # otherwise its engine is not ended for it
+                ending[tag] = revocation.signal
             if tag in self._told_to_end:  # more than once would break off how it tidies up
                 continue
             self._told_to_end.append(tag)
-            coroutine = self._coroutines.get(tag)
             if coroutine is None:
                 self._soft_limits.end(tag)
             else:

@@ -213,6 +213,19 @@ def test_what_goes_on_all_the_same_is_killed_and_not_run_again(place: Place) -> 
     assert place.ledger.subjects("revoked") == [f"{result.id} True 15 False"]
 
 
+def test_threads_are_not_killed_for_one_that_goes_on(sqlite_place: Place) -> None:
+    place = sqlite_place
+    worker = place.worker("-P", "threads", "-c", "2", app="stage")
+    engines = worker.engines()
+    result, other = send(place, "go_on", 7, "it"), send(place, "walk", 7, "other")
+    place.until_noted("begin", 2)
+    result.revoke(terminate=True, signal="SIGKILL")
+    assert other.get(timeout=WAIT) is None
+    assert result.get(timeout=WAIT) is None
+    assert worker.engines() == engines
+    assert place.ledger.subjects("caught") == ["it"]
+
+
 def test_kill_is_at_once_and_nobody_counts_it_as_a_crash(place: Place) -> None:
     worker = place.worker("-c", "1", app="stage", CELERIAC_TASK_MAX_CRASHES="1")
     (engine,) = worker.engines()
