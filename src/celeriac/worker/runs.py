@@ -68,9 +68,7 @@ class Runs:
         if self._is_inline:
             row = self._begin(job, tag, started, hard=job.runner.hard_limit(job.call))
         elif self._board is not None:
-            row = self._board.begin(
-                tag, started
-            )  # nobody ends its engine for it, in which others run: no name, no limit
+            row = self._board.begin(tag, started)  # without a name: others run in this engine, nobody may end it
         self._running[tag] = job
         try:
             if self._revoked.is_empty or (revocation := self._revoked.of(job.call)) is None:
