@@ -60,6 +60,7 @@ __all__ = [
     "Reject",
     "RemoteError",
     "Retry",
+    "RevocationNotKept",
     "SecurityError",
     "SendIncomplete",
     "SoftTimeLimitExceeded",
@@ -197,7 +198,7 @@ class WorkerLostError(TaskError):
 
 
 class Terminated(TaskError):
-    """The task was ended from outside."""
+    """Raised inside a task that is revoked while it runs; its state is then REVOKED."""
 
 
 class RemoteError(TaskError):
@@ -261,3 +262,7 @@ class DuplicateTaskNameWarning(UserWarning):
 
 class AlwaysEagerIgnored(UserWarning):
     """``send_task`` sends a message even with ``task_always_eager``."""
+
+
+class RevocationNotKept(UserWarning):
+    """What was revoked is only announced: a worker that does not listen now does not learn of it."""

@@ -21,6 +21,7 @@ from celeriac.worker.holdings import Holdings
 from celeriac.worker.limits import ThreadLimits
 from celeriac.worker.outcome import Completion
 from celeriac.worker.renewals import Claim
+from celeriac.worker.revoked import Revoked
 from celeriac.worker.run import TaskRunner
 from celeriac.worker.task_log import TaskLog
 
@@ -34,6 +35,7 @@ class Spine:
     def __init__(self, **settings: Any) -> None:
         self.store = uuid.uuid4().hex
         self.clock = FakeClock()
+        self.revoked = Revoked(None)
         self.app = self.another(**settings)
 
     def another(self, **settings: Any) -> Celeriac:
@@ -77,11 +79,13 @@ class Spine:
             hostname=NODE,
             clock=self.clock,
             sequels=sequels_of(app)[0],
+            revoked=self.revoked,
         )
 
     def admit(self, delivery: Delivery) -> Admitted:
         runners = {name: self.runner(task) for name, task in self.app.tasks.items()}
-        return Admission(runners, self.app.conf, clock=self.clock).admit(delivery, Claim(self.clock.boottime(), 1))
+        admission = Admission(runners, self.app.conf, clock=self.clock, revoked=self.revoked)
+        return admission.admit(delivery, Claim(self.clock.boottime(), 1))
 
     def job(self, *queues: str) -> Job:
         """Receive the one call that is there and admit it."""

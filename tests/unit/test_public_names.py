@@ -87,6 +87,7 @@ PUBLIC: dict[str, set[str]] = {
         "Reject",
         "RemoteError",
         "Retry",
+        "RevocationNotKept",
         "SecurityError",
         "SendIncomplete",
         "SoftTimeLimitExceeded",

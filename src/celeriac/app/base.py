@@ -14,10 +14,12 @@ from typing import Any, Self, Unpack
 from celeriac.app.ambient import choose_host, set_current_host
 from celeriac.app.builtins import builtin_tasks
 from celeriac.app.configuration import Configuration
+from celeriac.app.control import Control
 from celeriac.app.dead_letters import DeadLetterOffice
 from celeriac.app.decorator import TaskDecorator, as_task
+from celeriac.app.discovery import Discovery
 from celeriac.app.dispatch import Call, Dispatcher
-from celeriac.app.making import annotate, import_if_there, refuse_mistyped, resolve_class
+from celeriac.app.making import annotate, refuse_mistyped, resolve_class
 from celeriac.app.moments import Moments
 from celeriac.app.naming import task_name
 from celeriac.app.options import SendOptions
@@ -40,7 +42,6 @@ from celeriac.result.handle import AsyncResult
 from celeriac.result.reader import ResultReader
 from celeriac.result.sets import ResultSet
 from celeriac.result.writer import ResultWriter
-from celeriac.routing.queues import QueueSpec
 from celeriac.routing.router import Router
 from celeriac.settings.conf import Settings
 from celeriac.types import Args, Kwargs
@@ -87,7 +88,7 @@ class Celeriac:
             self._register_first, name_of=self._name_of, default_base=self._task_base
         )
         self._finalized = self._has_builtins = False
-        self._discover: list[tuple[Iterable[str] | Callable[[], Iterable[str]] | None, str | None]] = []
+        self._discovery = Discovery()
         if set_as_current:
             set_current_host(self)
 
@@ -164,15 +165,15 @@ class Celeriac:
 
         A package that has no such module is imported all the same; with `related_name` None that is all.
         """
-        self._discover.append((packages, related_name))
+        self._discovery.add(packages, related_name)
         if force:
-            self._import_discovered()
+            self._discovery.run()
 
     def import_modules(self) -> None:
         """Import what ``imports``, ``include`` and `autodiscover_tasks` name. Errors in them are raised."""
         for name in (*self.conf.imports, *self.conf.include):
             import_module(name)
-        self._import_discovered()
+        self._discovery.run()
 
     def finalize(self) -> None:
         """Apply ``task_annotations``, from now on to new tasks at once. Called by itself when the app is first used."""
@@ -217,7 +218,7 @@ class Celeriac:
     @cached_property
     def stores(self) -> Stores:
         """The stores that the settings name."""
-        return Stores(self.conf, clock=self.clock, find_queue=self._find_queue)
+        return Stores(self.conf, clock=self.clock, find_queue=lambda name: self.router.queues.get(name))  # noqa: PLW0108  made when it is asked
 
     @property
     def broker(self) -> Broker:
@@ -270,6 +271,12 @@ class Celeriac:
         )
 
     @cached_property
+    def control(self) -> Control:
+        """Remote control of workers: what revokes tasks, and what broadcasts."""
+        prefix, ttl = self.conf.control_exchange, self.conf.task_revoke_expires
+        return Control(lambda: self.pubsub, lambda: self.stores.revocations, prefix=prefix, ttl=ttl)
+
+    @cached_property
     def router(self) -> Router:
         """Queues and routes as configured."""
         return Router(self.conf)
@@ -304,7 +311,13 @@ class Celeriac:
         """What reads results."""
         conf, accept, handle_on = self.conf, self._accepted_results, lambda told: from_tuple(told, self.keeper)
         # Real time, whatever the application's clock says: a wait blocks for real, see `celeriac.testing.clock`.
-        return ResultReader(lambda: self.results, serializer=conf.result_serializer, accept=accept, handle_on=handle_on)
+        return ResultReader(
+            lambda: self.results,
+            serializer=conf.result_serializer,
+            accept=accept,
+            handle_on=handle_on,
+            revoker=lambda: self.control,
+        )
 
     @cached_property
     def writer(self) -> ResultWriter:
@@ -359,9 +372,6 @@ class Celeriac:
         conf = self.conf
         return accepted(conf.accept_content if conf.result_accept_content is None else conf.result_accept_content)
 
-    def _find_queue(self, name: str) -> QueueSpec:
-        return self.router.queues.get(name)
-
     def _name_of(self, function: Callable[..., Any]) -> str:
         return task_name(function, main=self.main)
 
@@ -377,16 +387,6 @@ class Celeriac:
     def _annotate_late(self, task: Task[..., Any]) -> None:
         if self._finalized:
             annotate([task], self.conf.task_annotations)
-
-    def _import_discovered(self) -> None:
-        pending, self._discover = self._discover, []
-        for packages, related_name in pending:
-            names = packages() if callable(packages) else packages or ()
-            for package in names:
-                found = import_module(package)
-                module = f"{package}.{related_name}"
-                if related_name and hasattr(found, "__path__"):
-                    import_if_there(module)
 
     @property
     def Task(self) -> type[Task[..., Any]]:  # noqa: N802  Celery's name; last, so that it hides no annotation

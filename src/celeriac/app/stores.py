@@ -22,6 +22,7 @@ from celeriac.interfaces.dead_letters import DeadLetters
 from celeriac.interfaces.groups import GroupStore
 from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
+from celeriac.interfaces.revocations import RevocationStore
 from celeriac.interfaces.store import Store, StoreOptions
 from celeriac.routing.queues import QueueSpec
 from celeriac.settings.conf import Settings
@@ -93,6 +94,20 @@ class Stores:
         if coordinator is None and self._result_side() is not None:
             return self._result_side().coordinator  # type: ignore[union-attr]  # checked the line above
         return coordinator
+
+    @property
+    def revocations(self) -> RevocationStore | None:
+        """What is revoked, in the broker's store or else the results'; None where neither keeps it."""
+        store = self._broker_side()
+        if store.revocations is None:
+            result_side = self._result_side()
+            return None if result_side is None else result_side.revocations
+        return store.revocations
+
+    @property
+    def broker_keeps_revocations(self) -> bool:
+        """Whether they are in the broker's own store, which then tells of them when messages are received."""
+        return self._broker_side().revocations is not None
 
     @property
     def results(self) -> ResultBackend | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct
 
 from celeriac.wire.message import Message, Unreadable
+
+PATIENCE: Final = 3.5
+"""Seconds that whoever waits for answers, or for what is not kept, can do without."""
 
 
 class Channel(Struct, frozen=True):
@@ -45,11 +48,19 @@ class Subscription(Protocol):
 class PubSub(Protocol):
     """Broadcast, at most once. Thread-safe. Raises `BrokerError` kin."""
 
+    @property
+    def wakes_all(self) -> bool:
+        """Whether a `get` that waits is woken by every change of the store: who has time looks now and then instead."""
+
     def publish(self, posts: Sequence[Post]) -> None:
         """Send the posts to whoever listens now; return without knowing who did."""
 
-    def subscribe(self, channels: Sequence[Channel]) -> Subscription:
-        """Listen; when it returns, every later `publish` is heard."""
+    def subscribe(self, channels: Sequence[Channel], *, patience: float = PATIENCE) -> Subscription:
+        """Listen; when it returns, every later `publish` is heard.
+
+        `patience` is for how many seconds, about, it may go unnoticed that the connection is dead, where the store has
+        to be asked to find that out.
+        """
 
     def close(self) -> None:
         """Let go of every connection, open subscriptions included. Idempotent."""

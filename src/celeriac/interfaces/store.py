@@ -14,6 +14,7 @@ from celeriac.interfaces.dead_letters import DeadLetters
 from celeriac.interfaces.groups import GroupStore
 from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
+from celeriac.interfaces.revocations import RevocationStore
 from celeriac.routing.queues import QueueSpec
 
 
@@ -59,4 +60,5 @@ class Store(Struct, frozen=True):
     coordinator: Coordinator | None = None
     results: ResultBackend | None = None
     groups: GroupStore | None = None
+    revocations: RevocationStore | None = None
     used_options: frozenset[str] = frozenset()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from celeriac import states
+from celeriac.exceptions import TaskRevokedError
 from celeriac.result.handle import AsyncResult, R_co
 from celeriac.result.reader import ResultReader
 from celeriac.wire.results import TaskResult
@@ -28,6 +29,11 @@ class EagerResult(AsyncResult[R_co]):
 
     def forget(self) -> None:
         """Do nothing: there is nothing to remove."""
+
+    def revoke(self, *_args: Any, **_kwargs: Any) -> None:
+        """Note that it was revoked, as Celery does: the task has run, but how it ended is not known any more."""
+        error = TaskRevokedError("revoked")
+        self._end = TaskResult(task_id=self.id, state=states.REVOKED, result=error)
 
     def __repr__(self) -> str:
         return f"<EagerResult: {self.id}>"

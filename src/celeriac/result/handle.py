@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Generic, Self, TypeVar, cast
 
@@ -262,6 +262,34 @@ class AsyncResult(ResultBase, Generic[R_co]):
         """Remove the result from the store."""
         self._end = None
         self.reader.forget([self.id])
+
+    def revoke(
+        self,
+        connection: Any = None,  # noqa: ARG002  Celery's; the application has its own
+        terminate: bool = False,  # noqa: FBT001, FBT002  Celery's order
+        signal: str | int | None = None,
+        wait: bool = False,  # noqa: FBT001, FBT002
+        timeout: Seconds | None = None,
+    ) -> None:
+        """See to it that the task does not run any more, or with `terminate` that it ends; `Control.revoke` says how.
+
+        With `wait` nodes have `timeout` seconds (1) to say that they know. Raises what `Control.revoke` raises.
+        """
+        revoke = self.reader.revoker.revoke
+        revoke([self.id], terminate=terminate, signal=signal, reply=wait, timeout=timeout)
+
+    def revoke_by_stamped_headers(  # noqa: PLR0913  Celery's signature
+        self,
+        headers: Mapping[str, Any],
+        connection: Any = None,  # noqa: ARG002  Celery's
+        terminate: bool = False,  # noqa: FBT001, FBT002  Celery's order
+        signal: str | int | None = None,
+        wait: bool = False,  # noqa: FBT001, FBT002
+        timeout: Seconds | None = None,
+    ) -> None:
+        """Do as `revoke` for every task that has one of these stamps, as `Control.revoke_by_stamped_headers` says."""
+        revoke = self.reader.revoker.revoke_by_stamped_headers
+        revoke(headers, terminate=terminate, signal=signal, reply=wait, timeout=timeout)
 
     def as_tuple(self) -> tuple[Any, Any]:
         """Celery's nested form: ``((id, parent), children)``."""

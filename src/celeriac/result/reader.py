@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 
@@ -19,26 +19,47 @@ from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
 
 
+class Revoker(Protocol):
+    """What an application revokes tasks with; see `celeriac.app.control`."""
+
+    def revoke(
+        self, ids: Sequence[str], /, *, terminate: bool, signal: str | int | None, reply: bool, timeout: Seconds | None
+    ) -> Any: ...
+
+    def revoke_by_stamped_headers(
+        self,
+        headers: Mapping[str, Any],
+        /,
+        *,
+        terminate: bool,
+        signal: str | int | None,
+        reply: bool,
+        timeout: Seconds | None,
+    ) -> Any: ...
+
+
 class ResultReader:
     """Reads and writes the results of one application. Thread-safe.
 
     A `backend` that gives None stands for a broker that cannot keep results, with no result backend configured.
-    `handle_on` makes the handle on a task or a group that ``as_tuple`` has described.
+    `handle_on` makes the handle on a task or a group that ``as_tuple`` has described, `revoker` is what revokes tasks.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the composition root hands in every part
         self,
         backend: Callable[[], ResultBackend | None],
         *,
         serializer: str,
         accept: frozenset[str],
         handle_on: Callable[[Any], Any],
+        revoker: Callable[[], Revoker] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._backend = backend
         self._serializer = serializer
         self._accept = accept
         self.handle_on = handle_on
+        self._revoker = revoker
         self.clock = clock
         self._group = GroupWaiter(lambda: self.backend)
 
@@ -52,6 +73,13 @@ class ResultReader:
                 " for example result_backend='redis://localhost:6379/0'."
             )
         return backend
+
+    @property
+    def revoker(self) -> Revoker:
+        """What revokes tasks. Raises `ImproperlyConfigured` for a reader that was made without."""
+        if self._revoker is None:
+            raise ImproperlyConfigured("This result was made without an application: use app.control.revoke.")
+        return self._revoker()
 
     @property
     def mailbox(self) -> Mailbox | None:

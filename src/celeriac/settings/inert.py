@@ -20,7 +20,7 @@ _RECONNECT = "a worker always connects again, with growing pauses"
 _PREFETCH = "how many messages an engine takes follows from how long its tasks run"
 
 INERT: Final[Mapping[str, str]] = {
-    **dict.fromkeys(fields_of(ControlSettings, BeatSettings, SecuritySettings), _UNUSED),
+    **dict.fromkeys(fields_of(ControlSettings, BeatSettings, SecuritySettings).keys() - {"control_exchange"}, _UNUSED),
     **dict.fromkeys(fields_of(DatabaseSettings, OtherStoreSettings), _NO_STORE),
     **dict.fromkeys(fields_of(RedisSettings), "write it in `result_backend` or `result_backend_transport_options`"),
     "broker_channel_error_retry": _RECONNECT,
@@ -68,7 +68,6 @@ INERT: Final[Mapping[str, str]] = {
     "worker_disable_prefetch": _PREFETCH,
     "worker_disable_rate_limits": _UNUSED,
     "worker_enable_prefetch_count_reduction": _PREFETCH,
-    "worker_enable_remote_control": _UNUSED,
     "worker_enable_soft_shutdown_on_idle": _UNUSED,
     "worker_eta_task_limit": "delayed messages wait in the broker",
     "worker_lost_wait": _ENGINE,
@@ -78,7 +77,7 @@ INERT: Final[Mapping[str, str]] = {
     "worker_proc_alive_timeout": _ENGINE,
     "worker_send_task_events": _UNUSED,
     "worker_soft_shutdown_timeout": _UNUSED,
-    "worker_state_db": _UNUSED,
+    "worker_state_db": "what is revoked is kept in the store",
     "worker_timer": _ENGINE,
     "worker_timer_precision": _ENGINE,
 }

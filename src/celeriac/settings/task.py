@@ -59,6 +59,11 @@ class TaskSettings:
     task_max_crashes: int = setting(
         3, "After so many deaths of the process that ran it, a task is a dead letter. Retries are not counted."
     )
+    task_revoke_expires: float = setting(
+        10_800.0,
+        "How long it is remembered that a task was revoked: longer than the longest delay of a task.",
+        unit="seconds",
+    )
     task_unknown_policy: Literal["reject", "wait"] = setting(
         "reject", "A task that the worker does not know: make it a dead letter, or leave it for a worker that does."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -21,6 +22,7 @@ from celeriac.exceptions import (
     TaskRevokedError,
 )
 from celeriac.interfaces.broker import Delivery
+from celeriac.interfaces.revocations import Revocation
 from celeriac.settings.conf import Settings
 from celeriac.types import Seconds
 from celeriac.wire import tasks as wire
@@ -30,9 +32,11 @@ from celeriac.wire.message import Message
 from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
 from celeriac.worker.renewals import Claim
+from celeriac.worker.revoked import Revoked
 from celeriac.worker.run import TaskRunner
 from celeriac.worker.sequel import Sequels
 from celeriac.worker.task_log import TaskLog
+from celeriac.worker.telling import tell_revoked
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +73,7 @@ class Postponed(Struct, frozen=True):
 
 
 class Expired(Struct, frozen=True):
-    """A call that came too late: acknowledged, with the result REVOKED."""
+    """A call that came too late, or that was revoked: acknowledged, with the result REVOKED."""
 
     delivery: Delivery
     call: TaskCall
@@ -79,20 +83,29 @@ class Expired(Struct, frozen=True):
 Admitted = Job | Refused | Postponed | Expired
 
 
-def runners_of(app: Celeriac, *, log: TaskLog, hostname: str, sequels: Sequels) -> dict[str, TaskRunner]:
+def runners_of(
+    app: Celeriac, *, log: TaskLog, hostname: str, sequels: Sequels, revoked: Revoked
+) -> dict[str, TaskRunner]:
     """Return what runs the tasks of an application, by their names."""
-    writer, clock = app.writer, app.clock
-    return {
-        name: TaskRunner(task, app.conf, writer=writer, log=log, hostname=hostname, clock=clock, sequels=sequels)
-        for name, task in app.tasks.items()
-    }
+    runner = partial(
+        TaskRunner,
+        conf=app.conf,
+        writer=app.writer,
+        log=log,
+        hostname=hostname,
+        clock=app.clock,
+        sequels=sequels,
+        revoked=revoked,
+    )
+    return {name: runner(task) for name, task in app.tasks.items()}
 
 
 class Admission:
     """Decodes deliveries and decides what becomes of each. No sender's code runs here unless pickle is accepted."""
 
-    def __init__(self, runners: Mapping[str, TaskRunner], conf: Settings, *, clock: Clock) -> None:
+    def __init__(self, runners: Mapping[str, TaskRunner], conf: Settings, *, clock: Clock, revoked: Revoked) -> None:
         self._runners = runners
+        self._revoked = revoked
         self._accept = accepted(conf.accept_content)
         self._max_body = conf.task_message_max_bytes
         self._waits_for_unknown = conf.task_unknown_policy == "wait"
@@ -114,6 +127,8 @@ class Admission:
         runner = self._runners.get(call.name)
         if runner is None:
             return self._unknown(delivery, call)
+        if not self._revoked.is_empty and (revocation := self._revoked.of(call)) is not None:
+            return self.discard(delivery, call, revocation)
         if call.eta is not None or call.expires is not None:
             later = self._by_time(delivery, call)
             if later is not None:
@@ -123,17 +138,24 @@ class Admission:
     def _by_time(self, delivery: Delivery, call: TaskCall) -> Admitted | None:
         now = self._clock.now()
         if call.expires is not None and call.expires.timestamp() <= now:
-            error = TaskRevokedError("expired")
             logger.info("Discarding expired task: %s[%s]", call.name, call.id)
-            result = TaskResult(
-                task_id=call.id, state=states.REVOKED, result=error, date_done=datetime.fromtimestamp(now, UTC)
-            )
-            if signals.task_revoked.receivers:
-                signals.task_revoked.send(sender=call.name, request=call, terminated=False, signum=None, expired=True)
-            return Expired(delivery, call, result)
+            tell_revoked(call.name, call, expired=True)
+            return self._discarded(delivery, call, "expired")
         if call.eta is not None and call.eta.timestamp() > now:
             return Postponed(delivery, call.eta.timestamp() - now)
         return None
+
+    def discard(self, delivery: Delivery, call: TaskCall, revocation: Revocation) -> Expired:
+        """Return what becomes of a call that was revoked, before it ran or, by the end of its process, while it did."""
+        signal = revocation.signal if delivery.redelivered else ""
+        logger.info("Discarding revoked task: %s[%s]", call.name, call.id)
+        tell_revoked(call.name, call, signal=signal)
+        return self._discarded(delivery, call, "terminated" if signal else "revoked")
+
+    def _discarded(self, delivery: Delivery, call: TaskCall, reason: str) -> Expired:
+        done = datetime.fromtimestamp(self._clock.now(), UTC)
+        error = TaskRevokedError(reason)
+        return Expired(delivery, call, TaskResult(task_id=call.id, state=states.REVOKED, result=error, date_done=done))
 
     def _unknown(self, delivery: Delivery, call: TaskCall) -> Admitted:
         if self._waits_for_unknown:

@@ -19,14 +19,13 @@ from typing import Final
 from msgspec import Struct
 
 from celeriac.exceptions import ImproperlyConfigured
-from celeriac.types import Seconds
 from celeriac.worker.notes import HoldingNote, read_holding_note
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.renewals import Renewals
 from celeriac.worker.ring import Ring
 
-_ROW: Final = struct.Struct("<d144p")
-"""When it must have ended, by `time.monotonic`, and the lease's tag."""
+_ROW: Final = struct.Struct("<d144p104p")
+"""When it must have ended, by `time.monotonic`, the lease's tag, and the task's id as far as there is room."""
 _IDENTITY: Final = struct.Struct("<255p255p")
 """Task id and name; written only where there is a deadline, for the supervisor to tell whose time was up."""
 _RECORD: Final = struct.Struct("<H")
@@ -52,7 +51,7 @@ _ADDRESS: Final = "\0"
 
 
 class Running(Struct, frozen=True):
-    """One run. `overdue` is infinite, and `task_id` and `name` are empty, where there is no deadline.
+    """One run. `overdue` is infinite, and `name` is empty, where there is no deadline; a long `task_id` is cut there.
 
     `reply_to` is where the message wants the result.
     """
@@ -147,7 +146,8 @@ class EngineBoard:
         if overdue != _NEVER:
             self._deadlines[0] = 1.0
             _IDENTITY.pack_into(self._memory, self._area(row), task_id.encode()[:254], name.encode()[:254])
-        _ROW.pack_into(self._memory, self._rows + row * _ROW.size, overdue, tag.encode()[:143])
+        # A longer text is cut to its place.
+        _ROW.pack_into(self._memory, self._rows + row * _ROW.size, overdue, tag.encode(), task_id.encode())
         self._started[row] = now
         return row
 
@@ -184,9 +184,11 @@ class EngineBoard:
         found = []
         for row, started in enumerate(self._started.tolist()):
             if started > 0:
-                overdue, tag = self._row(row)
+                overdue, tag, short = self._row(row)
                 task_id, name = _IDENTITY.unpack_from(self._memory, self._area(row))
-                found.append(Running(tag, started, overdue, *_told(overdue, task_id, name)))
+                if overdue == _NEVER:
+                    task_id, name = short, b""
+                found.append(Running(tag, started, overdue, *_told(task_id, name)))
         return found
 
     def ended(self) -> dict[str, bytes]:
@@ -194,13 +196,13 @@ class EngineBoard:
         found = {}
         for row, started in enumerate(self._started.tolist()):
             if started < 0:
-                _, tag = self._row(row)
+                _, tag, _ = self._row(row)
                 found[tag] = self._record(row) if started == _WITH_RECORD else b""
         return found
 
-    def _row(self, row: int) -> tuple[float, str]:
-        overdue, tag = _ROW.unpack_from(self._memory, self._rows + row * _ROW.size)
-        return overdue, tag.decode(errors="ignore")
+    def _row(self, row: int) -> tuple[float, str, bytes]:
+        overdue, tag, task_id = _ROW.unpack_from(self._memory, self._rows + row * _ROW.size)
+        return overdue, tag.decode(errors="ignore"), task_id
 
     def _area(self, row: int) -> int:
         return self._areas + row * _AREA
@@ -250,8 +252,6 @@ def _mapped(size: int) -> tuple[int, str, mmap.mmap]:
         raise
 
 
-def _told(overdue: Seconds, identity: bytes, name: bytes) -> tuple[str, str, str | None]:
-    if overdue == _NEVER:
-        return "", "", None
+def _told(identity: bytes, name: bytes) -> tuple[str, str, str | None]:
     task_id, _, reply_to = identity.decode(errors="replace").partition(_ADDRESS)
     return task_id, name.decode(errors="replace"), reply_to or None

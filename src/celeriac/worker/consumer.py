@@ -7,15 +7,17 @@ import random
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from celeriac.clock import Clock
-from celeriac.exceptions import BrokerError
+from celeriac.exceptions import BrokerError, OperationalError
 from celeriac.interfaces.broker import Broker, Delivery, Lease, Terms
 from celeriac.types import Seconds
 from celeriac.worker.ledger import Ledger
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.renewals import Claim
+from celeriac.worker.revoked import Revoked
 from celeriac.worker.riding import Acks
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ class Consumer:
         lease: Seconds,
         owner: str,
         clock: Clock,
+        revoked: Revoked,
         pulse: Pulse | None = None,
     ) -> None:
         self._broker = broker
@@ -47,6 +50,7 @@ class Consumer:
         self._lease = lease
         self._owner = owner
         self._pulse = pulse or Pulse()
+        self._revoked = revoked
         self._pause = 0.0
         self._clock = clock
         self._woken = threading.Event()
@@ -82,6 +86,8 @@ class Consumer:
         if self._pause:
             logger.info("Connected again to %s", self._broker.location)
             self._pause = 0.0
+        if deliveries and self._revoked.is_behind and not self._catch_up(deliveries):
+            return ()
         if deliveries:
             number = self._ledger.held([delivery.lease for delivery in deliveries])
             # From when it was asked for, although it may have come only at the end of the wait: who is stopped between
@@ -90,6 +96,17 @@ class Consumer:
             if len(self._queues) > 1:
                 self._queues.append(self._queues.pop(0))
         return deliveries
+
+    def _catch_up(self, deliveries: Sequence[Delivery]) -> bool:
+        """Learn what was revoked before these were taken. Where that fails they are given back, for any may be."""
+        try:
+            self._revoked.catch_up()
+        except OperationalError as error:
+            logger.error("%s messages are given back: which are revoked cannot be read: %s", len(deliveries), error)
+            with suppress(BrokerError):  # then they come back when their leases end
+                self._broker.requeue([delivery.lease for delivery in deliveries], delay=_LONGEST_PAUSE)
+            return False
+        return True
 
     def wake(self) -> None:
         """Make a `take` that waits return at once."""

@@ -6,16 +6,18 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from celeriac.app.base import Celeriac
-from celeriac.exceptions import BrokerError, OperationalError, WorkerLostError
+from celeriac.exceptions import OperationalError, WorkerLostError
 from celeriac.interfaces.broker import Delivery
+from celeriac.interfaces.revocations import Revocation
 from celeriac.types import Seconds
 from celeriac.worker.admission import Admission, Job, runners_of
 from celeriac.worker.attendant import Attendant
+from celeriac.worker.beginnings import acked_early, crash_counted
 from celeriac.worker.board import EngineBoard
 from celeriac.worker.chords import sequels_of
 from celeriac.worker.claims import ClaimSize
@@ -31,6 +33,7 @@ from celeriac.worker.options import NodePlan
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.renewals import Renewals
+from celeriac.worker.revoked import Revoked
 from celeriac.worker.runs import Runs
 from celeriac.worker.side_claims import SideClaims
 from celeriac.worker.task_log import TaskLog
@@ -57,8 +60,6 @@ _STUCK: Final[Seconds] = 0.05
 _SIDE: Final = 10
 """Messages that are claimed at once for the event loop while every slot is taken."""
 _SIDE_WAIT: Final[Seconds] = 1.0
-_AGAIN: Final[Seconds] = 0.05
-"""Seconds until an acknowledgement whose answer was lost is tried again; doubled each time."""
 _LATER: Final[Seconds] = 1.0
 """Seconds until a task whose crashes could not be counted is tried again."""
 _FAILED: Final[Seconds] = 5.0
@@ -83,19 +84,18 @@ class Engine:
         self._broker.rely_on_watch()  # the node's `WatchLoop`
         self._broker.entrust(plan.custodian)
         sequels, chords = sequels_of(app)
+        self._revoked = revoked = Revoked(app.stores.revocations)
         self._turning_away = TurningAway(app.reader, app.writer, sequels)
         self._completer = completer_of(app, ledger, chords=chords, pulse=self.pulse)
         self._tenure = Tenure(self._broker, ledger, self._completer, self.renewals, lease=plan.lease, clock=app.clock)
-        owner = f"{plan.nodename}/{index}"
-        consumer = partial(
-            Consumer, self._broker, ledger, queues=plan.queues, lease=plan.lease, owner=owner, clock=app.clock
-        )
+        consumer = _consumers(app, plan, ledger, revoked, index=index)
         self._consumer = consumer(pulse=self.pulse)
-        runners = runners_of(app, log=self._log, hostname=plan.nodename, sequels=sequels)
-        self._admission = Admission(runners, app.conf, clock=app.clock)
+        runners = runners_of(app, log=self._log, hostname=plan.nodename, sequels=sequels, revoked=revoked)
+        self._admission = Admission(runners, app.conf, clock=app.clock, revoked=revoked)
         self._crashes = CrashCounter(app.coordinator, most=app.conf.task_max_crashes)
         self._wear = Wear(most_tasks=app.conf.worker_max_tasks_per_child, most_kib=app.conf.worker_max_memory_per_child)
-        self._runs = Runs(board, self._completer, self._crashes, self._wear, is_inline=plan.inline)
+        refused = partial(self._turning_away.refused, self._admission)
+        self._runs = Runs(board, self._completer, self._crashes, self._wear, revoked, refused, is_inline=plan.inline)
         self._inline = plan.inline
         self._sync = self._sync_executor(plan)
         self._async_backlog = CoroutineBacklog(
@@ -130,6 +130,7 @@ class Engine:
 
         Return None, or why another engine shall take the place of this one.
         """
+        self._revoked.begin()
         self._sync.start()
         self._coroutines.start()
         self._attendant.start()
@@ -161,6 +162,11 @@ class Engine:
         """Take note that others have these deliveries now: what comes of them here is not stored."""
         logger.warning("%s leases were lost: other workers run these tasks now", len(tags))
         self._completer.drop(without((self._backlog, self._async_backlog.jobs), tags))
+
+    def revoke(self, revocations: Sequence[Revocation]) -> Mapping[str, str]:
+        """Know that these must not run; return the signals of those that run and are to end, by tag. Thread-safe."""
+        self._revoked.add(revocations)
+        return self._runs.end_revoked()
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
@@ -240,7 +246,7 @@ class Engine:
         backlog = self._async_backlog.jobs if job.runner.is_async else self._backlog
         if not self._tenure.holds(job, backlog) or (job.delivery.redelivered and not self._may_run_again(job)):
             return
-        if not job.runner.acks_late and not self._acked_early(job):
+        if not job.runner.acks_late and not acked_early(job, self._broker, self._ledger, stopping=self._stopping):
             return
         record = job.runner.started_record(job.call)
         if record is not None:
@@ -251,7 +257,7 @@ class Engine:
     def _may_run_again(self, job: Job) -> bool:
         """Decide about a task whose holder died: not too often, and not where that was its end."""
         try:
-            ended = self._turning_away.ended_before(job) if self._writer.keeps_results else None
+            ended = self._turning_away.ended_before(job)
             if ended is not None:
                 self._completer.add(ended)
                 return False
@@ -259,7 +265,8 @@ class Engine:
             crashes = self._crashes.crashes_before(job.call) if counted is None else counted
             ends = job.runner.ends_with_its_worker and (crashes > 0 or self._broker.capabilities.tells_deaths)
             runs = not ends and not self._crashes.is_too_many(crashes)
-            if runs and job.runner.acks_late and not self._count_crash(job):
+            is_risk = runs and job.runner.acks_late
+            if is_risk and not crash_counted(job, self._broker, self._ledger, self._crashes):
                 return False
         except OperationalError as error:
             logger.error("Task %s[%s] is given back, not started: %s", job.call.name, job.call.id, error)
@@ -276,40 +283,6 @@ class Engine:
         end = Completion(job.delivery.lease, settle, record, reason=reason)
         self._completer.add(self._turning_away.ended(job.call, end, failed.result))
         return False
-
-    def _count_crash(self, job: Job) -> bool:
-        """Count the crash that this run will have been if its holder dies. False when the lease was lost.
-
-        A task that is acknowledged before it runs cannot come back.
-        """
-        if job.delivery.crashes is None:
-            self._crashes.count(job.call)
-            return True
-        lease = job.delivery.lease
-        if self._broker.brace(lease):
-            return True
-        logger.warning("Task %s[%s] is not begun: its message was lost to another worker", job.call.name, job.call.id)
-        self._ledger.settled([lease.tag])
-        return False
-
-    def _acked_early(self, job: Job) -> bool:
-        """Acknowledge before the run, as the task wants it. False when it may not run: another has it, or nobody."""
-        lease, pause, lost = job.delivery.lease, 0.0, None
-        while lost is None:
-            try:
-                lost = self._broker.ack([lease])
-            except BrokerError as error:
-                if not pause:
-                    text = "Task %s[%s] waits: whether it is acknowledged is not known: %s"
-                    logger.error(text, job.call.name, job.call.id, error)
-                pause = min(_LATER, pause * 2 or _AGAIN)
-                if self._stopping.wait(pause):
-                    text = "Task %s[%s] is left alone: it comes back if it was not acknowledged"
-                    logger.error(text, job.call.name, job.call.id)
-                    return False
-        self._ledger.settled([lease.tag])
-        # What is gone after a call whose answer was lost was acknowledged by that call: it is ours to run.
-        return not lost or pause > 0
 
     # -- beside taken slots -----------------------------------------------------------------------------------------
 
@@ -398,3 +371,17 @@ class Engine:
                 "%s completions could not be stored in time; their tasks run again when their leases end.",
                 self._completer.waiting,
             )
+
+
+def _consumers(app: Celeriac, plan: NodePlan, ledger: Ledger, revoked: Revoked, *, index: int) -> partial[Consumer]:
+    """Return what makes the consumers of an engine."""
+    return partial(
+        Consumer,
+        app.broker,
+        ledger,
+        queues=plan.queues,
+        lease=plan.lease,
+        owner=f"{plan.nodename}/{index}",
+        clock=app.clock,
+        revoked=revoked,
+    )

@@ -16,7 +16,7 @@ from celeriac.worker.board import EngineBoard
 from celeriac.worker.engine import Engine
 from celeriac.worker.ledger import RingLedger
 from celeriac.worker.logs import LogSetup
-from celeriac.worker.notes import Finished, Ready, Stop, read_supervisor_note
+from celeriac.worker.notes import Ending, Finished, Ready, Revoke, Stop, read_supervisor_note
 from celeriac.worker.options import NodePlan
 from celeriac.worker.zygote import ignore_stop_signals
 
@@ -35,7 +35,7 @@ def serve(  # noqa: PLR0913  the parts of a process
         signals.worker_process_init.send(sender=None)
         engine = Engine(app, plan, ledger, index=index, board=board)
         listener = threading.Thread(
-            target=_listen, args=(engine, pipe, plan.lease), name="celeriac-supervisor", daemon=True
+            target=_listen, args=(engine, ledger, pipe, plan.lease), name="celeriac-supervisor", daemon=True
         )
         listener.start()
         ledger.send(Ready())
@@ -50,7 +50,7 @@ def serve(  # noqa: PLR0913  the parts of a process
     return 0
 
 
-def _listen(engine: Engine, pipe: Connection, lease: Seconds) -> None:
+def _listen(engine: Engine, ledger: RingLedger, pipe: Connection, lease: Seconds) -> None:
     """Do what the supervisor says. When it is gone nobody renews our leases: stop, and finish what can be finished."""
     while True:
         try:
@@ -65,5 +65,9 @@ def _listen(engine: Engine, pipe: Connection, lease: Seconds) -> None:
             engine.stop(now=note.now)
             if note.now:
                 return
+        elif isinstance(note, Revoke):
+            ending = engine.revoke(note.revocations)
+            if ending:
+                ledger.send(Ending(dict(ending)))
         else:
             engine.lost(note.tags)

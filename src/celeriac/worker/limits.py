@@ -1,4 +1,4 @@
-"""Soft time limits: `SoftTimeLimitExceeded` is raised inside a task that runs too long.
+"""`SoftTimeLimitExceeded` is raised inside a task that runs too long, `Terminated` inside one that is revoked.
 
 In the main thread an alarm does it. In other threads the interpreter raises it at their next step, which code stuck in
 C never reaches. Coroutines are cancelled, at their hard limit too.
@@ -17,25 +17,30 @@ from collections.abc import Awaitable
 from types import FrameType
 from typing import Any, Final, Protocol
 
-from celeriac.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+from celeriac.exceptions import SoftTimeLimitExceeded, Terminated, TimeLimitExceeded
 from celeriac.types import Seconds
 
 _FOREVER: Final[Seconds] = 3600.0
 _LONGEST: Final[Seconds] = 1e9
 """The longest limit that is set; timers do not count much further."""
+_EARLY: Final[Seconds] = 0.01
+"""What a timer may be early by the clock that is read."""
 _MOST_DONE: Final = 1000
 _SWEEP: Final[Seconds] = 0.5
 """Seconds until an exception that was raised in this very thread, and has not come, is taken for lost."""
 
 
 class SoftLimits(Protocol):
-    """Arms and disarms the limit of the task that runs in the calling thread."""
+    """Arms and disarms what is raised in the task that runs in the calling thread."""
 
-    def arm(self, seconds: Seconds) -> None:
-        """Raise `SoftTimeLimitExceeded` here in so many seconds."""
+    def arm(self, seconds: Seconds | None, tag: str = "") -> None:
+        """Raise `SoftTimeLimitExceeded` here in so many seconds, and `Terminated` when `end` names the tag."""
 
     def disarm(self) -> None:
-        """Raise it no more. It may still have been raised just before."""
+        """Raise nothing more. It may still have been raised just before."""
+
+    def end(self, tag: str) -> None:
+        """Raise `Terminated` where a task runs that was armed with this tag, if one does. From any thread."""
 
 
 def soft_limits(*, in_main_thread: bool) -> SoftLimits:
@@ -48,21 +53,40 @@ class AlarmLimits:
     """For the main thread, by SIGALRM. Make it in the main thread."""
 
     def __init__(self) -> None:
-        self._armed = False
+        self._armed: str | None = None
+        self._due: Seconds | None = None
+        self._ending: str | None = None
+        self._thread = threading.get_ident()
         signal.signal(signal.SIGALRM, self._on_alarm)  # also for an alarm that a task without a limit leaves behind
 
-    def arm(self, seconds: Seconds) -> None:
-        self._armed = True
-        signal.signal(signal.SIGALRM, self._on_alarm)  # a task before this one may have left a handler of its own
-        signal.setitimer(signal.ITIMER_REAL, min(seconds, _LONGEST))
+    def arm(self, seconds: Seconds | None, tag: str = "") -> None:
+        if seconds is not None:
+            self._due = time.monotonic() + min(seconds, _LONGEST)
+            signal.signal(signal.SIGALRM, self._on_alarm)  # a task before this one may have left a handler of its own
+            signal.setitimer(signal.ITIMER_REAL, min(seconds, _LONGEST))
+        self._armed = tag
 
     def disarm(self) -> None:
-        self._armed = False
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        self._armed = None
+        if self._due is not None:
+            self._due = None
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+    def end(self, tag: str) -> None:
+        self._ending = tag
+        is_ours = signal.getsignal(signal.SIGALRM) == self._on_alarm  # another's may be deadly
+        if self._armed == tag and is_ours:
+            signal.pthread_kill(self._thread, signal.SIGALRM)
 
     def _on_alarm(self, _number: int, _frame: FrameType | None) -> None:
-        if self._armed:
-            self._armed = False
+        armed, ending, due = self._armed, self._ending, self._due
+        if armed is None:
+            return
+        if armed == ending:
+            self._armed = self._ending = None
+            raise Terminated
+        if due is not None and time.monotonic() >= due - _EARLY:
+            self._armed = None
             raise SoftTimeLimitExceeded
 
 
@@ -72,14 +96,18 @@ class ThreadLimits:
     def __init__(self) -> None:
         self._guard_armed = threading.Condition()
         self._armed: dict[int, int] = {}
+        self._tags: dict[int, str] = {}
         self._struck: set[int] = set()
         self._due: list[tuple[float, int, int]] = []
         self._numbers = itertools.count(1)
         self._thread: threading.Thread | None = None
 
-    def arm(self, seconds: Seconds) -> None:
+    def arm(self, seconds: Seconds | None, tag: str = "") -> None:
         me = threading.get_ident()
         with self._guard_armed:
+            self._tags[me] = tag
+            if seconds is None:
+                return
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="celeriac-limits", daemon=True)
                 thread.start()
@@ -95,10 +123,19 @@ class ThreadLimits:
         me = threading.get_ident()
         with self._guard_armed:
             self._armed.pop(me, None)
+            self._tags.pop(me, None)
             was_struck = me in self._struck
             self._struck.discard(me)
         if was_struck:
             _sweep(me)
+
+    def end(self, tag: str) -> None:
+        with self._guard_armed:
+            for thread, armed in self._tags.items():
+                if armed == tag:
+                    self._armed.pop(thread, None)  # its limit would take the place of what is on its way
+                    self._struck.add(thread)
+                    _raise_in(thread, Terminated)
 
     def _run(self) -> None:
         with self._guard_armed:

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from celeriac.interfaces.broker import Lease
+from celeriac.interfaces.revocations import Revocation
 
 
 class Ready(Struct, frozen=True, tag="ready"):
@@ -50,9 +51,21 @@ class Lost(Struct, frozen=True, tag="lost"):
     tags: list[str]
 
 
-EngineNote = Ready | Full | Finished
+class Revoke(Struct, frozen=True, tag="revoke"):
+    """Supervisor: these must not run, and what runs of them has to end where they name a signal."""
+
+    revocations: list[Revocation]
+
+
+class Ending(Struct, frozen=True, tag="ending"):
+    """Engine: I have told these runs to end; by the tags of their leases, the signals that they were revoked with."""
+
+    signals: dict[str, str]
+
+
+EngineNote = Ready | Full | Finished | Ending
 HoldingNote = Held | Settled
-SupervisorNote = Stop | Lost
+SupervisorNote = Stop | Lost | Revoke
 
 encode = msgspec.msgpack.Encoder().encode
 """Write a note."""

@@ -10,7 +10,7 @@ import msgspec
 
 from celeriac import states
 from celeriac.clock import Clock
-from celeriac.exceptions import OperationalError, TimeLimitExceeded
+from celeriac.exceptions import OperationalError, TaskRevokedError, TimeLimitExceeded
 from celeriac.interfaces.broker import Broker, Lease
 from celeriac.interfaces.results import ResultRecord
 from celeriac.result.writer import ResultWriter
@@ -37,11 +37,18 @@ class Recovery:
         self._clock = clock
 
     def settle(
-        self, held: Sequence[Lease], ended: Mapping[str, bytes], ran: Sequence[Running], *, overdue: Sequence[Running]
+        self,
+        held: Sequence[Lease],
+        ended: Mapping[str, bytes],
+        ran: Sequence[Running],
+        *,
+        overdue: Sequence[Running],
+        revoked: Sequence[Running] = (),
     ) -> None:
         """Give back what had not started, mark what was running, and end what was ended for its time limit.
 
-        What had `ended` (see `EngineBoard.ended`) is completed.
+        What had `ended` (see `EngineBoard.ended`) is completed. What was `revoked` and did not end is given back:
+        who takes it sees that, and sees to its end. But nobody takes what was acknowledged before.
         """
         late = {run.tag: run for run in overdue}
         running = {run.tag for run in ran} - late.keys()
@@ -59,6 +66,7 @@ class Recovery:
             for tag, run in late.items():
                 if tag in by_tag:
                     self._end(by_tag[tag], run)
+            self._revoke([run for run in revoked if run.tag not in by_tag and run.tag not in ended])
         except OperationalError as error:
             logger.error("What the engine held comes back only when its leases end: %s", error)
 
@@ -81,6 +89,18 @@ class Recovery:
             self._writer.store(records)
         if done:
             self._broker.ack([held[tag] for tag in done])
+
+    def _revoke(self, runs: Sequence[Running]) -> None:
+        done = datetime.fromtimestamp(self._clock.now(), UTC)
+        error = TaskRevokedError("terminated")
+        records = [
+            self._writer.record_of_error(
+                TaskResult(task_id=run.task_id, state=states.REVOKED, result=error, date_done=done), run.reply_to
+            )
+            for run in runs
+        ]
+        if records:
+            self._writer.store(records)
 
     def _end(self, lease: Lease, run: Running) -> None:
         limit = run.overdue - run.started

@@ -16,7 +16,7 @@ from celeriac.app.context import Context, running
 from celeriac.app.error_info import ErrorInfo, traceback_of
 from celeriac.app.task import Task
 from celeriac.clock import Clock
-from celeriac.exceptions import Ignore, Reject, Replaced, Retry, TaskError
+from celeriac.exceptions import Ignore, Reject, Replaced, Retry, TaskError, TaskRevokedError, Terminated
 from celeriac.interfaces.broker import Delivery, Outgoing
 from celeriac.interfaces.results import ResultRecord
 from celeriac.result.joining import joining_forbidden
@@ -29,9 +29,11 @@ from celeriac.worker.acks import acks_failures, given_or
 from celeriac.worker.copies import Copy
 from celeriac.worker.limits import SoftLimits, limited
 from celeriac.worker.outcome import Completion, Settle
+from celeriac.worker.revoked import Revoked
 from celeriac.worker.sequel import Sequel, Sequels, has_sequel
 from celeriac.worker.shortage import let_go
 from celeriac.worker.task_log import TaskLog, shown
+from celeriac.worker.telling import tell_failure, tell_internal_error, tell_revoked, tell_start, tell_that_it_ran
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +67,7 @@ class TaskRunner:
         hostname: str,
         clock: Clock,
         sequels: Sequels,
+        revoked: Revoked,
     ) -> None:
         kind = type(task)
         self.task = task
@@ -88,6 +91,7 @@ class TaskRunner:
         self._after = task.after_return if kind.after_return is not Task.after_return else None
         self._copy = Copy()
         self._sequels = sequels
+        self._revoked = revoked
         self._writer = writer
         self._log = log
         self._hostname = hostname
@@ -99,11 +103,10 @@ class TaskRunner:
         """Run the task here and return what follows. Never raises."""
         context = self._begin(job)
         token, forbidden = running.set(context), joining_forbidden.set(True)
-        soft = self.soft_limit(job.call)
         started = time.perf_counter()
         try:
             try:
-                value = self._run_limited(context, soft, limits) if soft else self._run_now(context)
+                value = self._run_now(context, job, limits)
             except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
                 self._copy.end_if_one(job.call, error)
                 let_go(error)
@@ -128,7 +131,7 @@ class TaskRunner:
         except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
             self._copy.end_if_one(job.call, error)
             let_go(error)
-            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled() and not self._revoked.ends(job.call):
                 return self._cancelled(context, error, time.perf_counter() - started)
             return self._failed(context, error, time.perf_counter() - started)
         self._copy.end_if_one(job.call, None)
@@ -138,17 +141,7 @@ class TaskRunner:
         """Return what follows when this runner itself failed: the task has failed, and says of what."""
         let_go(error)
         logger.error("Task %s[%s]: its end could not be recorded as it was", job.call.name, job.call.id, exc_info=error)
-        if signals.task_internal_error.receivers:
-            signals.task_internal_error.send(
-                sender=self.task,
-                task_id=job.call.id,
-                args=job.call.args,
-                kwargs=job.call.kwargs,
-                request=job,
-                exception=error,
-                traceback=error.__traceback__,
-                einfo=None,
-            )
+        tell_internal_error(self.task, job, error)
         reason = TaskError(f"The end of the task could not be recorded: {type(error).__name__}")
         done = datetime.fromtimestamp(self._clock.now(), UTC)
         result = TaskResult(task_id=job.call.id, state=states.FAILURE, result=reason, date_done=done)
@@ -184,22 +177,21 @@ class TaskRunner:
             context.calls = self.task
         return context
 
-    def _run_now(self, context: Context) -> Any:
-        self._announce(context)
-        return self._call(*context.args, **context.kwargs)
-
-    def _run_limited(self, context: Context, soft: Seconds, limits: SoftLimits) -> Any:
-        limits.arm(soft)
+    def _run_now(self, context: Context, job: Runnable, limits: SoftLimits) -> Any:
+        call = job.call
         try:
-            return self._run_now(context)
+            limits.arm(self.soft_limit(call) or None, job.delivery.lease.tag)
+            # Since it was admitted, and before it could be found as running:
+            if not self._revoked.is_empty and self._revoked.ends(call):
+                raise Terminated
+            self._announce(context)
+            return self._call(*context.args, **context.kwargs)
         finally:
             limits.disarm()
 
     def _announce(self, context: Context) -> None:
         if signals.task_prerun.receivers:
-            signals.task_prerun.send(
-                sender=self.task, task_id=context.id, task=self.task, args=context.args, kwargs=context.kwargs
-            )
+            tell_start(self.task, context)
         if self._before is not None:
             self._before(context.call.id, context.args, context.kwargs)
 
@@ -223,6 +215,9 @@ class TaskRunner:
         return self._completion(context, record=record, sequel=sequel)
 
     def _failed(self, context: Context, error: BaseException, runtime: float) -> Completion:
+        revocation = self._revoked.ends(context.call)
+        if revocation is not None:
+            return self._ended(context, revocation.signal)
         if isinstance(error, Retry):
             return self._retried(context, error, runtime)
         if isinstance(error, Ignore):
@@ -243,7 +238,7 @@ class TaskRunner:
         else:
             sequel = self._sequels.of_ignored(call) if has_sequel(call) else None
         self._log.ignored(context)
-        self._say_it_ran(context, states.IGNORED, error)
+        tell_that_it_ran(self.task, context, states.IGNORED, error)
         return self._completion(context, sequel=sequel)
 
     def _after_failure(self, context: Context, error: BaseException, trace: str | None = None) -> Sequel | None:
@@ -266,6 +261,9 @@ class TaskRunner:
     def _retried(self, context: Context, retry: Retry, runtime: float) -> Completion:
         if retry.outgoing is None:
             return self._failed_for_good(context, retry, runtime)
+        if not self._revoked.is_empty and self._revoked.of(context.call):
+            context.follow_ups = [one for one in context.follow_ups if one is not retry.outgoing]
+            return self._ended(context)
         reason = retry.exc if retry.exc is not None else retry
         info = ErrorInfo(reason, traceback_of(reason if reason.__traceback__ is not None else retry, runner=__file__))
         record = self._record(context, states.RETRY, reason, info.traceback)
@@ -274,7 +272,7 @@ class TaskRunner:
             signals.task_retry.send(sender=self.task, request=context, reason=retry, einfo=info)
         if self._on_retry is not None:
             self._handler(context, self._on_retry, reason, context.call.id, context.args, context.kwargs, info)
-        self._say_it_ran(context, states.RETRY, retry)
+        tell_that_it_ran(self.task, context, states.RETRY, retry)
         told_to_wait = retry.outgoing in context.follow_ups  # raise self.retry(throw=False)
         return self._completion(context, record=record, follow_ups=[] if told_to_wait else [retry.outgoing])
 
@@ -284,8 +282,8 @@ class TaskRunner:
         record = None if reject.requeue else self._record(context, states.FAILURE, reject)
         sequel = None if reject.requeue else self._after_failure(context, reject)
         if not reject.requeue:
-            self._tell_failure(context, ErrorInfo(reject, traceback_of(reject, runner=__file__)))
-        self._say_it_ran(context, states.REJECTED, reject)
+            tell_failure(self.task, context, ErrorInfo(reject, traceback_of(reject, runner=__file__)))
+        tell_that_it_ran(self.task, context, states.REJECTED, reject)
         settle = Settle.REQUEUE if reject.requeue else Settle.REJECT
         reason = f"rejected by the task: {shown(reject.reason, _MOST_SAID, plain=True)}"
         return self._completion(context, record=record, settle=settle, reason=reason, sequel=sequel)
@@ -296,7 +294,7 @@ class TaskRunner:
         record = self._record(context, states.FAILURE, error, info.traceback)
         sequel = self._after_failure(context, error, info.traceback)
         self._log.failed(self.task, context, info, runtime, expected=expected)
-        self._tell_failure(context, info)
+        tell_failure(self.task, context, info)
         if self._on_failure is not None:
             self._handler(context, self._on_failure, error, context.call.id, context.args, context.kwargs, info)
         self._return(context, states.FAILURE, error, info)
@@ -305,22 +303,20 @@ class TaskRunner:
         reason = f"the task failed: {shown(error, _MOST_SAID)}"
         return self._completion(context, record=record, settle=Settle.REJECT, reason=reason, sequel=sequel)
 
-    def _tell_failure(self, context: Context, info: ErrorInfo) -> None:
-        if signals.task_failure.receivers:
-            signals.task_failure.send(
-                sender=self.task,
-                task_id=context.id,
-                exception=info.exception,
-                args=context.args,
-                kwargs=context.kwargs,
-                traceback=info.exception.__traceback__,
-                einfo=info,
-            )
+    def _ended(self, context: Context, signal: str = "") -> Completion:
+        """Return what follows a task that was revoked while it ran: with a signal, however it went wrong after that."""
+        call, error = context.call, TaskRevokedError("terminated" if signal else "revoked")
+        record = self._record(context, states.REVOKED, error)
+        sequel = self._sequels.of_failure(call, error, state=states.REVOKED) if has_sequel(call) else None
+        self._log.ended(context, signal)
+        tell_revoked(self.task, context, signal=signal)
+        tell_that_it_ran(self.task, context, states.REVOKED, error)
+        return self._completion(context, record=record, sequel=sequel)
 
     def _cancelled(self, context: Context, error: BaseException, runtime: float) -> Completion:
         """Give back a coroutine that the engine cancelled to stop; it will run again elsewhere."""
         self._log.cancelled(context, runtime)
-        self._say_it_ran(context, states.RETRY, error)
+        tell_that_it_ran(self.task, context, states.RETRY, error)
         return self._completion(context, settle=Settle.REQUEUE)
 
     # -- parts of an end --------------------------------------------------------------------------------------------
@@ -372,19 +368,7 @@ class TaskRunner:
     def _return(self, context: Context, state: str, value: Any, info: ErrorInfo | None) -> None:
         if self._after is not None:
             self._handler(context, self._after, state, value, context.call.id, context.args, context.kwargs, info)
-        self._say_it_ran(context, state, value)
-
-    def _say_it_ran(self, context: Context, state: str, value: Any) -> None:
-        if signals.task_postrun.receivers:
-            signals.task_postrun.send(
-                sender=self.task,
-                task_id=context.id,
-                task=self.task,
-                args=context.args,
-                kwargs=context.kwargs,
-                retval=value,
-                state=state,
-            )
+        tell_that_it_ran(self.task, context, state, value)
 
     def _handler(self, context: Context, handler: Any, *args: Any) -> None:
         """Call a handler of the user's. The task has ended: an error in the handler is logged and changes nothing."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import Final
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
 
 import msgspec
 
+from celeriac.interfaces.revocations import Revocation
 from celeriac.types import Seconds
 from celeriac.worker.admission import Job
 from celeriac.worker.board import FOLLOWED, EngineBoard, addressed
@@ -14,24 +19,33 @@ from celeriac.worker.completion import Completer
 from celeriac.worker.crashes import CrashCounter
 from celeriac.worker.limits import soft_limits
 from celeriac.worker.outcome import Completion, Settle
+from celeriac.worker.revoked import Revoked
 from celeriac.worker.sequel import has_sequel
 from celeriac.worker.wear import Wear
 
 _UNWILLING: Final[Seconds] = 5.0
 """Seconds beyond its hard limit after which a coroutine that will not be cancelled takes its engine with it."""
 
+_TOLD: Final = 1000
+"""Runs that were told to end and are remembered: more than there are at once."""
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class Runs:
-    """Runs jobs. Thread-safe. Without a `board` nobody reads what runs: the engine is in the node's own process."""
+    """Runs jobs. Thread-safe. Without a `board` nobody reads what runs: the engine is in the node's own process.
 
-    def __init__(
+    `refused` is the end of a job that was revoked after it was admitted.
+    """
+
+    def __init__(  # noqa: PLR0913  all from different parts of the engine
         self,
         board: EngineBoard | None,
         completer: Completer,
         crashes: CrashCounter,
         wear: Wear,
+        revoked: Revoked,
+        refused: Callable[[Job, Revocation], Completion],
         *,
         is_inline: bool,
     ) -> None:
@@ -41,39 +55,82 @@ class Runs:
         self._wear = wear
         self._soft_limits = soft_limits(in_main_thread=is_inline)
         self._is_inline = is_inline
+        self._revoked = revoked
+        self._refused = refused
+        self._running: dict[str, Job] = {}
+        self._coroutines: dict[str, asyncio.Task[Any] | None] = {}
+        self._told_to_end: deque[str] = deque(maxlen=_TOLD)
 
     def run(self, job: Job) -> Seconds:
         """Run a synchronous job in this thread; return how long it took. Raises nothing that the task raises."""
-        started = time.monotonic()
-        row = self._begin(job, started, hard=job.runner.hard_limit(job.call) if self._is_inline else None)
+        started, tag = time.monotonic(), job.delivery.lease.tag
+        row = 0
+        if self._is_inline:
+            row = self._begin(job, tag, started, hard=job.runner.hard_limit(job.call))
+        elif self._board is not None:
+            row = self._board.begin(tag, started)  # without a name: others run in this engine, nobody may end it
+        self._running[tag] = job
         try:
-            completion = job.runner.run(job, self._soft_limits)
+            if self._revoked.is_empty or (revocation := self._revoked.of(job.call)) is None:
+                completion = job.runner.run(job, self._soft_limits)
+            else:
+                completion = self._refused(job, revocation)
         except BaseException as error:  # noqa: BLE001  whatever it is, it is recorded, and the slot goes on
             completion = job.runner.broken(job, error)
+        del self._running[tag]
         self._end(job, completion, row)
         return time.monotonic() - started
 
     async def run_async(self, job: Job) -> Seconds:
         """Run a coroutine in this thread's event loop; return how long it took."""
-        started = time.monotonic()
+        started, tag = time.monotonic(), job.delivery.lease.tag
         hard = job.runner.hard_limit(job.call)
-        row = self._begin(job, started, hard=None if hard is None else hard + _UNWILLING)
+        row = self._begin(job, tag, started, hard=None if hard is None else hard + _UNWILLING)
+        self._coroutines[tag], self._running[tag] = asyncio.current_task(), job  # who finds the job finds the other
         try:
-            completion = await job.runner.run_async(job)
+            if self._revoked.is_empty or (revocation := self._revoked.of(job.call)) is None:
+                completion = await job.runner.run_async(job)
+            else:
+                completion = self._refused(job, revocation)
         except BaseException as error:  # noqa: BLE001  whatever it is, it is recorded, and the loop goes on
             completion = job.runner.broken(job, error)
+        del self._running[tag], self._coroutines[tag]
         self._end(job, completion, row)
         return time.monotonic() - started
 
-    def _begin(self, job: Job, now: Seconds, *, hard: Seconds | None) -> int:
+    def end_revoked(self) -> dict[str, str]:
+        """Have those that run end that are revoked with a signal, as far as they let themselves.
+
+        Return the signals, by tag, of those for which the engine may be ended when they do not.
+        """
+        ending = {}
+        for tag, job in list(self._running.items()):
+            revocation = self._revoked.ends(job.call)
+            if revocation is None:
+                continue
+            coroutine = self._coroutines.get(tag)
+            if coroutine is not None or self._is_inline:  # otherwise its engine is not ended for it
+                ending[tag] = revocation.signal
+            if tag in self._told_to_end:  # more than once would break off how it tidies up
+                continue
+            self._told_to_end.append(tag)
+            if coroutine is None:
+                self._soft_limits.end(tag)
+            else:
+                with suppress(RuntimeError):  # its loop has ended, and so has it
+                    coroutine.get_loop().call_soon_threadsafe(coroutine.cancel)
+        return ending
+
+    def _begin(self, job: Job, tag: str, now: Seconds, *, hard: Seconds | None) -> int:
         """Write down what runs, and when it must have ended, where its engine can be ended for it."""
-        board, tag = self._board, job.delivery.lease.tag
+        board = self._board
         if board is None:
             return 0
         if hard is None:
-            return board.begin(tag, now)
+            return board.begin(tag, now, task_id=job.call.id)
         name = job.call.name + FOLLOWED if has_sequel(job.call) else job.call.name
-        return board.begin(tag, now, now + hard, task_id=addressed(job.call.id, job.call.reply_to), name=name)
+        whole = addressed(job.call.id, job.call.reply_to)
+        return board.begin(tag, now, now + hard, task_id=whole, name=name)
 
     def _end(self, job: Job, completion: Completion, row: int) -> None:
         if self._board is not None:

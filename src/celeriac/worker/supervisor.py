@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from celeriac.interfaces.broker import Lease
+from celeriac.interfaces.revocations import Revocation
 from celeriac.types import Seconds
 from celeriac.worker.board import FOLLOWED, EngineBoard, Running
 from celeriac.worker.holdings import Holdings
 from celeriac.worker.launch import Launcher
 from celeriac.worker.leases import Holder
-from celeriac.worker.notes import Finished, Full, Lost, Ready, Stop, SupervisorNote, encode, read_engine_note
+from celeriac.worker.notes import (
+    Ending,
+    Finished,
+    Full,
+    Lost,
+    Ready,
+    Revoke,
+    Stop,
+    SupervisorNote,
+    encode,
+    read_engine_note,
+)
 from celeriac.worker.recovery import Recovery
+from celeriac.worker.terminations import Terminations
 from celeriac.worker.waits import Waits
 
 logger = logging.getLogger(__name__)
@@ -32,6 +47,12 @@ _MARGIN: Final[Seconds] = 2.0
 """Seconds beyond the grace that an engine gets to give back by itself what did not end in time."""
 
 
+_OWED: Final[Seconds] = 0.05
+"""Until it is looked whether an engine whose pipe was full has read it."""
+_PER_NOTE: Final = 50
+"""Revocations in one note: it has room in a pipe that takes any."""
+
+
 class _Engine:
     """What the supervisor knows of one engine."""
 
@@ -39,6 +60,9 @@ class _Engine:
         self.index = index
         self.board = board
         self.overdue: list[Running] = []
+        self.revoked: list[Running] = []
+        self.owed: deque[Revocation] = deque()
+        """What is revoked and it has not been told of."""
         self.worn: str | None = None
         self.holdings = Holdings(board.unread)
         self.pipe: Connection | None = None
@@ -53,7 +77,7 @@ class _Engine:
 class Supervisor:
     """Runs the engines of a node until it is stopped. `run` belongs to one thread; `stop` may come from any."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the composition root hands in every part
         self,
         launcher: Launcher,
         recovery: Recovery,
@@ -61,10 +85,13 @@ class Supervisor:
         boards: Sequence[EngineBoard],
         grace: Seconds | None,
         on_ready: Callable[[], None],
+        revoked: Callable[[], Sequence[Revocation]] = tuple,
     ) -> None:
         self._launcher = launcher
         self._recovery = recovery
         self._engines = [_Engine(index, board) for index, board in enumerate(boards, start=1)]
+        self._terminations = Terminations()
+        self._revoked = revoked
         self._look_at = 0.0
         self._grace = grace
         self._wake, self._waker = os.pipe()
@@ -96,6 +123,13 @@ class Supervisor:
                 engine.holdings.settled(mine)
                 self._tell(engine, Lost(mine))
 
+    def revoke(self, revocations: Sequence[Revocation]) -> None:
+        """Tell the engines what must not run, and see to it that what runs of it and has to end does. Thread-safe."""
+        for engine in self._engines:
+            engine.owed.extend(revocations)
+        self._terminations.ask(revocations)
+        os.write(self._waker, b"!")
+
     def run(self) -> int:
         """Return the node's exit code: 0 after a stop by request."""
         for engine in self._engines:
@@ -103,7 +137,10 @@ class Supervisor:
         while not all(engine.is_done for engine in self._engines):
             self._obey()
             self._end_overdue()
-            pause = max(0.0, min(_POLL, self._look_at - time.monotonic()))
+            self._end_revoked()
+            pause = max(0.0, min(_POLL, min(self._look_at, self._terminations.next_at) - time.monotonic()))
+            if any(engine.owed for engine in self._engines):
+                pause = min(pause, _OWED)
             ready = self._wait(self._waitables(), pause)
             for one in ready:
                 self._attend(one)
@@ -153,6 +190,8 @@ class Supervisor:
             if not self._told_ready and all(other.is_ready for other in self._engines):
                 self._told_ready = True
                 self._on_ready()
+        elif isinstance(note, Ending):
+            self._terminations.note(note.signals)
         elif isinstance(note, Finished):
             engine.error, engine.worn = note.error, note.worn
 
@@ -162,7 +201,9 @@ class Supervisor:
         engine.start_at = None
         engine.is_ready = False
         engine.error = engine.worn = None
-        engine.overdue = []
+        engine.overdue, engine.revoked = [], []
+        engine.owed.clear()
+        engine.owed.extend(self._revoked())
         engine.board.clear()
         engine.board.pulse.restart()
         engine.started = time.monotonic()
@@ -184,7 +225,8 @@ class Supervisor:
                 logger.info("Engine %s is replaced: %s", engine.index, engine.worn)
                 engine.start_at = time.monotonic()
             else:
-                self._recovery.settle(held, ended, engine.board.running(), overdue=engine.overdue)
+                ran = engine.board.running()
+                self._recovery.settle(held, ended, ran, overdue=engine.overdue, revoked=engine.revoked)
                 self._replace(engine, status, held)
 
     def _read_rest(self, engine: _Engine) -> None:
@@ -202,7 +244,7 @@ class Supervisor:
         engine.pipe = None
 
     def _replace(self, engine: _Engine, status: int, held: Sequence[Lease]) -> None:
-        if engine.overdue:
+        if engine.overdue or engine.revoked:
             engine.start_at = time.monotonic()
             return
         lived = time.monotonic() - engine.started
@@ -240,6 +282,19 @@ class Supervisor:
                     text = "Task %s[%s] ran longer than its time limit of %g s; engine %s is ended and replaced"
                     logger.error(text, run.name.rstrip(FOLLOWED), run.task_id, limit, engine.index)
                     engine.overdue.append(run)
+
+    def _end_revoked(self) -> None:
+        """Tell engines what is revoked, and kill those in which a revoked task runs that does not end."""
+        for engine in self._engines:
+            while engine.owed and engine.pipe is not None and _has_room(engine.pipe):
+                some = [engine.owed.popleft() for _ in range(min(_PER_NOTE, len(engine.owed)))]
+                self._tell(engine, Revoke(some))
+        by_board = {id(engine.board): engine for engine in self._engines}
+        for board, run in self._terminations.overdue([engine.board for engine in self._engines]):
+            engine = by_board[id(board)]
+            if run in board.running() and self._kill(engine):
+                logger.warning("Task %s is revoked and has not ended; engine %s is", run.task_id, engine.index)
+                engine.revoked.append(run)
 
     def _kill(self, engine: _Engine) -> bool:
         """Kill an engine's process. False when there is none, or it has just ended."""
@@ -291,3 +346,11 @@ class Supervisor:
                 held = len(engine.holdings)
                 text = "Engine %s still runs a task; it is ended and its %s tasks are given back"
                 logger.warning(text, engine.index, held)
+
+
+def _has_room(pipe: Connection) -> bool:
+    """Tell whether a note can be written without a wait for the engine, which may be stuck in a task."""
+    try:
+        return bool(select.select([], [pipe], [], 0)[1])
+    except (OSError, ValueError):
+        return True  # closed: writing to it will tell

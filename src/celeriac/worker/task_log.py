@@ -60,6 +60,10 @@ class TaskLog:
     def cancelled(self, context: Context, runtime: float) -> None:
         self._write(logging.WARNING, "Task %s[%s] given back after %ss: the worker stops", context, runtime)
 
+    def ended(self, context: Context, signal: str) -> None:
+        why = f"ended ({signal})" if signal else "not tried again"
+        self._write(logging.INFO, "Task %s[%s] was revoked and is %s", context, why)
+
     def handler_failed(self, context: Context, handler: Any, error: BaseException) -> None:
         name = getattr(handler, "__name__", repr(handler))
         fields = _fields(context.task, context.id)

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+import logging
+from typing import Any, Final
 
 import msgspec
 
 from celeriac import states
+from celeriac.exceptions import BackendError
+from celeriac.interfaces.broker import Lease
+from celeriac.interfaces.revocations import Revocation
 from celeriac.result.reader import ResultReader
 from celeriac.result.writer import ResultWriter
+from celeriac.types import Seconds
 from celeriac.wire.message import Message
 from celeriac.wire.tasks import TaskCall
-from celeriac.worker.admission import Expired, Job, Postponed, Refused
+from celeriac.worker.admission import Admission, Expired, Job, Postponed, Refused
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.sequel import Sequels, has_sequel
+
+logger = logging.getLogger(__name__)
+
+_LATER: Final[Seconds] = 1.0
+"""Seconds until a message that cannot be settled now is looked at again."""
 
 
 class TurningAway:
@@ -30,30 +40,44 @@ class TurningAway:
         if isinstance(refused, Postponed):
             return Completion(lease, Settle.REQUEUE, delay=refused.delay)
         if isinstance(refused, Expired):
-            record = (
-                None
-                if refused.call.ignore_result
-                else self._writer.record_of_error(refused.result, refused.call.reply_to)
-            )
-            end = Completion(lease, Settle.ACK, record)
-            return self.ended(refused.call, end, refused.result.result, state=states.REVOKED)
+            return self.discarded(refused, lease)
         reply_to = refused.delivery.message.reply_to if isinstance(refused.delivery.message, Message) else None
         record = None if refused.result is None else self._writer.record_of_error(refused.result, reply_to)
         end = Completion(lease, Settle.REJECT, record, reason=refused.reason)
         return end if refused.result is None else self.ended(refused.call, end, refused.result.result)
+
+    def refused(self, admission: Admission, job: Job, revocation: Revocation) -> Completion:
+        """Return the end of a job that was revoked after it was admitted, and perhaps acknowledged."""
+        lease = job.delivery.lease if job.runner.acks_late else None
+        return self.discarded(admission.discard(job.delivery, job.call, revocation), lease)
+
+    def discarded(self, discarded: Expired, lease: Lease | None) -> Completion:
+        """Return the end of a call that may not run. `lease` is None when its message is acknowledged already."""
+        call, error = discarded.call, discarded.result.result
+        if discarded.delivery.redelivered:
+            try:
+                ended = self._ended_before(call, lease)
+            except BackendError as failure:
+                logger.error("Task %s[%s] waits: how it ended cannot be read: %s", call.name, call.id, failure)
+                return Completion(lease, Settle.REQUEUE, delay=_LATER)
+            if ended is not None:
+                return ended
+        record = None if call.ignore_result else self._writer.record_of_error(discarded.result, call.reply_to)
+        return self.ended(call, Completion(lease, Settle.ACK, record), error, state=states.REVOKED)
 
     def ended_before(self, job: Job) -> Completion | None:
         """Return the end of a task that comes again though its result is stored: what follows was not sent then.
 
         So it is when its engine died in between, or was ended for it. None where it has to run. Raises `BackendError`.
         """
-        call = job.call
-        if not has_sequel(call) and not call.callbacks:
+        return self._ended_before(job.call, job.delivery.lease if job.runner.acks_late else None)
+
+    def _ended_before(self, call: TaskCall, lease: Lease | None) -> Completion | None:
+        if not self._writer.keeps_results or not (has_sequel(call) or call.callbacks):
             return None
         found = self._reader.ends([call.id]).get(call.id)
         if found is None:
             return None
-        lease = job.delivery.lease if job.runner.acks_late else None
         if found.state != states.SUCCESS:
             return self.ended(call, Completion(lease), found.result, state=found.state)
         sequel = self._sequels.of_success(call, found.result)

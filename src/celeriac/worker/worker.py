@@ -18,11 +18,13 @@ from celeriac import signals
 from celeriac.app.base import Celeriac
 from celeriac.exceptions import BrokerError, ImproperlyConfigured
 from celeriac.interfaces.broker import Broker, Lease
+from celeriac.interfaces.revocations import Revocation
 from celeriac.types import Seconds
 from celeriac.worker.acks import acks_timeouts
 from celeriac.worker.banner import banner
 from celeriac.worker.board import Board
 from celeriac.worker.chords import sequels_of
+from celeriac.worker.commands import Commands
 from celeriac.worker.engine import Engine
 from celeriac.worker.engine_process import serve
 from celeriac.worker.health import Health, Round
@@ -36,6 +38,8 @@ from celeriac.worker.options import NodePlan, WorkerOptions, plan
 from celeriac.worker.pidfile import pidfile
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.recovery import Recovery
+from celeriac.worker.remote_control import RemoteControl
+from celeriac.worker.revoked import Revoked
 from celeriac.worker.stop_signals import StopSignals
 from celeriac.worker.supervisor import Supervisor
 from celeriac.worker.unused import unkept_limits, unused_attributes
@@ -50,6 +54,9 @@ _FORCE: Final[Seconds] = 1.0
 """Seconds that an engine in the node's own process gets to end after it was told to stop at once."""
 _UNENDING: Final[Seconds] = 10.0
 """Seconds beyond the grace after which a node whose engines run beside it is ended, if it does not end by itself."""
+_SELDOM: Final[Seconds] = 60.0
+_OFTEN: Final[Seconds] = 10.0
+"""Between two looks for what was missed of what is revoked: a broadcast reaches at most those who listen."""
 _MARGIN: Final[Seconds] = 2.0
 """Seconds beyond the grace that it gets to give back by itself what did not end in time."""
 
@@ -138,6 +145,22 @@ class Worker:
             is_stopping=self._stopped.is_set,
         )
 
+    def _remote_control(
+        self, node: NodePlan, revoked: Revoked, tell: Callable[[Sequence[Revocation]], object]
+    ) -> RemoteControl:
+        conf = self._app.conf
+        commands = Commands(revoked, tell=tell, ttl=conf.task_revoke_expires)
+        pubsub = self._app.pubsub if conf.worker_enable_remote_control else None
+        is_told = pubsub is not None and self._app.stores.broker_keeps_revocations  # by claims, for what has not begun
+        return RemoteControl(
+            pubsub,
+            nodename=node.nodename,
+            prefix=conf.control_exchange,
+            obey=commands.obey,
+            refresh=commands.refresh,
+            refresh_every=_SELDOM if is_told else _OFTEN,
+        )
+
     def _observe(
         self, health: Health, node: NodePlan, pulses: Sequence[Pulse], leases: LeaseKeeper, upkeep: UpkeepLoop
     ) -> None:
@@ -149,6 +172,7 @@ class Worker:
     def _run_engines(self, node: NodePlan, launcher: Launcher, board: Board, health: Health) -> int:
         app = self._app
         boards = [board.of(index) for index in range(1, node.engines + 1)]
+        revoked = Revoked(app.stores.revocations)
         recovery = Recovery(app.broker, app.writer, acks_timeouts=acks_timeouts(app.tasks, app.conf), clock=app.clock)
         supervisor = Supervisor(
             launcher,
@@ -156,6 +180,7 @@ class Worker:
             boards=boards,
             grace=node.grace,
             on_ready=lambda: self._ready(node),
+            revoked=lambda: () if revoked.store is not None else revoked.all(),
         )
         last_resort = LastResort(_say_it_will_not_end, exit_code=lambda: 1)
 
@@ -170,14 +195,17 @@ class Worker:
         )
         upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock, chords=sequels_of(app)[1])
         watch = WatchLoop(app.broker, queues=node.queues, on_delayed=upkeep.hurry)
+        control = self._remote_control(node, revoked, supervisor.revoke)
         leases.start()
         upkeep.start()
         watch.start()
+        control.start()
         self._observe(health, node, [each.pulse for each in boards], leases, upkeep)
         try:
             return supervisor.run() or int(health.gave_up)
         finally:
             last_resort.stand_down()
+            control.stop()
             watch.stop()
             upkeep.stop()
             leases.stop()
@@ -207,15 +235,18 @@ class Worker:
         )
         upkeep = UpkeepLoop(app.broker, app.results, clock=app.clock, chords=sequels_of(app)[1])
         watch = WatchLoop(app.broker, queues=node.queues, on_delayed=upkeep.hurry)
+        control = self._remote_control(node, Revoked(app.stores.revocations), engine.revoke)
         leases.start()
         upkeep.start()
         watch.start()
+        control.start()
         self._observe(health, node, [engine.pulse], leases, upkeep)
         try:
             self._ready(node)
             engine.run()
         finally:
             last_resort.stand_down()
+            control.stop()
             watch.stop()
             upkeep.stop()
             leases.stop()

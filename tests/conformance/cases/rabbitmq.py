@@ -30,6 +30,7 @@ LEAVES_OUT = {
     "test_results": "RabbitMQ keeps no results, it sends them: tests/integration/rabbitmq/test_rpc.py",
     "test_results_through_faults": "as test_results",
     "test_listening": "as test_results",
+    "test_revocations": "RabbitMQ keeps nothing: what is revoked is kept with the results",
     "test_groups": "RabbitMQ counts nothing: chords need another result_backend",
     "test_through_lost_connections_results_are_whole_and_no_state_steps_back": "as test_results",
     "test_results_are_stored_with_the_acknowledgement": "as test_results",

@@ -9,12 +9,14 @@ import pytest
 from redis import Redis
 
 from celeriac import Celeriac
-from celeriac.drivers.redis import bell, connecting, ear
-from celeriac.exceptions import BackendError, BrokerUnavailable
+from celeriac.drivers.redis import bell, connecting, ear, subscription
+from celeriac.exceptions import BackendError, BrokerError, BrokerUnavailable
 from celeriac.interfaces.broker import Broker
+from celeriac.interfaces.pubsub import Channel, Post
 from celeriac.interfaces.results import ResultBackend, ResultRecord
 from celeriac.interfaces.store import Store
 from celeriac.result.waiting import wait_for
+from celeriac.wire.message import Message
 from tests.faults.proxy import Proxy
 from tests.integration.redis.samples import DEADLINE, broker_of, ids, outgoing, raw_of, receive
 
@@ -168,6 +170,31 @@ def test_those_who_wait_leave_a_dead_connection_when_another_call_finds_one(
         far_results.connect()
     end(store, "t1")
     assert set(wait_for(far_results, ["t1", "t2"], timeout=60.0)) == {"t1"}
+
+
+def test_who_listens_patiently_leaves_a_dead_connection_when_another_call_finds_one(
+    proxy: Proxy, connect: Open, store: Store, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscription, "_ROUND", 0.1)
+    options = {"global_keyprefix": prefix}
+    far = connect(proxy.url, socket_timeout=0.5, connect_timeout=0.5, transport_options=options)
+    assert far.pubsub is not None
+    assert store.pubsub is not None
+    channel = Channel("celery.pidbox")
+    listening = far.pubsub.subscribe([channel], patience=3600.0)
+    broker_of(far).stats(["q"])  # an idle connection, which dies, too
+    proxy.half_open()
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(listening.get, limit=1, wait=60.0)
+        with pytest.raises(BrokerUnavailable):
+            broker_of(far).stats(["q"])
+        with pytest.raises(BrokerError, match="found the server dead"):
+            waiting.result(DEADLINE)
+        heard = threads.submit(listening.get, limit=1, wait=DEADLINE)
+        while not heard.done():
+            store.pubsub.publish([Post(channel, Message({}, b"{}"))])
+        assert len(heard.result()) == 1
+    listening.close()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from celeriac.exceptions import TaskRevokedError
 from tests.integration.worker.node import until
 from tests.integration.worker.place import Place
 from tests.servers.redis import RedisServer
@@ -94,3 +95,18 @@ def test_a_frozen_broker_is_left_and_found_again(place: Place, server: RedisServ
     until(lambda: "Cannot receive from redis://" in worker.log, "the end of the worker's patience")
     server.resume()
     assert place.send("add", 2, 2).get(timeout=WAIT) == 4
+
+
+@pools
+def test_a_task_that_runs_through_a_restart_is_ended_when_it_is_revoked_then(
+    place: Place, server: RedisServer, pool: str
+) -> None:
+    worker = place.worker("-P", pool, "-c", "1", app="stage")
+    result = place.app.send_task("stage.walk", (60, "it"))
+    place.until_noted("begin")
+    server.restart()
+    result.revoke(terminate=True)
+    with pytest.raises(TaskRevokedError, match="terminated"):
+        result.get(timeout=WAIT)
+    assert place.ledger.count("begin") == 1
+    assert worker.terminate() == 0, worker.log

@@ -95,7 +95,41 @@ def follow(task_id, timeout=10):
     }
 
 
-COMMANDS = {command.__name__: command for command in (send, send_task, outcome, look, run_canvas, follow)}
+def revoke(task_id, **options):
+    """Revoke as a user does, and tell what the nodes answered."""
+    return app.control.revoke(task_id, **options)
+
+
+def revoke_result(task_id, **options):
+    return app.AsyncResult(task_id).revoke(**options)
+
+
+def send_stamped(name, args, stamps, **options):
+    """Send a task with stamps."""
+    sig = app.tasks[name].s(*args)
+    sig.stamp(**stamps)
+    return sig.apply_async(**options).id
+
+
+def revoke_stamped(stamps, **options):
+    return app.control.revoke_by_stamped_headers(stamps, **options)
+
+
+COMMANDS = {
+    command.__name__: command
+    for command in (
+        send,
+        send_task,
+        outcome,
+        look,
+        run_canvas,
+        follow,
+        revoke,
+        revoke_result,
+        send_stamped,
+        revoke_stamped,
+    )
+}
 
 
 def serve():

@@ -20,6 +20,7 @@ from celeriac.worker.health_file import HealthReport, health_path, is_alive, rea
 from celeriac.worker.holdings import Holdings
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.pulse import Pulse
+from celeriac.worker.revoked import Revoked
 
 LIMIT, LEASE, EXIT_AFTER = 30.0, 60.0, 300.0
 
@@ -263,7 +264,14 @@ def test_a_consumer_tells_what_it_asks_and_when_it_is_answered(spine):
     spine.clock.advance(5)
     broker, pulse = Away(spine.app.broker), Pulse(clock=spine.clock)
     consumer = Consumer(
-        broker, Holdings(), queues=["celery"], lease=30.0, owner="node/1", clock=spine.clock, pulse=pulse
+        broker,
+        Holdings(),
+        queues=["celery"],
+        lease=30.0,
+        owner="node/1",
+        clock=spine.clock,
+        revoked=Revoked(None),
+        pulse=pulse,
     )
     broker.is_away = True
     consumer.wake()  # so that it does not rest

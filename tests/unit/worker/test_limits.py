@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from celeriac.exceptions import SoftTimeLimitExceeded
+from celeriac.exceptions import SoftTimeLimitExceeded, Terminated
 from celeriac.worker.limits import AlarmLimits, ThreadLimits
 from tests.unit.threads import no_new_threads
 
@@ -138,7 +138,7 @@ def test_a_limit_that_the_interpreter_does_not_deliver_holds_up_no_thread():
     program = """
 import threading, time
 from contextlib import suppress
-from celeriac.exceptions import SoftTimeLimitExceeded
+from celeriac.exceptions import SoftTimeLimitExceeded, Terminated
 from celeriac.worker.limits import ThreadLimits
 limits = ThreadLimits()
 def task():
@@ -174,7 +174,7 @@ def test_after_a_limit_functions_can_be_profiled_and_traced(seconds):
     """With an exception on its way that never comes, Python 3.11 does not get into a traced function any more."""
     program = f"""
 import sys, time
-from celeriac.exceptions import SoftTimeLimitExceeded
+from celeriac.exceptions import SoftTimeLimitExceeded, Terminated
 from celeriac.worker.limits import AlarmLimits, ThreadLimits
 from tests.unit.threads import no_new_threads
 limits = ThreadLimits()
@@ -192,3 +192,118 @@ traced()
 """
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE, check=True)
     assert told.stdout == "got in\n"
+
+
+# -- ending what runs -------------------------------------------------------------------------------------------------
+
+
+def run(limits: AlarmLimits, seconds: float | None, wait: Callable[[], object]) -> None:
+    """Run something as a task with the tag "tag" is run."""
+    try:
+        limits.arm(seconds, "tag")
+        wait()
+    finally:
+        limits.disarm()
+
+
+def test_a_task_in_the_main_thread_is_ended_amid_a_wait():
+    limits = AlarmLimits()
+    other = threading.Timer(0.05, limits.end, ["tag"])
+    other.start()
+    with pytest.raises(Terminated):
+        run(limits, None, lambda: time.sleep(DEADLINE))
+    other.join()
+
+
+def test_a_task_in_a_thread_is_ended():
+    limits = ThreadLimits()
+
+    def task() -> None:
+        try:
+            limits.arm(None, "tag")
+            until_struck()
+        finally:
+            limits.disarm()
+
+    other = threading.Timer(0.05, limits.end, ["tag"])
+    other.start()
+    with pytest.raises(Terminated):
+        in_a_thread(task)
+    other.join()
+
+
+@pytest.mark.parametrize("kind", [AlarmLimits, ThreadLimits])
+def test_only_the_task_that_is_meant_is_ended(kind):
+    limits = kind()
+    limits.end("before")
+    limits.arm(None, "before, too")
+    limits.end("before")
+    limits.disarm()
+    limits.end("before, too")
+    limits.arm(None, "another")
+    limits.end("before, too")
+    time.sleep(0.01)
+    limits.disarm()
+
+
+def test_an_ended_task_leaves_no_limit_for_the_next():
+    limits = AlarmLimits()
+    with pytest.raises(Terminated):
+        run(limits, 0.05, lambda: limits.end("tag"))
+    limits.arm(None, "next")
+    time.sleep(0.1)
+    limits.disarm()
+
+
+def test_an_alarm_of_the_task_s_own_is_no_limit_and_no_end():
+    limits = AlarmLimits()
+    limits.arm(None, "tag")
+    signal.setitimer(signal.ITIMER_REAL, 0.01)
+    time.sleep(0.05)
+    limits.disarm()
+
+
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL], ids=["ignored", "deadly"])
+def test_a_task_that_took_over_the_alarm_is_left_to_the_supervisor(handler):
+    limits = AlarmLimits()
+    limits.arm(None, "tag")
+    signal.signal(signal.SIGALRM, handler)
+    limits.end("tag")
+    time.sleep(0.01)
+    limits.disarm()
+
+
+def test_an_end_strikes_its_own_task_and_never_the_next():
+    limits = ThreadLimits()
+    ended = 0
+    stop = threading.Event()
+
+    def end_whatever_runs() -> None:
+        number = 0
+        while not stop.is_set():
+            limits.end(str(number))
+            number = (number + 1) % 300
+
+    def tasks() -> None:
+        nonlocal ended
+        for number in range(300):
+            try:
+                try:
+                    limits.arm(None, str(number))
+                    for _ in range(200):
+                        pass
+                finally:
+                    limits.disarm()
+            except Terminated:
+                ended += 1
+            for _ in range(200):  # what runs between tasks is never struck
+                pass
+
+    other = threading.Thread(target=end_whatever_runs)
+    other.start()
+    try:
+        in_a_thread(tasks)
+    finally:
+        stop.set()
+        other.join()
+    assert 0 <= ended <= 300

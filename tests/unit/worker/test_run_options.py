@@ -93,7 +93,7 @@ class Limits:
     def __init__(self) -> None:
         self.armed: list[float | None] = []
 
-    def arm(self, seconds: float) -> None:
+    def arm(self, seconds: float | None, tag: str = "") -> None:
         self.armed.append(seconds)
 
     def disarm(self) -> None:
@@ -103,7 +103,7 @@ class Limits:
 @pytest.mark.parametrize(
     ("settings", "of_task", "of_call", "armed"),
     [
-        ({}, {}, {}, []),
+        ({}, {}, {}, [None, None]),
         ({"task_soft_time_limit": 9}, {}, {}, [9, None]),
         ({"task_soft_time_limit": 9}, {"soft_time_limit": 5}, {}, [5, None]),
         ({}, {"soft_time_limit": 5}, {"soft_time_limit": 2}, [2, None]),

@@ -17,6 +17,7 @@ from celeriac.worker.consumer import Consumer
 from celeriac.worker.holdings import Holdings
 from celeriac.worker.leases import Holder, LeaseKeeper
 from celeriac.worker.renewals import Renewals
+from celeriac.worker.revoked import Revoked
 from celeriac.worker.upkeep import UpkeepLoop
 
 DEADLINE = 10.0
@@ -241,7 +242,9 @@ def test_results_are_swept_each_minute(spine, broker):
 
 def consumer(broker, *queues: str) -> tuple[Consumer, Holdings]:
     holdings = Holdings()
-    return Consumer(broker, holdings, queues=queues, lease=30.0, owner="node/1", clock=FakeClock()), holdings
+    return Consumer(
+        broker, holdings, queues=queues, lease=30.0, owner="node/1", clock=FakeClock(), revoked=Revoked(None)
+    ), holdings
 
 
 def test_the_ledger_knows_of_what_was_taken(broker):

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 
 from celeriac.clock import Clock
-from celeriac.drivers.memory.broker import Dead, Entry, Shelf, Shelves
+from celeriac.drivers.memory.shelves import Dead, Entry, Shelf, Shelves
 from celeriac.interfaces.dead_letters import DeadLetter
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from celeriac.interfaces.pubsub import Channel, Post, Subscription
+from celeriac.interfaces.pubsub import PATIENCE, Channel, Post, Subscription
 from celeriac.interfaces.topics import listener
 
 UNREAD_POSTS_KEPT: Final = 50_000
@@ -58,6 +58,8 @@ class MemorySubscription:
 class MemoryPubSub:
     """The pub/sub contract on one `Ears`. Thread-safe."""
 
+    wakes_all = False
+
     def __init__(self, ears: Ears) -> None:
         self._ears = ears
         self._mine: set[MemorySubscription] = set()
@@ -68,7 +70,7 @@ class MemoryPubSub:
             for subscription in subscriptions:
                 subscription.put([post for post in posts if subscription.hears(post.channel)])
 
-    def subscribe(self, channels: Sequence[Channel]) -> Subscription:
+    def subscribe(self, channels: Sequence[Channel], *, patience: float = PATIENCE) -> Subscription:  # noqa: ARG002  nothing dies
         subscription = MemorySubscription(self._ears, channels)
         with self._ears.listening:
             self._ears.subscriptions.add(subscription)

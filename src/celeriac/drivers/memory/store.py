@@ -6,12 +6,14 @@ import threading
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from celeriac.drivers.memory.broker import MemoryBroker, Shelves
+from celeriac.drivers.memory.broker import MemoryBroker
 from celeriac.drivers.memory.coordinator import Facts, MemoryCoordinator
 from celeriac.drivers.memory.dead_letters import MemoryDeadLetters
 from celeriac.drivers.memory.groups import Kept, MemoryGroups
 from celeriac.drivers.memory.pubsub import Ears, MemoryPubSub
 from celeriac.drivers.memory.results import MemoryResults, Records
+from celeriac.drivers.memory.revocations import Known, MemoryRevocations
+from celeriac.drivers.memory.shelves import Shelves
 from celeriac.drivers.urls import split_url
 from celeriac.interfaces.store import Store, StoreOptions
 
@@ -25,6 +27,7 @@ class Shared:
     facts: Facts = field(default_factory=Facts)
     records: Records = field(default_factory=Records)
     groups: Kept = field(default_factory=Kept)
+    revoked: Known = field(default_factory=Known)
 
 
 _naming = threading.Lock()
@@ -44,6 +47,7 @@ def open_store(url: str, options: StoreOptions) -> Store:
         coordinator=MemoryCoordinator(shared.facts, clock=options.clock),
         results=results,
         groups=MemoryGroups(shared.groups, clock=options.clock),
+        revocations=MemoryRevocations(shared.revoked, shared.shelves, clock=options.clock),
     )
 
 

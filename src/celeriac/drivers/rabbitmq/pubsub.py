@@ -18,8 +18,8 @@ from celeriac.drivers.rabbitmq.publishing import publish
 from celeriac.drivers.rabbitmq.tables import TableError
 from celeriac.exceptions import EncodeError
 from celeriac.forks import after_fork_in_child
+from celeriac.interfaces.pubsub import PATIENCE, Post
 from celeriac.interfaces.pubsub import Channel as Place
-from celeriac.interfaces.pubsub import Post
 from celeriac.wire.message import Unreadable
 
 __all__ = ["RabbitPubSub"]
@@ -38,6 +38,8 @@ class RabbitPubSub:
 
     A subscription is an exclusive queue, which ends with its connection; the server keeps its order and its limits.
     """
+
+    wakes_all = False
 
     def __init__(self, links: Links) -> None:
         self._links = links
@@ -61,7 +63,7 @@ class RabbitPubSub:
         except WireError as error:
             raise self.error(error, f"publishing to exchange {posts[0].channel.exchange!r}") from error
 
-    def subscribe(self, channels: Sequence[Place]) -> _Subscription:
+    def subscribe(self, channels: Sequence[Place], *, patience: float = PATIENCE) -> _Subscription:  # noqa: ARG002  heartbeats tell
         try:
             with self._guard_known:
                 self._known.clear()  # an exchange that is there by hearsay may have ended with the server

@@ -13,6 +13,7 @@ from celeriac.drivers.redis import bindings
 from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.receiving import Receiver
+from celeriac.drivers.redis.revocations import Heard
 from celeriac.drivers.redis.scripts import EXTEND, PROMOTE, PURGE, RECLAIM, REJECT, REQUEUE, STATS
 from celeriac.drivers.redis.sending import Sender
 from celeriac.drivers.redis.settling import PER_SCRIPT, Settling, parts_of, tags_of
@@ -42,13 +43,13 @@ _HELD_LOOKED_AT: Final = 20_000  # entries that `stats` reads through
 class RedisBroker:
     """Celery's queues on Redis or Valkey, with leases, delays and dead letters. Implements `Broker`."""
 
-    def __init__(self, client: Client, options: Mapping[str, Any]) -> None:
+    def __init__(self, client: Client, options: Mapping[str, Any], heard: Heard) -> None:
         self._client = client
         self._keys = keys = Keys(options)
         self._visibility_timeout = _visibility_timeout(options.get("visibility_timeout") or _VISIBILITY_TIMEOUT)
         self._sender = Sender(client, keys)
         self._settling = Settling(keys, self._sender, options)
-        self._receiver = Receiver(client, keys, self._visibility_timeout)
+        self._receiver = Receiver(client, keys, self._visibility_timeout, heard)
         self._say_alive_at = 0.0  # by `time.monotonic`
         self._capabilities = BrokerCapabilities(
             priorities=len(keys.steps), most_urgent="lowest", needs_watch=True, stores_results=True

@@ -44,6 +44,9 @@ class Keys:
         self.delayed_names = f"{self.prefix}celeriac:delayed"
         self.dead_numbers = f"{self.prefix}celeriac:dead"
         self.queue_names = f"{self.prefix}celeriac:queues"
+        self.revoked = f"{self.prefix}celeriac:revoked"
+        self.revoked_ends = f"{self.prefix}celeriac:revoked:ends"
+        self.revoked_newest = f"{self.prefix}celeriac:revoked:newest"
         self.binding = f"{self.prefix}_kombu.binding."
         self.binding_permanent = f"{self.prefix}_kombu.binding_permanent."
         self._queues: dict[str, QueueKeys] = {}

@@ -13,6 +13,7 @@ from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.deliveries import delivery_of
 from celeriac.drivers.redis.errors import Asker, Refusal
 from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.revocations import Heard
 from celeriac.drivers.redis.scripts import RECOVER
 from celeriac.drivers.redis.wire import Command
 from celeriac.interfaces.broker import Delivery, Lease
@@ -37,9 +38,10 @@ class LostClaim(Struct, frozen=True):
 class LostClaims:
     """Those of one process. Thread-safe: each is worked on by one thread at a time."""
 
-    def __init__(self, client: Client, keys: Keys) -> None:
+    def __init__(self, client: Client, keys: Keys, heard: Heard) -> None:
         self._client = client
         self._keys = keys
+        self._heard = heard
         self._claims: deque[LostClaim] = deque(maxlen=_KEPT)
 
     def __len__(self) -> int:
@@ -82,15 +84,17 @@ class LostClaims:
         tails = (self._keys.queue(name).tail for name in claim.queues)
         held = (claim.prefix, claim.first, limit, now, lease)
         look = call_script(RECOVER, keys, (*held, len(steps), *steps, *tails))
-        commands: list[Command] = [look]
+        commands: list[Command] = [look, ("GET", self._keys.revoked_newest)]
         if claim.asker.address:
             # First of all it must not be carried out any more. Client numbers begin anew when a server restarts, so
             # the number alone might be another's by now. That there is no such client any more is told as a count.
             commands.insert(0, ("CLIENT", "KILL", "ID", claim.asker.number, "ADDR", claim.asker.address))
         doing = f"receiving from {', '.join(claim.queues)}"
-        *_, reply = self._client.every(commands, doing=doing)
+        *_, reply, newest = self._client.every(commands, doing=doing)
         if isinstance(reply, Refusal):
             raise self._client.error(reply, doing=doing) from reply
+        if not isinstance(newest, Refusal):
+            self._heard.note(newest)
         return [
             delivery_of(Lease(claim.queues[place - 1], f"{claim.prefix}{number}:{step.decode()}"), raw)
             for number, step, place, raw in reply

@@ -15,7 +15,7 @@ from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.subscription import RedisSubscription
 from celeriac.drivers.redis.wire import Command
 from celeriac.forks import after_fork_in_child
-from celeriac.interfaces.pubsub import Channel, Post
+from celeriac.interfaces.pubsub import PATIENCE, Channel, Post
 from celeriac.wire import envelope
 from celeriac.wire.message import Unreadable
 
@@ -27,6 +27,8 @@ _REPLIES_KEPT: Final = 10_000  # of one asker; older ones go first
 
 class RedisPubSub:
     """Kombu's fanout, topic and reply channels on Redis. Implements `PubSub`."""
+
+    wakes_all = False
 
     def __init__(self, client: Client, keys: Keys, options: Mapping[str, Any]) -> None:
         self._client = client
@@ -56,8 +58,8 @@ class RedisPubSub:
         if commands:
             self._client.all(commands, doing=f"publishing to exchange {posts[0].channel.exchange!r}")
 
-    def subscribe(self, channels: Sequence[Channel]) -> RedisSubscription:
-        subscription = RedisSubscription(self._client, self._channels, self._keys, channels)
+    def subscribe(self, channels: Sequence[Channel], *, patience: float = PATIENCE) -> RedisSubscription:
+        subscription = RedisSubscription(self._client, self._channels, self._keys, channels, patience)
         with self._subscriptions_lock:
             self._subscriptions.add(subscription)
         subscription.open()

@@ -15,6 +15,7 @@ from celeriac.drivers.redis.deliveries import delivery_of
 from celeriac.drivers.redis.errors import ConnectionLost, Refusal, WireError
 from celeriac.drivers.redis.keys import Keys, QueueKeys
 from celeriac.drivers.redis.lost_claims import LostClaim, LostClaims
+from celeriac.drivers.redis.revocations import Heard
 from celeriac.drivers.redis.scripts import CLAIM, SETTLE
 from celeriac.drivers.redis.settling import Done
 from celeriac.drivers.redis.waits import Wake, readable
@@ -37,13 +38,14 @@ walks for each member: claim and acknowledgement in batches of 100 then cost it 
 class Receiver:
     """Claims messages and waits for them. Thread-safe."""
 
-    def __init__(self, client: Client, keys: Keys, visibility_timeout: float) -> None:
+    def __init__(self, client: Client, keys: Keys, visibility_timeout: float, heard: Heard) -> None:
         self._client = client
         self._keys = keys
+        self._heard = heard
         self._visibility_timeout = visibility_timeout
         self._claims = itertools.count()
         self._salt = os.urandom(3).hex()
-        self._lost_claims = LostClaims(client, keys)
+        self._lost_claims = LostClaims(client, keys, heard)
         self._watched: dict[tuple[str, ...], Watched] = {}
         self._bells = Bells(client.pool, keys.delayed_names)
         self._waiting: tuple[Wake, ...] = ()
@@ -99,7 +101,7 @@ class Receiver:
         watched = self._watch(tuple(queues))
         prefix = self._prefix(terms.owner)
         arguments = (*done.arguments, *self._claiming(watched, terms, prefix))
-        command = call_script(SETTLE, (*done.keys, *watched.keys), arguments)
+        command = call_script(SETTLE, (*done.keys, self._keys.revoked_newest, *watched.keys), arguments)
         return self._ask_on_the_way(watched, command, prefix, done.kept)
 
     def watch(self, queues: Sequence[str], *, wait: float) -> bool:
@@ -172,7 +174,7 @@ class Receiver:
             self._is_interrupted = False
         if isinstance(reply, Refusal):
             raise self._client.error(reply, doing=_doing(watched)) from reply
-        return _deliveries(reply, watched, prefix) if reply else [], is_called
+        return self._taken(reply, watched, prefix) if reply else [], is_called
 
     def _listen(self, wake: Wake) -> None:
         """Let `interrupt` find the wait. What it said before is in the flag, what it says after comes as a call."""
@@ -203,7 +205,13 @@ class Receiver:
         except OperationalError as error:
             self._note_lost(error.__cause__, watched, prefix)
             raise
-        return reply[0], _deliveries(reply, watched, prefix, kept)
+        return reply[0], self._taken(reply, watched, prefix, kept)
+
+    def _taken(self, reply: Reply, watched: Watched, prefix: str, kept: Outgoing | None = None) -> list[Delivery]:
+        if len(reply) == 1:
+            return []
+        self._heard.note(reply[1])
+        return _deliveries(reply, watched, prefix, kept)
 
     def _note_lost(self, error: BaseException | None, watched: Watched, prefix: str) -> None:
         if isinstance(error, ConnectionLost) and error.asker is not None:
@@ -218,7 +226,7 @@ class Receiver:
         return f"cel:{owner}:{number}."
 
     def _command(self, watched: Watched, terms: Terms, prefix: str, done: Sequence[str] = ()) -> Command:
-        keys = (self._keys.unacked, self._keys.unacked_index, *watched.keys)
+        keys = (self._keys.unacked, self._keys.unacked_index, self._keys.revoked_newest, *watched.keys)
         return call_script(CLAIM, keys, (len(done), *done, *self._claiming(watched, terms, prefix)))
 
     def _claiming(self, watched: Watched, terms: Terms, prefix: str) -> tuple[str | float, ...]:
@@ -233,13 +241,13 @@ class Receiver:
 
 
 def _deliveries(reply: Reply, watched: Watched, prefix: str, kept: Outgoing | None = None) -> list[Delivery]:
-    """Return what a claim took; its answer begins with what was lost of what it acknowledged.
+    """Return what a claim took; what was lost of what it acknowledged, and a number, come before in its answer.
 
     It gives no envelope of what was kept, see settle.lua.
     """
     found: list[Delivery] = []
     number = 0
-    for place, step, *envelopes in reply[1:]:
+    for place, step, *envelopes in reply[2:]:
         if not place and kept is not None:
             lease = Lease(kept.route.queue, f"{prefix}1:{step.decode()}")
             found.append(Delivery(lease, kept.message, kept.priority))

@@ -15,6 +15,7 @@ from celeriac.drivers.redis.groups import RedisGroups
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.pubsub import RedisPubSub
 from celeriac.drivers.redis.results import RedisResults
+from celeriac.drivers.redis.revocations import Heard, RedisRevocations
 from celeriac.interfaces.store import Store, StoreOptions
 
 __all__ = ["open_store"]
@@ -45,13 +46,14 @@ def open_store(url: str, options: StoreOptions) -> Store:
     """Open the server that `url` names; nothing is connected yet. Raises `ImproperlyConfigured`."""
     address = parse(url, options)
     pool = Pool(address, options)
-    keys = Keys(options.transport_options)
+    keys, heard = Keys(options.transport_options), Heard()
     return Store(
-        broker=RedisBroker(Client(pool, options.clock, BROKER), options.transport_options),
+        broker=RedisBroker(Client(pool, options.clock, BROKER), options.transport_options, heard),
         dead_letters=RedisDeadLetters(Client(pool, options.clock, BROKER), keys),
         pubsub=RedisPubSub(Client(pool, options.clock, BROKER), keys, options.transport_options),
         coordinator=RedisCoordinator(Client(pool, options.clock, COORDINATOR), keys),
         results=RedisResults(Client(pool, options.clock, BACKEND), options.transport_options),
         groups=RedisGroups(Client(pool, options.clock, BACKEND), options.transport_options),
+        revocations=RedisRevocations(Client(pool, options.clock, COORDINATOR), keys, heard),
         used_options=USED_OPTIONS,
     )

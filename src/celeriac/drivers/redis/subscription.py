@@ -21,14 +21,17 @@ from celeriac.wire.message import Message, Unreadable
 
 __all__ = ["RedisSubscription"]
 
-_ROUND: Final = 3.5  # seconds between signs of life, asked for where there are none
+_ROUND: Final = 3.5  # seconds; as long a list is waited for, and so often it is seen whether others doubt the server
 _LATE: Final = 1.0  # seconds beyond that until a connection counts as dead: it is left within 5 s
 
 
 class RedisSubscription:
     """Posts on some channels. Implements `Subscription`. One connection for pub/sub, one for replies, as needed."""
 
-    def __init__(self, client: Client, channels: Channels, keys: Keys, wanted: Sequence[Channel]) -> None:
+    def __init__(
+        self, client: Client, channels: Channels, keys: Keys, wanted: Sequence[Channel], patience: float
+    ) -> None:
+        self._patience = patience  # seconds between signs of life, asked for where there are none
         self._client = client
         self._channels = channels
         self._keys = keys
@@ -44,6 +47,7 @@ class RedisSubscription:
         self._is_closed = False
         self._wire: Wire | None = None
         self._heard_at = 0.0
+        self._generation = self._client.pool.generation
         self._is_pinged = False
         self._mailbox: Wire | None = None
         self._asked_at: float | None = None
@@ -142,16 +146,18 @@ class RedisSubscription:
         """Ask a silent server for a word; return the moment of the next check. Raises when it does not answer."""
         moments = []
         if self._wire is not None:
-            if not self._is_pinged and now >= self._heard_at + _ROUND:
+            if self._generation != self._client.pool.generation:
+                raise NoAnswer("another connection of this process found the server dead")
+            if not self._is_pinged and now >= self._heard_at + self._patience:
                 self._wire.send(pack(("PING",)))
                 self._is_pinged = True
-            moments.append(self._heard_at + _ROUND + (_LATE if self._is_pinged else 0.0))
+            moments.append(self._heard_at + self._patience + (_LATE if self._is_pinged else 0.0))
         if self._asked_at is not None:
             moments.append(self._asked_at + _ROUND + _LATE)
         first = min(moments, default=now + _ROUND)
         if first <= now:
             raise NoAnswer("the server gave no sign of life")
-        return first
+        return min(first, now + _ROUND)
 
     def _post(self, push: Reply) -> Post | None:
         kind, name = push[0], push[-2].decode()
@@ -172,6 +178,7 @@ class RedisSubscription:
         return Post(Channel(one.channel.exchange, one.channel.kind, key), _message(raw))
 
     def _subscribe(self) -> None:
+        self._generation = self._client.pool.generation
         wire = self._wire = self._client.pool.open()
         names = list(dict.fromkeys(one.name for one in self._listened if not one.is_pattern))
         patterns = list(dict.fromkeys(one.name for one in self._listened if one.is_pattern))

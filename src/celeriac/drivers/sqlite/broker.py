@@ -11,6 +11,7 @@ from celeriac.clock import Clock
 from celeriac.drivers.sqlite import queries
 from celeriac.drivers.sqlite.client import Database
 from celeriac.drivers.sqlite.results import ResultRow, rows_of, store_rows
+from celeriac.drivers.sqlite.revocations import SQLiteRevocations
 from celeriac.drivers.sqlite.tidy import Tidying
 from celeriac.exceptions import BrokerError, DecodeError
 from celeriac.interfaces.broker import (
@@ -46,9 +47,10 @@ class SQLiteBroker:
 
     capabilities = BrokerCapabilities(most_urgent="highest", max_message_bytes=900_000_000, stores_results=True)
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, *, clock: Clock, revocations: SQLiteRevocations) -> None:
         self._database = database
         self._clock = clock
+        self._revocations = revocations
         self._tidying = Tidying(database)
         self._known: set[str] = set()
         self._interrupted = False
@@ -115,7 +117,7 @@ class SQLiteBroker:
         rows, stored = self._following(follow_ups), rows_of(results, self._clock.now())
         with self._database.write(BrokerError) as connection:
             lost = self._settle(connection, leases, rows, stored)
-            claimed = _claimed(connection, queues, terms, self._clock.now())
+            claimed = self._claimed(connection, queues, terms)
         if rows or stored:
             self._database.ring()
         return lost, _deliveries(claimed)
@@ -242,8 +244,14 @@ class SQLiteBroker:
 
     def _claim(self, queues: Sequence[str], terms: Terms) -> list[Delivery]:
         with self._database.write(BrokerError) as connection:
-            claimed = _claimed(connection, queues, terms, self._clock.now())
+            claimed = self._claimed(connection, queues, terms)
         return _deliveries(claimed)
+
+    def _claimed(self, connection: sqlite3.Connection, queues: Sequence[str], terms: Terms) -> list[Claimed]:
+        claimed = _claimed(connection, queues, terms, self._clock.now())
+        if any(rows for _, rows in claimed):
+            self._revocations.hear(connection)
+        return claimed
 
     def _next_due(self) -> float | None:
         with self._database.read(BrokerError) as connection:

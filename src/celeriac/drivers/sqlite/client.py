@@ -21,7 +21,7 @@ from celeriac.drivers.sqlite.errors import TEMPORARY, explain, primary_code
 from celeriac.drivers.sqlite.watch import Watch
 from celeriac.exceptions import ImproperlyConfigured, OperationalError
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 APPLICATION_ID: Final = 0x63656C72
 """Says in the file's header (``PRAGMA application_id``) that it is ours: "celr" in ASCII."""
 LARGEST_WAL_KEPT: Final = 64 * 2**20

@@ -11,7 +11,7 @@ from celeriac.clock import Clock
 from celeriac.drivers.sqlite import queries
 from celeriac.drivers.sqlite.client import Database
 from celeriac.exceptions import BrokerError, DecodeError
-from celeriac.interfaces.pubsub import Channel, Post, Subscription
+from celeriac.interfaces.pubsub import PATIENCE, Channel, Post, Subscription
 from celeriac.interfaces.topics import listener
 from celeriac.wire.envelope import decode, encode
 from celeriac.wire.message import Message, Unreadable
@@ -74,6 +74,8 @@ class SQLiteSubscription:
 class SQLitePubSub:
     """The pub/sub contract on one `Database`. Thread-safe."""
 
+    wakes_all = True
+
     def __init__(self, database: Database, *, clock: Clock) -> None:
         self._database = database
         self._clock = clock
@@ -90,7 +92,7 @@ class SQLitePubSub:
             connection.execute(_SQL["prune"], (now,))
         self._database.ring()
 
-    def subscribe(self, channels: Sequence[Channel]) -> Subscription:
+    def subscribe(self, channels: Sequence[Channel], *, patience: float = PATIENCE) -> Subscription:  # noqa: ARG002  nothing dies
         subscription = SQLiteSubscription(self._database, channels)
         with self._listing:
             self._subscriptions = [each for each in self._subscriptions if not each.is_closed]

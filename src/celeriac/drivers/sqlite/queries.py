@@ -9,7 +9,7 @@ from typing import Final
 _MARK: Final = "-- name: "
 
 
-_SCHEMAS: Final = ("schema", "schema_groups")
+_SCHEMAS: Final = ("schema", "schema_groups", "schema_revocations")
 """What each version of the schema added to the one before."""
 
 

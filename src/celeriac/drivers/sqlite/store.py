@@ -13,6 +13,7 @@ from celeriac.drivers.sqlite.dead_letters import SQLiteDeadLetters
 from celeriac.drivers.sqlite.groups import SQLiteGroups
 from celeriac.drivers.sqlite.pubsub import SQLitePubSub
 from celeriac.drivers.sqlite.results import SQLiteResults
+from celeriac.drivers.sqlite.revocations import SQLiteRevocations
 from celeriac.drivers.urls import split_url
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.interfaces.store import Store, StoreOptions
@@ -37,13 +38,15 @@ def open_store(url: str, options: StoreOptions) -> Store:
     )
     clock = options.clock
     results = SQLiteResults(database, clock=clock)
+    revocations = SQLiteRevocations(database, clock=clock)
     return Store(
-        broker=SQLiteBroker(database, clock=clock),
+        broker=SQLiteBroker(database, clock=clock, revocations=revocations),
         dead_letters=SQLiteDeadLetters(database, clock=clock),
         pubsub=SQLitePubSub(database, clock=clock),
         coordinator=SQLiteCoordinator(database, clock=clock),
         results=results,
         groups=SQLiteGroups(database, clock=clock),
+        revocations=revocations,
         used_options=USED_OPTIONS,
     )
 

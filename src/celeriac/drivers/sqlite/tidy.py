@@ -14,6 +14,7 @@ EVERY: Final = 10.0
 _RESULTS: Final = queries.load("results")
 _PUBSUB: Final = queries.load("pubsub")
 _COORDINATOR: Final = queries.load("coordinator")
+_REVOCATIONS: Final = queries.load("revocations")
 
 
 class Tidying:
@@ -34,6 +35,7 @@ class Tidying:
             (_COORDINATOR["prune_locks"], (now,)),
             (_COORDINATOR["prune_buckets"], (now,)),
             (_COORDINATOR["prune_counters"], (now,)),
+            (_REVOCATIONS["forget"], (now,)),
         ):
             with self._database.write(BrokerError) as connection:
                 connection.execute(statement, values)

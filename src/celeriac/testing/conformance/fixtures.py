@@ -14,6 +14,7 @@ from celeriac.interfaces.dead_letters import DeadLetters
 from celeriac.interfaces.groups import GroupStore
 from celeriac.interfaces.pubsub import PubSub
 from celeriac.interfaces.results import ResultBackend
+from celeriac.interfaces.revocations import RevocationStore
 from celeriac.interfaces.store import Store
 from celeriac.testing.clock import FakeClock
 from celeriac.testing.conformance.case import Case
@@ -88,6 +89,12 @@ def results(store: Store) -> ResultBackend:
 def groups(store: Store) -> GroupStore:
     assert store.groups is not None, "this store counts no chords; leave the groups suite out"
     return store.groups
+
+
+@pytest.fixture
+def revocations(store: Store) -> RevocationStore:
+    assert store.revocations is not None, "this store keeps no revocations; leave the revocations suite out"
+    return store.revocations
 
 
 def close_store(store: Store) -> None:

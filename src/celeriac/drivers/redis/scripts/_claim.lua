@@ -16,13 +16,20 @@ local function is_nothing_there(keys, after)
   return count == 0 or (count < 7000 and redis.call('EXISTS', unpack(keys, after + 1)) == 0)
 end
 
+-- newest_revocation(key): its number, false where there is none.
+local function newest_revocation(key)
+  local newest = redis.pcall('GET', key)
+  return type(newest) == 'string' and newest
+end
+
 -- claim(keys, after, argv, at, result): take up to a number of messages and hold them; put what was taken behind what
--- `result` holds. `keys` begins with unacked and unacked_index; behind the key number `after` come for each queue its
--- lists, most urgent first; its bell; its mark. From `at` on `argv` is:
+-- `result` holds. `keys` begins with unacked and unacked_index; the key number `after` is that of the number of the newest
+-- revocation (see revoke.lua); then come for each queue its lists, most urgent first; its bell; its mark.
+-- From `at` on `argv` is:
 --   limit; how many of them freely; beyond that a quarter of what is there, rounded up;
 --   now ('' for the server's own time); lease minus visibility timeout; tag prefix;
 --   number of lists per queue; then their steps; then for each queue the end of its entries: ,"","<queue>"]
--- For each list that gave something it adds: queue number, step, envelopes in order. The tag of the n-th envelope of the
+-- Where all is empty it adds nothing. Else the number of the newest revocation; then for each list that gave something: queue number, step, envelopes in order. The tag of the n-th envelope of the
 -- whole result is <prefix><n>:<step>. Returns an error reply, or nil.
 -- A message is noted as held before the next list is touched, and everything that could fail on a key of a wrong type is
 -- asked first, so that nothing is ever popped and not held. Popping comes before writing, because a server that is out of
@@ -35,6 +42,7 @@ local function claim(keys, after, argv, at, result)
   if is_nothing_there(keys, after) then
     return -- an idle engine's claim ends here
   end
+  result[#result + 1] = newest_revocation(keys[after])
   local limit, freely, prefix, score = tonumber(argv[at]), tonumber(argv[at + 1]), argv[at + 4], end_of_lease(argv, at)
   local lists = tonumber(argv[at + 5])
   local steps, queues = at + 5, (#keys - after) / (lists + 2)

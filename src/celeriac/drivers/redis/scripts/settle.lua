@@ -1,7 +1,8 @@
 -- Store results, remove held messages, send what follows from these, and take the next.
 --
 -- KEYS  1 unacked   2 unacked_index   3 names of queues with a delayed set   4 alive   then the results
---       then for each follow-up: list, bell, delayed set   then for each queue what `claim` wants (_claim.lua)
+--       then for each follow-up: list, bell, delayed set
+--       then the number of the newest revocation, and for each queue what `claim` wants (_claim.lua)
 -- ARGV  1 number of results   2 number of tags   3 number of follow-ups
 --       4 whether the one follow-up there is may be kept: 0, or the length of what is put to its envelope in unacked
 --       then for each result: payload, whether it is an end (1 or 0), milliseconds to keep it ('' for ever)
@@ -18,8 +19,8 @@
 -- bell does not ring for long for what is taken here: `claim` clears that of a queue which it leaves empty.
 local results, tags, follow_ups, kept = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local sends, first = 4 + results, 4 + 3 * results
-local after, at = sends + 3 * follow_ups, first + tags + 6 * follow_ups + 1
-for k = sends + 1, after, 3 do
+local after, at = sends + 3 * follow_ups + 1, first + tags + 6 * follow_ups + 1
+for k = sends + 1, after - 1, 3 do
   redis.call('LLEN', KEYS[k])
 end
 for r = 1, results do
@@ -32,7 +33,7 @@ if kept > 0 and #lost == 0 and is_nothing_there(KEYS, after) then
   local tag = ARGV[at + 4] .. '1:' .. step
   redis.call('ZADD', KEYS[2], end_of_lease(ARGV, at), tag)
   redis.call('HSET', KEYS[1], tag, ARGV[at - 1])
-  return { lost, { 0, step } }
+  return { lost, newest_revocation(KEYS[after]), { 0, step } }
 end
 if follow_ups > 0 then
   local is_lost = {}
