@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("tests.canvas.bench", "tests.canvas.interpreter")
+pytest.register_assert_rewrite("tests.canvas.bench", "tests.canvas.ends", "tests.canvas.interpreter")
 
 from tests.canvas.bench import Bench, EngineBench, NodeBench, memory_url  # noqa: E402  after their rewrite
 from tests.conformance.cases.rabbitmq import server as rabbit  # noqa: E402

@@ -8,35 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from tests.canvas.bench import DEADLINE, Bench
+from tests.canvas.bench import Bench
+from tests.canvas.ends import end_of, listed
 from tests.canvas.interpreter import Chain, Chord, Ended, Group, Task, World, build, evaluate
 from tests.canvas.trees import labelled, workflows
 
 OK = Task("?")
 FAIL = Task("?", kind="fail", errback="?")
-
-
-def end_of(bench: Bench, result: Any) -> Ended:
-    """Wait for a result; return its value, or the error that the store has."""
-    try:
-        return Ended(_listed(result.get(timeout=DEADLINE)))
-    except TimeoutError:
-        raise
-    except Exception:
-        return Ended(error=_stored_error(bench, result))
-
-
-def _listed(value: Any) -> Any:
-    return [_listed(one) for one in value] if isinstance(value, list | tuple) else value
-
-
-def _stored_error(bench: Bench, result: Any) -> str | None:
-    members = getattr(result, "results", None)
-    if members is not None:
-        return next((found for one in members if (found := _stored_error(bench, one))), None)
-    bench.until(result.ready)
-    stored = bench.app.AsyncResult(result.id)
-    return None if stored.successful() else type(stored.result).__name__
 
 
 EXAMPLES = (
@@ -81,7 +59,7 @@ def comes_to_what_it_must(bench: Bench, tree: Any) -> None:
     world = World()
     expected = evaluate(tree, (), world)
     result = build(tree, bench).apply_async()
-    assert end_of(bench, result) == Ended(_listed(expected.value), expected.error)
+    assert end_of(bench, result) == Ended(listed(expected.value), expected.error)
     bench.comes(lambda: bench.runs(prefix) == world.runs)  # a callback may end after the result
     bench.rest()
     assert bench.runs(prefix) == world.runs

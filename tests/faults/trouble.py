@@ -43,15 +43,16 @@ class Run(NamedTuple):
 
 
 class FaultPlace(Place):
-    """A place whose workers know the tasks of `apps/trouble.py`."""
+    """A place whose workers know the tasks of `apps/trouble.py`, or of another module there."""
 
     def __init__(self, directory: Path, **more: Any) -> None:
         super().__init__(directory, **more)
+        self.tasks = "trouble"
         for module in APPS.glob("*.py"):
             shutil.copy(module, directory)
 
     def node(self, *arguments: str, ready: bool = True) -> WorkerProcess:
-        return self.worker(*(arguments or ("-c", "2")), app="trouble", ready=ready)
+        return self.worker(*(arguments or ("-c", "2")), app=self.tasks, ready=ready)
 
     def send_task(self, name: str, *args: Any, **options: Any) -> AsyncResult[Any]:
         return self.app.send_task(f"trouble.{name}", args, **options)
