@@ -61,6 +61,7 @@ class Management:
             with urllib.request.urlopen(request, timeout=self._timeout, context=self._context) as answer:  # noqa: S310
                 queues = msgspec.json.decode(answer.read(), type=list[_Queue])
         except urllib.error.HTTPError as error:
+            error.close()  # it is an answer, and has the connection
             kind = LoginRefused if error.code in _REFUSED else LinkLost
             raise kind(f"the management plugin at {self._base} says {error.code} {error.reason}") from error
         except (OSError, msgspec.MsgspecError) as error:
