@@ -14,8 +14,9 @@ from tests.faults.amid_work import FOUND_OUT, RESUMED, trouble_amid_work
 from tests.faults.conftest import Scale, queue_settings
 from tests.faults.trouble import FaultPlace
 from tests.integration.conftest import QUICK_TO_TELL, node_or_skip
+from tests.integration.worker.node import until
 from tests.servers.rabbit_cluster import RabbitCluster
-from tests.servers.rabbitmq import RabbitServer
+from tests.servers.rabbitmq import RabbitServer, answers
 
 SOON_NOTICED = f"{QUICK_TO_TELL},{{aten,[{{poll_interval,500}}]}}"
 """By default a member of a quorum queue looks each 5 s whether its leader lives. What is tested is what clients do."""
@@ -61,7 +62,8 @@ def trouble(place: FaultPlace, cluster: RabbitCluster, scale: Scale, figures) ->
             """A probe would have to wait until the rest has drained."""
             return place.ledger.count("begin") > begun[0] + CLAIMED
 
-        trouble_amid_work(place, lose, figures=figures, has_resumed=has_resumed, within=within)
+        producer = trouble_amid_work(place, lose, figures=figures, has_resumed=has_resumed, within=within)
+        figures(tasks=len(waiting | producer.sent))
         assert waiting - set(place.ledger.subjects("end")) == set()
 
     return make
@@ -91,7 +93,12 @@ def test_a_frozen_leader_is_left(trouble, cluster: RabbitCluster) -> None:
 @pytest.mark.full
 @pytest.mark.parametrize("handling", ["pause_minority", "ignore"])
 def test_a_leader_that_is_parted_from_the_others_is_left(trouble, cluster: RabbitCluster, handling: str) -> None:
-    trouble(cluster.cut_off, within=FOUND_OUT)
+    def part(leader: RabbitServer) -> None:
+        cluster.cut_off(leader)
+        if handling == "pause_minority":
+            until(lambda: not answers(leader.port), "the pause of the parted node")
+
+    trouble(part, within=FOUND_OUT)
     cluster.heal(cluster.nodes[0])
     if handling == "pause_minority":  # otherwise somebody has to restart one side: that is the server's way
         cluster.until_whole()

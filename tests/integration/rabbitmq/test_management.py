@@ -10,7 +10,7 @@ import pytest
 from celeriac.exceptions import BrokerUnavailable, ImproperlyConfigured
 from celeriac.interfaces.broker import Outgoing, QueueSpec, Route, Terms
 from celeriac.wire.message import Message
-from tests.integration.conftest import node_or_skip
+from tests.integration.conftest import QUICK_TO_TELL, node_or_skip
 from tests.integration.worker.node import until
 from tests.servers.ports import free_port
 from tests.servers.rabbitmq import RabbitServer
@@ -22,12 +22,9 @@ PORT = free_port()
 
 @pytest.fixture(scope="module")
 def managed_node() -> Iterator[RabbitServer]:
-    config = {
-        "management.tcp.ip": "127.0.0.1",
-        "management.tcp.port": str(PORT),
-        "collect_statistics_interval": "200",
-    }
-    server = node_or_skip(lambda: RabbitServer(plugins=["rabbitmq_management"], config=config).start())
+    config = {"management.tcp.ip": "127.0.0.1", "management.tcp.port": str(PORT)}
+    plugins = ["rabbitmq_management"]
+    server = node_or_skip(lambda: RabbitServer(plugins=plugins, config=config, advanced=QUICK_TO_TELL).start())
     yield server
     server.remove()
 

@@ -146,7 +146,10 @@ class Place:
             stats = self.stats(queue)
             return (stats.ready, stats.delayed, stats.leased) == (0, 0, 0)
 
-        until(is_idle, f"the end of the work on {queue}", deadline=deadline)
+        try:
+            until(is_idle, f"the end of the work on {queue}", deadline=deadline)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.stats(queue)}") from None
 
     def until_left(self, ready: int, *, queue: str = "celery") -> None:
         """Return when so many are ready and none is held; a server may note the end of a connection a moment later."""
