@@ -142,7 +142,14 @@ def test_who_receives_has_heard_of_what_was_revoked_before(store: Store, peer: R
     peer.add(of("c"))
     third = receive(broker, limit=1, wait=DEADLINE)
     assert revocations.heard == peer.since(0)[0]
-    broker.ack(leases([*second, *third]))
+    broker.ack(leases(second))
+    peer.add(of("d"))
+    follow_ups = {third[0].lease.tag: [outgoing("following")]}
+    terms = Terms(limit=1, lease=LEASE, owner=OWNER)
+    _, fourth = broker.ack_and_receive(leases(third), [QUEUE], terms, follow_ups=follow_ups)
+    assert len(fourth) == 1
+    assert revocations.heard == peer.since(0)[0]
+    broker.ack(leases(fourth))
 
 
 def test_who_waits_for_a_message_has_heard_of_what_was_revoked_before_it(

@@ -29,8 +29,9 @@ end
 --   limit; how many of them freely; beyond that a quarter of what is there, rounded up;
 --   now ('' for the server's own time); lease minus visibility timeout; tag prefix;
 --   number of lists per queue; then their steps; then for each queue the end of its entries: ,"","<queue>"]
--- Where all is empty it adds nothing. Else the number of the newest revocation; then for each list that gave something: queue number, step, envelopes in order. The tag of the n-th envelope of the
--- whole result is <prefix><n>:<step>. Returns an error reply, or nil.
+-- Where all is empty it adds nothing. Else the number of the newest revocation; then for each list that gave something:
+-- queue number, step, envelopes in order. The tag of the n-th envelope of the whole result is <prefix><n>:<step>.
+-- Returns an error reply, or nil.
 -- A message is noted as held before the next list is touched, and everything that could fail on a key of a wrong type is
 -- asked first, so that nothing is ever popped and not held. Popping comes before writing, because a server that is out of
 -- memory refuses a script's first write only if it needs memory: claims go on. Where all is empty, one EXISTS tells,
