@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from celeriac import states
 from celeriac.app.base import Celeriac
-from celeriac.canvas.kinds import Raw, member_id
+from celeriac.canvas.kinds import Raw, leaves, member_id
 from celeriac.exceptions import ChordError, ImproperlyConfigured, OperationalError
 from celeriac.interfaces.broker import Outgoing
 from celeriac.interfaces.groups import ChordPart, GroupStore, NewChord, OverdueChord
@@ -103,7 +103,9 @@ class ChordEnds:
         now = self._app.clock.now()
         for chord in groups.overdue(now=now, again=now + _AGAIN, limit=_LIMIT):
             body = json.loads(chord.body)
-            if chord.is_complete:
+            if chord.is_complete and self._has_run(body):  # whoever sent it died before it could close the chord
+                sequel = Sequel()
+            elif chord.is_complete:
                 sequel = self._end(Counted(ChordPart(chord.id, "", None, b"", 0.0), body))
             else:
                 error = ChordError(_why(chord))
@@ -114,6 +116,11 @@ class ChordEnds:
             if messages:
                 self._app.broker.send(messages)
             groups.close([chord.id, *gathered.closing.get(0, ())])
+
+    def _has_run(self, body: Raw) -> bool:
+        """Tell whether a task of a chord's body has ended."""
+        ids = [task_id for leaf in leaves(body) if (task_id := leaf["options"].get("task_id")) is not None]
+        return bool(ids) and bool(self._app.reader.ends(ids))
 
     def _store(self, sequels: Iterable[Sequel]) -> None:
         records: list[ResultRecord] = []

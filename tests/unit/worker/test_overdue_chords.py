@@ -1,0 +1,42 @@
+"""What becomes of chords whose members have all ended and whose end nobody saw to in time."""
+
+from __future__ import annotations
+
+import pytest
+
+from celeriac import states
+from celeriac.interfaces.groups import ChordPart, NewChord
+from celeriac.wire import groups as wire
+from celeriac.wire import json
+from celeriac.worker.chords import ChordEnds, sequels_of
+from tests.unit.spine import Spine
+
+BODY = {
+    "task": "total", "args": [], "kwargs": {}, "options": {"task_id": "the-body"}, "subtask_type": None,
+    "immutable": False,
+}  # fmt: skip
+
+
+@pytest.fixture
+def ends(spine: Spine) -> ChordEnds:
+    """A chord whose only member was counted by somebody who then died."""
+    store = spine.app.groups
+    assert store is not None
+    store.open([NewChord("c", 1, json.dumps(BODY), deadline=spine.clock.now() + 10, ttl=100.0)])
+    payload = wire.encode_part("m", states.SUCCESS, 1, serializer="json")
+    assert list(store.join([ChordPart("c", "m", 0, payload, 100.0)])) == [True]
+    spine.clock.advance(11)
+    return sequels_of(spine.app)[1]
+
+
+def test_the_body_is_sent_where_it_was_not(spine, ends):
+    ends.sweep()
+    assert spine.app.broker.stats(["celery"])["celery"].ready == 1
+    assert list(spine.app.groups.overdue(now=spine.clock.now() + 1000, again=0.0, limit=9)) == []
+
+
+def test_a_body_that_has_ended_is_not_sent_once_more(spine, ends):
+    spine.app.writer.write_state("the-body", states.SUCCESS, 1)
+    ends.sweep()
+    assert spine.app.broker.stats(["celery"])["celery"].ready == 0
+    assert list(spine.app.groups.overdue(now=spine.clock.now() + 1000, again=0.0, limit=9)) == []
