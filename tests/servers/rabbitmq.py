@@ -224,6 +224,8 @@ class RabbitServer(ServerProcess):
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
                 # Without busy waiting: nodes of several test processes share few cores.
                 "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}"
+                # Who is cut off from one shall not part from the others as well.
+                " -kernel prevent_overlapping_partitions false"
             ),
             "ERL_EPMD_PORT": str(self._epmd.port),
         }

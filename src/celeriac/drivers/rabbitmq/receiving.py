@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from celeriac.drivers.rabbitmq.channel import Arrival, Channel
@@ -63,7 +63,7 @@ class Taker:
         else:
             self._end([name])
             self._go_on({name: queue})
-        return self._taken()
+        return self._taken([name])
 
     def wait(self, queues: Sequence[str], until: float, is_interrupted: Callable[[], bool]) -> list[Arrival]:
         """Wait for one message of any of the queues; more come when several queues have one at once."""
@@ -72,12 +72,13 @@ class Taker:
         channel.cancelled.clear()
         self._begin(1, [self._consume(queue, name) for name, queue in names.items()])
         channel.wait_until(lambda: bool(channel.arrivals) or self._is_deleted() or is_interrupted(), until)
-        full = {arrival.consumer: names[arrival.consumer] for arrival in channel.arrivals}
+        came = {arrival.consumer for arrival in list(channel.arrivals)}  # a copy: another thread may read for us
+        full = {name: queue for name, queue in names.items() if name in came}
         self._let_linger(full)
         self._end([name for name in names if name not in full])
         if self._is_deleted() and not channel.arrivals:
             raise ChannelClosed(NOT_FOUND, "a queue was deleted, or its node is away")
-        return self._taken()
+        return self._taken(names)
 
     def give_back(self, arrivals: Sequence[Arrival]) -> None:
         """Put back what is more than was wanted."""
@@ -85,9 +86,13 @@ class Taker:
         frames = [method_frame(self.channel.number, "basic.nack", each.tag, False, True) for each in arrivals]
         self.channel.send(b"".join([ending, *frames]))
 
-    def _taken(self) -> list[Arrival]:
-        taken = list(self.channel.arrivals)
-        self.channel.arrivals.clear()
+    def _taken(self, consumers: Collection[str]) -> list[Arrival]:
+        """Return what came for these. What came for others, whose queue was made anew as another type, goes back."""
+        came = self.channel.arrivals
+        arrivals = [came.popleft() for _ in range(len(came))]
+        taken = [arrival for arrival in arrivals if arrival.consumer in consumers]
+        if len(taken) < len(arrivals):
+            self.give_back([arrival for arrival in arrivals if arrival.consumer not in consumers])
         return taken
 
     def _begin(self, room: int, consumers: Sequence[bytes]) -> None:
@@ -120,7 +125,7 @@ class Taker:
 
     def _go_on(self, consumers: Mapping[str, str]) -> None:
         """Have consumers that were ended with something in their hands go on with it, where that is of use."""
-        taken = {arrival.consumer for arrival in self.channel.arrivals}
+        taken = {arrival.consumer for arrival in list(self.channel.arrivals)}
         again = {name: queue for name, queue in consumers.items() if name in taken and self._is_replicated(queue)}
         if again:
             self.channel.send(self.channel.going_on(again))
