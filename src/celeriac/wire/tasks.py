@@ -7,18 +7,18 @@ key missing that can be, but with each that is there of the right kind.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from math import isfinite
 from typing import Annotated, Any, TypeVar
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Struct
 
 from celeriac.exceptions import DecodeError, EncodeError, InvalidTaskError
 from celeriac.wire import compression as compressors
 from celeriac.wire import content, json, moments
+from celeriac.wire.chained import Chained, read_chained
 from celeriac.wire.identity import is_text, peek_identity
 from celeriac.wire.message import JSON, Message
 
@@ -102,23 +102,10 @@ class _Embed(Struct):
     chord: dict[str, Any] | None = None
 
 
-class _UnreadEmbed(Struct):
-    """The same, with the steps of the chain left as they are."""
-
-    chain: list[Raw]
-    callbacks: list[dict[str, Any]] | None = None
-    errbacks: list[dict[str, Any]] | None = None
-    chord: dict[str, Any] | None = None
-
-
 _K = TypeVar("_K", _Headers, _Embed)
 
 _KNOWN = frozenset(_Headers.__struct_fields__)
 _SEQUENCES = frozenset({list, tuple})
-_CHAIN = b'"chain"'
-_OBJECTS = frozenset(b"{")
-_first = operator.itemgetter(0)
-_read_unread = msgspec.json.Decoder(tuple[Any, Any, _UnreadEmbed]).decode
 _NO_EMBED = _Embed()
 _NO_LIMITS = (None, None)
 
@@ -174,8 +161,9 @@ def decode(message: Message, *, accept: frozenset[str], max_body: int | None = N
     """
     body = _payload(message, accept, max_body)
     headers = message.headers
-    if isinstance(body, _Unread):
-        args, kwargs, embed = body.args, body.kwargs, body.embed
+    embed: _Embed | Chained
+    if isinstance(body, Chained):
+        args, kwargs, embed = body.args, body.kwargs, body
         known = _convert(headers, _Headers, message)
     elif isinstance(body, list | tuple):
         if not 2 <= len(body) <= 3:
@@ -305,32 +293,10 @@ def _payload(message: Message, accept: frozenset[str], max_body: int | None) -> 
     if max_body is not None and len(body) > max_body:
         raise DecodeError(f"{_label(message)}: the body of {len(body)} bytes is larger than the limit of {max_body}")
     if message.content_type == JSON and JSON in accept and content.is_plain_json("json"):
-        plain = _unread(body) or json.loads_plain(body)
+        plain = read_chained(body) or json.loads_plain(body)
         if plain is not None:
             return plain
     return content.loads(body, message.content_type, message.content_encoding, accept=accept)
-
-
-class _Unread(Struct):
-    """A body whose chain has not been read."""
-
-    args: Any
-    kwargs: Any
-    embed: _Embed
-
-
-def _unread(body: bytes) -> _Unread | None:
-    """Read all but the steps of a chain that consists of plain JSON; None for any other body, or where it is broken."""
-    if _CHAIN not in body or json.TAG in body or not body.isascii():
-        return None
-    try:
-        args, kwargs, embed = _read_unread(body)
-    except (msgspec.MsgspecError, RecursionError):
-        return None  # no chain, or not of protocol 2, or the other readers have the reason
-    begins: Iterable[memoryview] = map(memoryview, embed.chain)
-    if not _OBJECTS.issuperset(map(_first, begins)):
-        return None
-    return _Unread(args, kwargs, _Embed(embed.callbacks, embed.errbacks, json.Unread(embed.chain), embed.chord))
 
 
 def _merged_headers(headers: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
@@ -350,7 +316,7 @@ def _convert(values: Any, kind: type[_K], message: Message) -> _K:
         raise InvalidTaskError(f"{_label(message)}: {field}{reason}") from error
 
 
-def _call(message: Message, known: _Headers, embed: _Embed, args: Any, kwargs: Any) -> TaskCall:
+def _call(message: Message, known: _Headers, embed: _Embed | Chained, args: Any, kwargs: Any) -> TaskCall:
     if not isinstance(args, list | tuple):
         raise InvalidTaskError(f"{_label(message)}: args: expected a list, got {type(args).__name__}")
     if not isinstance(kwargs, dict):
