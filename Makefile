@@ -41,11 +41,11 @@ format: ## put the code in shape
 	$(BIN)/ruff check --fix .
 
 bench: ## measure beside Celery, Dramatiq and huey in one run, figures in benchmarks/results/ (ARGS="--fast" for a short look)
-	@$(BOOTSTRAP) develop interop bench redis
+	@$(BOOTSTRAP) develop interop bench redis rabbitmq
 	CELERIAC_STOCK_PYTHON=$(CURDIR)/.venv-interop/bin/python $(BIN)/python -m benchmarks $(ARGS)
 
 profile: ## sample where time goes: SCENARIO=enqueue|bulk|drain|results|latency|... (ARGS="--system celery")
-	@$(BOOTSTRAP) develop interop bench redis
+	@$(BOOTSTRAP) develop interop bench redis rabbitmq
 	CELERIAC_STOCK_PYTHON=$(CURDIR)/.venv-interop/bin/python $(BIN)/python -m benchmarks.profile $(or $(SCENARIO),drain) $(ARGS)
 
 clean: ## remove the environments and every cache

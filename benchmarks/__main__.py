@@ -11,8 +11,11 @@ from rich.console import Console
 from benchmarks import report
 from benchmarks.run import run
 from benchmarks.scenarios import SCENARIOS
+from benchmarks.scenarios.scenario import Scenario
 from benchmarks.systems import SYSTEMS
 from benchmarks.systems.system import Missing, System
+from tests.servers import rabbitmq
+from tests.servers.certificates import ServerMissing
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -21,7 +24,7 @@ def main() -> None:
     options = _parser().parse_args()
     console = Console(width=None if Console().is_terminal else 150)
     systems = _present([s for s in SYSTEMS if s.name in options.systems], console)
-    scenarios = [scenario for scenario in SCENARIOS if scenario.name in options.only]
+    scenarios = _possible([scenario for scenario in SCENARIOS if scenario.name in options.only], console)
     rounds = options.rounds or (1 if options.fast else 3)
     with console.status("") as status:
         record = run(systems, scenarios, rounds=rounds, fast=options.fast, say=status.update)
@@ -41,6 +44,15 @@ def _present(systems: Sequence[System], console: Console) -> list[System]:
         else:
             present.append(system)
     return present
+
+
+def _possible(scenarios: Sequence[Scenario], console: Console) -> list[Scenario]:
+    try:
+        rabbitmq.home()
+    except ServerMissing as missing:
+        console.print(f"left out: all on RabbitMQ, since {missing}")
+        return [scenario for scenario in scenarios if scenario.store != "rabbitmq"]
+    return list(scenarios)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -48,7 +48,7 @@ def svg(record: dict[str, Any], scenarios: Sequence[Scenario], systems: Sequence
 def _bars(parts: list[str], top: float, scenario: Scenario, medians: Medians, systems: Sequence[System]) -> float:
     """Add a group of bars for each figure; return where the next thing goes."""
     for figure in scenario.figures:
-        own = [(place, medians[system.name].get(figure.key)) for place, system in enumerate(systems)]
+        own = [(place, medians.get(system.name, {}).get(figure.key)) for place, system in enumerate(systems)]
         values = [(place, max(0.0, value)) for place, value in own if value is not None]
         better = "more is better" if figure.more else "less is better"
         parts.append(_text(24, top + len(values) * _BAR / 2 + 4, f"{figure.label} ({better})"))

@@ -21,6 +21,7 @@ from rich.table import Table
 
 from benchmarks.run import measure
 from benchmarks.scenarios import SCENARIOS
+from benchmarks.stores import RabbitNode
 from benchmarks.systems import SYSTEMS
 from benchmarks.systems.system import ROOT
 
@@ -78,12 +79,14 @@ def main() -> None:
     if program is None:
         raise SystemExit("py-spy is not installed: pip install py-spy")
     scenario = next(s for s in SCENARIOS if s.name == options.scenario)
-    system = next(s for s in SYSTEMS if s.name == options.system)
+    system = next(s for s in SYSTEMS if s.name == options.system).on(scenario.store)
+    if system is None:
+        raise SystemExit(f"{options.system} has nothing to do in {scenario.name}")
     console = Console(width=None if Console().is_terminal else 140)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, RabbitNode() as node:
         sampler = Sampler(program, Path(folder))
         count = scenario.count(system.pace, fast=False) * _WORK
-        values = measure(scenario, system, count=count, watch=sampler.watch)
+        values = measure(scenario, system, node, count=count, watch=sampler.watch)
         sampler.stop()
         for part in ("client", "worker"):
             stacks = sampler.stacks(part)

@@ -35,7 +35,7 @@ def table(record: dict[str, Any], scenarios: Sequence[Scenario], systems: Sequen
         shown.add_section()
         shown.add_row(f"[bold]{scenario.title}[/bold]")
         for figure in scenario.figures:
-            values = [number(medians[system.name].get(figure.key)) for system in systems]
+            values = [number(medians.get(system.name, {}).get(figure.key)) for system in systems]
             ours, celery = (medians.get(name, {}).get(figure.key) for name in (OURS, STOCK))
             ratio = f"{number(ours / celery)} x" if ours is not None and celery else ""
             shown.add_row(f"  {figure.label}", *values, ratio)

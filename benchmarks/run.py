@@ -15,6 +15,7 @@ from benchmarks import machine, stores
 from benchmarks.figures import medians
 from benchmarks.scenarios.scenario import Scenario
 from benchmarks.site import Site
+from benchmarks.stores import RabbitNode
 from benchmarks.systems.system import ROOT, System
 from tests.servers.redis import RedisServer
 
@@ -31,22 +32,24 @@ def run(
         "date": dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat(),
         "commit": _commit(),
         "machine": machine.facts(),
-        "versions": _versions(systems),
+        "versions": {},  # known at the end: a server that is not needed yet would take cores from others
         "rounds": rounds,
         "fast": fast,
     }
-    for number in range(rounds):
-        for scenario in scenarios:
-            able = [system for system in _rotated(systems, number) if _concerns(scenario, system)]
-            for group in [able] if scenario.together else [[system] for system in able]:
-                calibration.append(machine.calibrate())
-                titles = ", ".join(system.title for system in group)
-                say(f"round {number + 1} of {rounds}: {scenario.name}, {titles}")
-                for system, values in zip(group, _measured(scenario, group, fast=fast), strict=True):
-                    for key, value in values.items():
-                        samples[system.name].setdefault(key, []).append(value)
+    with RabbitNode() as node:
+        for number in range(rounds):
+            for scenario in scenarios:
+                able = _able(scenario, _rotated(systems, number))
+                for group in [able] if scenario.together else [[system] for system in able]:
+                    calibration.append(machine.calibrate())
+                    titles = ", ".join(system.title for system in group)
+                    say(f"round {number + 1} of {rounds}: {scenario.name}, {titles}")
+                    for system, values in zip(group, _measured(scenario, group, node, fast=fast), strict=True):
+                        for key, value in values.items():
+                            samples[system.name].setdefault(key, []).append(value)
+        record["versions"] = _versions(systems, scenarios, node)
     record["tasks"] = {
-        scenario.name: {s.name: scenario.count(s.pace, fast=fast) for s in systems if _concerns(scenario, s)}
+        scenario.name: {s.name: scenario.count(s.pace, fast=fast) for s in _able(scenario, systems)}
         for scenario in scenarios
     }
     record["calibration"] = calibration
@@ -55,42 +58,56 @@ def run(
     return record
 
 
-def measure(scenario: Scenario, system: System, *, count: int, watch: Callable[[str, int], None] | None = None) -> Any:
-    """Measure one scenario on one system, with a server of its own."""
-    on = system if scenario.store == "redis" else system.on_sqlite
-    assert on is not None
+def measure(
+    scenario: Scenario,
+    system: System,
+    node: RabbitNode,
+    *,
+    count: int,
+    watch: Callable[[str, int], None] | None = None,
+) -> Any:
+    """Measure a scenario on one system as it is on the scenario's store: a server, or a part of `node`, of its own."""
     weather = machine.awake() if scenario.awake else contextlib.nullcontext()
     with (
         tempfile.TemporaryDirectory() as folder,
         RedisServer() as server,
-        stores.opened(on.tasks_in, server) as store,
+        stores.opened(system.tasks_in, server, node) as store,
         weather,
     ):
         ledger = str(Path(folder, "ledger"))
-        return scenario.measure(Site(on, store, work=scenario.work, ledger=ledger, watch=watch), count)
+        site = Site(system, store, work=scenario.work, ledger=ledger, redis_url=server.url, watch=watch)
+        return scenario.measure(site, count)
 
 
-def _measured(scenario: Scenario, systems: Sequence[System], *, fast: bool) -> list[dict[str, float]]:
+def _measured(scenario: Scenario, systems: Sequence[System], node: RabbitNode, *, fast: bool) -> list[dict[str, float]]:
     def one(system: System) -> dict[str, float]:
-        values: dict[str, float] = measure(scenario, system, count=scenario.count(system.pace, fast=fast))
+        values: dict[str, float] = measure(scenario, system, node, count=scenario.count(system.pace, fast=fast))
         return values
 
     with ThreadPoolExecutor(len(systems) or 1) as pool:
         return list(pool.map(one, systems))
 
 
-def _concerns(scenario: Scenario, system: System) -> bool:
-    if scenario.only is not None and system.name not in scenario.only:
-        return False
-    return scenario.store == "redis" or system.on_sqlite is not None
+def _able(scenario: Scenario, systems: Sequence[System]) -> list[System]:
+    """Return the systems that the scenario concerns, as they are on its store."""
+    wanted = (system for system in systems if scenario.only is None or system.name in scenario.only)
+    return [found for system in wanted if (found := system.on(scenario.store)) is not None]
 
 
-def _versions(systems: Sequence[System]) -> dict[str, Any]:
+def _versions(systems: Sequence[System], scenarios: Sequence[Scenario], node: RabbitNode) -> dict[str, Any]:
+    versions: dict[str, Any] = {}
     with RedisServer() as server:
-        versions: dict[str, Any] = {"redis-server": server.client().info("server")["redis_version"]}
+        versions["redis-server"] = server.client().info("server")["redis_version"]
+        if any(scenario.store == "rabbitmq" for scenario in scenarios):
+            versions["rabbitmq-server"] = node.server.call("rabbit_misc", "version").strip('"')
         for system in systems:
-            with stores.opened(system.tasks_in, server) as store, Site(system, store).client() as client:
-                versions[system.name] = client.do("versions")
+            concerned = [found for scenario in scenarios for found in _able(scenario, [system])]
+            for found in concerned[:1]:
+                with (
+                    stores.opened(found.tasks_in, server, node) as store,
+                    Site(found, store, redis_url=server.url).client() as client,
+                ):
+                    versions[system.name] = client.do("versions")
     return versions
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import processes
-from benchmarks.stores import RedisStore, SqliteStore
+from benchmarks.stores import Store
 from benchmarks.systems.system import ROOT, SIDES, TWO_ENGINES, Shape, System, Work
 
 PATIENCE = 300.0
@@ -62,7 +63,7 @@ class Client:
 class Worker:
     """A node that runs."""
 
-    def __init__(self, process: subprocess.Popen[bytes], store: RedisStore | SqliteStore) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], store: Store) -> None:
         self._process = process
         self._store = store
 
@@ -74,28 +75,42 @@ class Worker:
         """Return the node's PSS in bytes."""
         return processes.pss_bytes(self._process.pid)
 
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all processes of the node meanwhile."""
+        members = processes.family(self._process.pid)
+        for member in members:
+            os.kill(member, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for member in members:
+                os.kill(member, signal.SIGCONT)
+
 
 class Site:
     """One system on one store.
 
     `work` is what the system is set up for; `settings` are for its application, where its side takes any. `ledger` is
-    a file for the tasks that write down their ends. `watch` is called with "client" or "worker" and the process id as
-    soon as one was started.
+    a file for the tasks that write down their ends. `redis_url` is an empty Redis for what else a system keeps. `watch`
+    is called with "client" or "worker" and the process id as soon as one was started.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is independent of the others
         self,
         system: System,
-        store: RedisStore | SqliteStore,
+        store: Store,
         *,
         work: Work = "many",
         ledger: str = os.devnull,
+        redis_url: str = "",
         watch: Watch | None = None,
     ) -> None:
         self.system = system
         self.store = store
         self.work = work
         self.ledger = ledger
+        self.redis_url = redis_url
         self.settings: Mapping[str, Any] = {}
         self._watch = watch
 
@@ -163,6 +178,7 @@ class Site:
             "BENCHMARK_URL": self.store.url,
             "BENCHMARK_SETTINGS": json.dumps(dict(self.settings)),
             "BENCHMARK_LEDGER": self.ledger,
+            "BENCHMARK_REDIS_URL": self.redis_url,
             "PYTHONPATH": os.pathsep.join(path),
             "PYTHONWARNINGS": "ignore",
             "PYTHONDONTWRITEBYTECODE": "",  # installed packages are compiled, and so is this one then

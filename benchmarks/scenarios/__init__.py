@@ -13,6 +13,7 @@ from benchmarks.scenarios import (
     imports,
     latency,
     makespan,
+    rabbitmq,
     results,
     sleeps,
     sqlite,
@@ -39,6 +40,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     imports.SCENARIO,
     sqlite.ENQUEUE,
     sqlite.DRAIN,
+    *rabbitmq.SCENARIOS,
     *guarantees.SCENARIOS,
     *curves.SCENARIOS,
 )

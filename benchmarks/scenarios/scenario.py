@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from benchmarks.figures import Curve, Figure
 from benchmarks.site import Site
-from benchmarks.systems.system import Work
+from benchmarks.systems.system import StoreName, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +28,7 @@ class Scenario:
     tasks: int
     fast: int
     even: bool = False
-    store: Literal["redis", "sqlite"] = "redis"
+    store: StoreName = "redis"
     only: tuple[str, ...] | None = None
     together: bool = False
     work: Work = "many"

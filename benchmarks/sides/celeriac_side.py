@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Callable, Iterable
@@ -51,6 +52,15 @@ def sender(task: str) -> Callable[[Any], Any]:
 
 def send_many(task: str, values: Iterable[Any]) -> None:
     TASKS[task].delay_many((value,) for value in values)
+
+
+def send_grouped(task: str, values: Iterable[Any]) -> None:
+    """Send from as many coroutines as there are values."""
+
+    async def send() -> None:
+        await asyncio.gather(*(TASKS[task].adelay(value) for value in values))
+
+    asyncio.run(send())
 
 
 call = echo.delay

@@ -11,6 +11,7 @@ those of `work.py` without results, all with one argument, and
     read_all(handles)       the same for many, the fastest way there is; return the values in order
     versions()              the packages that matter, as a mapping
     send_many(task, values), call_many(numbers)     where the system can send in bulk
+    send_grouped(task, values)                      where coroutines can send
     FLOWS                   workflows by name, see `flows.make`, where the system has them
 
 Standard library only: it runs in foreign environments.
@@ -55,6 +56,10 @@ class Client:
             return self.send(count, task, value)
         values = range(count) if value is None else [value] * count
         return _measured(lambda: self._side.send_many(task, values))
+
+    def send_grouped(self, count: int, task: str = "noop") -> dict[str, Any]:
+        """Send from many coroutines at once, where the system can."""
+        return _measured(lambda: self._side.send_grouped(task, range(count)))
 
     def call_all(self, count: int) -> dict[str, Any]:
         """Send calls whose results `read_all` will read."""

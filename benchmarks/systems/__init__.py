@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks.systems import celeriac, celery, dramatiq, floor, huey
+from benchmarks.systems import bare, celeriac, celery, dramatiq, floor, huey
 from benchmarks.systems.system import System
 
-SYSTEMS: tuple[System, ...] = (floor.SYSTEM, celeriac.SYSTEM, celery.SYSTEM, dramatiq.SYSTEM, huey.SYSTEM)
+SYSTEMS: tuple[System, ...] = (
+    floor.SYSTEM,
+    celeriac.SYSTEM,
+    celery.SYSTEM,
+    dramatiq.SYSTEM,
+    huey.SYSTEM,
+    bare.SYSTEM,
+)

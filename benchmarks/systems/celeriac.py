@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 
-from benchmarks.systems.system import ROOT, RedisKeys, Shape, SqliteRows, System
+from benchmarks.systems.system import ROOT, RabbitQueues, RedisKeys, Shape, SqliteRows, System
 
 
 def _python() -> str:
@@ -40,4 +40,10 @@ _IN_SQLITE = SqliteRows(
     show="UPDATE messages SET queue = 'celery' WHERE queue = 'hidden'",
     unfinished="SELECT 1 FROM messages LIMIT 1",
 )
-SYSTEM = replace(_ON_REDIS, on_sqlite=replace(_ON_REDIS, tasks_in=_IN_SQLITE))
+SYSTEM = replace(
+    _ON_REDIS,
+    elsewhere=(
+        replace(_ON_REDIS, tasks_in=_IN_SQLITE),
+        replace(_ON_REDIS, tasks_in=RabbitQueues(("celery", "classic", "quorum")), pace=8.0),
+    ),
+)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.systems.system import RedisKeys, Shape, System, python_of
+from dataclasses import replace
+
+from benchmarks.systems.system import RabbitQueues, RedisKeys, Shape, System, python_of
 
 _POOLS = {"engines": "prefork", "slots": "prefork", "threads": "threads"}
 
@@ -15,7 +17,7 @@ def _worker(shape: Shape) -> tuple[str, ...] | None:
     return ("-m", "celery", "-A", "celery_side", "worker", *pool, *quiet)
 
 
-SYSTEM = System(
+_ON_REDIS = System(
     name="celery",
     title="Celery",
     python=python_of(".venv-interop", "CELERIAC_STOCK_PYTHON", "stock Celery"),
@@ -23,5 +25,6 @@ SYSTEM = System(
     worker=_worker,
     tasks_in=RedisKeys(queues=("celery",), unfinished=("celery", "unacked")),
     imports="import celery; celery.Celery",
-    tuned={"mixed": {"BENCHMARK_CELERY_PREFETCH": "1"}},
+    tuned={"mixed": {"BENCHMARK_CELERY_PREFETCH": "1"}, "confirmed": {"BENCHMARK_CONFIRMED": "1"}},
 )
+SYSTEM = replace(_ON_REDIS, elsewhere=(replace(_ON_REDIS, tasks_in=RabbitQueues(("celery",))),))

@@ -1,8 +1,10 @@
-"""Dramatiq on its Redis broker, in an environment of its own (see `sides/dramatiq_side.py`)."""
+"""Dramatiq on its Redis or RabbitMQ broker, in an environment of its own (see `sides/dramatiq_side.py`)."""
 
 from __future__ import annotations
 
-from benchmarks.systems.system import RedisKeys, Shape, System, python_of
+from dataclasses import replace
+
+from benchmarks.systems.system import RabbitQueues, RedisKeys, Shape, System, python_of
 
 _THREADS = 8
 """In each engine; of 1, 2, 4 and 8 that was the fastest."""
@@ -21,7 +23,7 @@ def _worker(shape: Shape) -> tuple[str, ...]:
     return ("-m", "dramatiq", "dramatiq_side", "-p", str(processes), "-t", str(threads))
 
 
-SYSTEM = System(
+_ON_REDIS = System(
     name="dramatiq",
     title="Dramatiq",
     python=python_of(".venv-bench-dramatiq", "BENCHMARK_DRAMATIQ_PYTHON", "Dramatiq"),
@@ -37,5 +39,7 @@ SYSTEM = System(
         "many": {"dramatiq_queue_prefetch": "1000"},  # of 16, 100, 1,000 and 5,000
         "quick": {"dramatiq_worker_timeout": "5"},  # it polls; at 1,000, its default, the p99 is 200 ms and more
         "mixed": {"dramatiq_queue_prefetch": "1"},
+        "confirmed": {"BENCHMARK_CONFIRMED": "1"},
     },
 )
+SYSTEM = replace(_ON_REDIS, elsewhere=(replace(_ON_REDIS, tasks_in=RabbitQueues(("default",)), pace=5.0),))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from benchmarks.systems.system import SIDES, RedisKeys, Shape, SqliteRows, System
+from benchmarks.systems.system import SIDES, RabbitQueues, RedisKeys, Shape, SqliteRows, System
 
 
 def _worker(side: str) -> Callable[[Shape], tuple[str, ...] | None]:
@@ -29,6 +29,16 @@ _ON_SQLITE = System(
     imports="import sqlite3, msgspec",
     pace=50.0,
 )
+_ON_RABBITMQ = System(
+    name="floor",
+    title="floor",
+    python=lambda: sys.executable,
+    side="floor_rabbitmq_side",
+    worker=_worker("floor_rabbitmq_side"),
+    tasks_in=RabbitQueues(("floor",)),
+    imports="import msgspec",
+    pace=10.0,
+)
 SYSTEM = System(
     name="floor",
     title="floor",
@@ -40,5 +50,5 @@ SYSTEM = System(
     ),
     imports="import redis, msgspec",
     pace=50.0,
-    on_sqlite=_ON_SQLITE,
+    elsewhere=(_ON_SQLITE, _ON_RABBITMQ),
 )

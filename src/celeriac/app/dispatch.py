@@ -122,8 +122,9 @@ class Dispatcher:
         # asyncio costs 40 of the 60 ms that `import celeriac` may take (ADR 0004); who is here has imported it.
         import asyncio  # noqa: PLC0415
 
-        # What comes by a mailbox needs a queue to begin with, whose making would block the event loop.
-        outgoing = self.prepare(call) if self._reader().mailbox is None else await asyncio.to_thread(self.prepare, call)
+        # A mailbox needs a queue to begin with, whose making would block the event loop.
+        at_once = self._reader().is_address_at_hand
+        outgoing = self.prepare(call) if at_once else await asyncio.to_thread(self.prepare, call)
         policy = self.policy(call.options)
         if policy is None:
             await asyncio.wrap_future(self._group.add(outgoing))
@@ -148,7 +149,8 @@ class Dispatcher:
         plan = self._plans.get(call.name)
         if plan is None or plan.said != holds:
             plan = self._plan(call, holds)
-        message = plan.headers and wire.encode_plain(plan.headers, new_id(), call.args, call.kwargs)
+        reply_to = self._reader().address() if plan.is_answered else None
+        message = plan.headers and wire.encode_plain(plan.headers, new_id(), call.args, call.kwargs, reply_to)
         if not message:
             return None
         if plan.max_bytes is not None and len(message.body) > plan.max_bytes:
@@ -160,16 +162,12 @@ class Dispatcher:
         route, options = self._route(call)
         serializer = options.get("serializer") or self._conf.task_serializer
         compression = options.get("compression") or self._conf.task_compression
-        is_alike = (
-            CONSTANT_OPTIONS.issuperset(options)
-            and is_plain_json(serializer)
-            and compression is None
-            and not self._conf.task_message_full
-            and self._reader().mailbox is None
-        )
+        is_plain = is_plain_json(serializer) and compression is None and not self._conf.task_message_full
+        is_alike = is_plain and CONSTANT_OPTIONS.issuperset(options)
         request = running.get()
-        headers = wire.plain_headers(self._wire_call(call, options, request)) if is_alike else None
-        plan = Plan(holds, route, self._priority(options, request), headers, self._conf.task_message_max_bytes)
+        wire_call = self._wire_call(call, options, request)
+        headers, most = (wire.plain_headers(wire_call) if is_alike else None), self._conf.task_message_max_bytes
+        plan = Plan(holds, route, self._priority(options, request), headers, most, not wire_call.ignore_result)
         if len(self._plans) >= _MOST_PLANS:
             self._plans.clear()
         self._plans[call.name] = plan

@@ -46,7 +46,8 @@ class Plan(Struct, frozen=True):
     """Where plain calls of one task go and what their headers are, as long as `said` is what is said.
 
     `headers` are None when such a call must be written in full: each has other headers, or a body that is not JSON.
-    `max_bytes` is the most that a body may have.
+    `max_bytes` is the most that a body may have. `is_answered` says that each names where its result is to be sent, if
+    there is such a place.
     """
 
     said: Said
@@ -54,6 +55,7 @@ class Plan(Struct, frozen=True):
     priority: int | None
     headers: Mapping[str, Any] | None
     max_bytes: int | None
+    is_answered: bool
 
 
 def said(conf: Settings, task: Any) -> Said:

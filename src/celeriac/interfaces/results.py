@@ -32,6 +32,10 @@ class Mailbox(Protocol):
     def is_open(self) -> bool:
         """Whether this process has asked for its address: otherwise it has sent nothing whose result could come."""
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether `address` would answer at once, as far as is known: without a word to the store."""
+
     def address(self) -> str:
         """Return what messages are to name as ``reply_to``; what is sent there arrives. Raises `BackendError` kin."""
 

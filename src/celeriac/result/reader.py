@@ -89,10 +89,20 @@ class ResultReader:
 
     def addressed(self, call: TaskCall) -> TaskCall:
         """Return the call with where its result is to be sent, where the store wants that. Raises `BackendError`."""
-        mailbox = self.mailbox
-        if mailbox is None or call.reply_to is not None or call.ignore_result:
+        if call.reply_to is not None or call.ignore_result or (address := self.address()) is None:
             return call
-        return msgspec.structs.replace(call, reply_to=mailbox.address())
+        return msgspec.structs.replace(call, reply_to=address)
+
+    def address(self) -> str | None:
+        """Return where results are to be sent, None where they need no address. Raises `BackendError`."""
+        mailbox = self.mailbox
+        return None if mailbox is None else mailbox.address()
+
+    @property
+    def is_address_at_hand(self) -> bool:
+        """Tell whether `address` would answer without a word to the store."""
+        mailbox = self.mailbox
+        return mailbox is None or mailbox.is_at_hand
 
     def read(self, task_id: str) -> TaskResult:
         """Return the task's state as it is now; PENDING for an id that the store does not know."""

@@ -20,7 +20,7 @@ from celeriac.wire import compression as compressors
 from celeriac.wire import content, json, moments
 from celeriac.wire.chained import Chained, read_chained
 from celeriac.wire.identity import is_text, peek_identity
-from celeriac.wire.message import JSON, Message
+from celeriac.wire.message import JSON, UTF8, Message
 
 _REPR_LENGTH = 1024  # Celery's argsrepr_maxsize
 
@@ -141,7 +141,11 @@ def plain_headers(call: TaskCall) -> dict[str, Any]:
 
 
 def encode_plain(
-    template: Mapping[str, Any], task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    template: Mapping[str, Any],
+    task_id: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    reply_to: str | None = None,
 ) -> Message | None:
     """Write one of many calls that differ in id and arguments alone: what `encode` would, in a third of its time.
 
@@ -149,7 +153,10 @@ def encode_plain(
     writes them, or says why it cannot.
     """
     body = json.dumps_call(args, kwargs)
-    return None if body is None else Message({**template, "id": task_id}, body)
+    if body is None:
+        return None
+    headers = {**template, "id": task_id}
+    return Message(headers, body) if reply_to is None else Message(headers, body, JSON, UTF8, task_id, reply_to)
 
 
 def decode(message: Message, *, accept: frozenset[str], max_body: int | None = None) -> TaskCall:

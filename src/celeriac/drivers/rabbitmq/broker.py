@@ -220,7 +220,15 @@ class RabbitBroker:
         follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
         results: Sequence[ResultRecord] = (),  # noqa: ARG002  none are kept here
     ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
-        return self.ack(leases, follow_ups=follow_ups), self.receive(queues, terms, wait=0.0)
+        found, lost = self._holdings.find(leases)
+        going_on = None if follow_ups else self._receiver.going_on(queues, found.values())
+        if going_on is None:
+            return self.ack(leases, follow_ups=follow_ups), self.receive(queues, terms, wait=0.0)
+        lost = [*self._custodian.settle(lost, "basic.ack"), *self._settled(found, going_on.settle)]
+        try:
+            return lost, self._receiver.receive_more(going_on, queues[0], terms)
+        except WireError:  # the next call says what is wrong, or mends it
+            return lost, []
 
     def interrupt(self) -> None:
         self._receiver.interrupt()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from celeriac.drivers.rabbitmq.errors import ChannelClosed, LinkLost, NoAnswer, 
 from celeriac.drivers.rabbitmq.link import Link
 from celeriac.drivers.rabbitmq.methods import HEADER, METHOD, Method, method_frame, read_method
 
-__all__ = ["Arrival", "Channel", "Confirm"]
+__all__ = ["Arrival", "Channel", "Confirm", "Standing"]
 
 _DELIVER: Final = b"\x00\x3c\x00\x3c"
 _GET_OK: Final = b"\x00\x3c\x00\x47"
@@ -49,6 +49,18 @@ class Confirm(Struct, frozen=True):
     is_refused: bool
 
 
+class Standing(Struct):
+    """The consumer of the last wait, with room for one message: whether it goes on is up to who settles that.
+
+    `number` is that of the delivery which fills it; 0 while it has room. A full one lingers, see `Channel.lingering`.
+    """
+
+    consumer: str
+    queue: str
+    mark: str
+    number: int
+
+
 class Returned(Struct, frozen=True):
     """A message of ours that no queue takes."""
 
@@ -72,6 +84,8 @@ class Channel:
         """Tags of consumers that the server has ended, since their queue was deleted, or has moved to another node."""
         self.lingering: dict[str, str] = {}
         """Consumers that have no room for more, by their tags: the queue to go on with (see `ending`), or nothing."""
+        self.standing: Standing | None = None
+        """The consumer that may go on when what fills it is settled."""
         self.room = 0
         """The most that the next consumer is given and has not settled."""
         self._unasked: deque[None] = deque()  # one for each answer that nobody waits for
@@ -124,7 +138,7 @@ class Channel:
             self.link.fail(error)
             raise error
 
-    def wait_until(self, ready: Callable[[], bool], until: float) -> bool:
+    def wait_until(self, ready: Callable[[], object], until: float) -> bool:
         """Wait until `ready`, or the moment `until`; raise when the channel is closed."""
         is_ready = self.link.wait(lambda: ready() or self.failure is not None, until)
         if is_ready and not ready():
@@ -157,6 +171,12 @@ class Channel:
                 self.link.send(method_frame(self.number, "channel.close", 200, "", 0, 0))
             except WireError:
                 pass  # the connection has ended, and the channel with it
+
+    def make_room(self, settled: Collection[int]) -> None:
+        """Take note that these are settled, and that the standing consumer goes on if one of them filled it."""
+        if self.standing is not None and self.standing.number in settled:
+            self.lingering.pop(self.standing.consumer, None)
+            self.standing.number = 0
 
     def ending(self, consumers: Iterable[str]) -> tuple[bytes, dict[str, str]]:
         """Return the frames that end those of the consumers that linger, to be sent before what makes room for them.

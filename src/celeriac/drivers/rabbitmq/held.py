@@ -93,9 +93,13 @@ class Holdings:
         with self._guard_held:
             return {tag: held for tag, held in self._held.items() if held.since < moment and held.channel.is_open}
 
-    def ack(self, tags: Sequence[str]) -> None:
-        """Acknowledge; one word to the server for all that came first on a channel. Raises `WireError`."""
-        self._settle(tags, lambda channel, number, multiple: method_frame(channel, "basic.ack", number, multiple))
+    def ack(self, tags: Sequence[str], *, going_on: Channel | None = None, question: bytes = b"") -> None:
+        """Acknowledge; one word to the server for all that came first on a channel. Raises `WireError`.
+
+        The consumer that stands on the channel `going_on` goes on, which others do not; `question` goes there in the
+        same write.
+        """
+        self._settle(tags, _acknowledging, going_on=going_on, question=question)
 
     def give_back(self, tags: Sequence[str]) -> None:
         """Have the server put them back where they were. Raises `WireError`."""
@@ -139,20 +143,29 @@ class Holdings:
             self._held.clear()
             self._by_channel.clear()
 
-    def _settle(self, tags: Sequence[str], frame: Callable[[int, int, bool], bytes]) -> None:
+    def _settle(
+        self,
+        tags: Sequence[str],
+        frame: Callable[[int, int, bool], bytes],
+        *,
+        going_on: Channel | None = None,
+        question: bytes = b"",
+    ) -> None:
         failure: WireError | None = None
         with self._guard_order:
             with self._guard_held:
-                frames = self._settling(tags, frame)
+                frames = self._settling(tags, frame, going_on)
             for channel, data in frames:
                 try:
-                    channel.send(data)
+                    channel.send(data + question if channel is going_on else data)
                 except WireError as error:
                     failure = error
         if failure is not None:
             raise failure
 
-    def _settling(self, tags: Sequence[str], frame: Callable[[int, int, bool], bytes]) -> list[tuple[Channel, bytes]]:
+    def _settling(
+        self, tags: Sequence[str], frame: Callable[[int, int, bool], bytes], going_on: Channel | None
+    ) -> list[tuple[Channel, bytes]]:
         numbers: dict[int, tuple[Channel, list[int]]] = {}
         consumers: dict[int, set[str]] = {}
         for tag in tags:
@@ -169,6 +182,8 @@ class Holdings:
                 if number not in wanted:
                     break
                 through = number
+            if channel is going_on:
+                channel.make_room(wanted)
             ending, again = channel.ending(consumers[key])
             parts = [ending, frame(channel.number, through, True) if through else b""]
             parts += [frame(channel.number, number, False) for number in sorted(wanted) if number > through]
@@ -196,3 +211,7 @@ class Holdings:
             outstanding.pop(held.number, None)
             if not outstanding:
                 del self._by_channel[id(held.channel)]
+
+
+def _acknowledging(channel: int, number: int, multiple: bool) -> bytes:  # noqa: FBT001  the method's argument
+    return method_frame(channel, "basic.ack", number, multiple)

@@ -80,6 +80,12 @@ class Inbox:
         self._epoch += 1
         self._begin()
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether the queue is there and is read, as far as is known."""
+        channel = self._channel
+        return channel is not None and channel.serves
+
     def address(self) -> str:
         """Return the name of the queue, which is there. Tries for as long as a send may take, as one would."""
         until = time.monotonic() + self._patience

@@ -103,18 +103,15 @@ class Links:
             raise
         self._put_back(self._idle, channel)
 
-    @contextmanager
-    def confirming(self) -> Iterator[Channel]:
-        """Lend a channel on which the server confirms what it was sent."""
+    def borrow_confirming(self) -> Channel:
+        """Return a channel on which the server confirms what it was sent; `return_confirming` it, or abandon it."""
         channel = self._taken(self._confirming)
         if channel is None:
             channel = Channel(self.link())
             channel.call("confirm.select", False)
-        try:
-            yield channel
-        except BaseException:
-            channel.abandon()
-            raise
+        return channel
+
+    def return_confirming(self, channel: Channel) -> None:
         self._put_back(self._confirming, channel)
 
     def close(self) -> None:

@@ -35,6 +35,9 @@ class Refused(Struct, frozen=True):
     unwanted: Sequence[int] = ()
 
 
+_NONE: Final = Refused()
+
+
 def publish(links: Links, posts: Sequence[Post], *, mandatory: bool = True) -> Refused:
     """Return when the server has said of each message whether it has it. Raises `WireError` kin.
 
@@ -45,16 +48,46 @@ def publish(links: Links, posts: Sequence[Post], *, mandatory: bool = True) -> R
         link.wait(lambda: link.blocked is None, time.monotonic() + _PATIENCE)
         if link.blocked is not None:
             raise Blocked(link.blocked)
-    with links.confirming() as channel:
-        try:
+    channel = links.borrow_confirming()
+    try:
+        if len(posts) == 1:
+            refused = _publish_one(channel, posts[0], mandatory=mandatory)
+        else:
             refused = _Publication(channel, posts).run(mandatory=mandatory)
-        except NoAnswer as error:
-            if links.connector.has_choice:  # a node that was parted from the others takes messages and confirms none
-                channel.link.fail(error)
-            raise
-        if refused.unwanted:  # 3.10: a channel opened while a quorum queue had no leader never finds one
-            channel.close()
-        return refused
+    except BaseException as error:
+        channel.abandon()
+        if isinstance(error, NoAnswer) and links.connector.has_choice:
+            channel.link.fail(error)  # a node that was parted from the others takes messages and confirms none
+        raise
+    if refused.unwanted:  # 3.10: a channel opened while a quorum queue had no leader never finds one
+        channel.close()
+    links.return_confirming(channel)
+    return refused
+
+
+def _publish_one(channel: Channel, post: Post, *, mandatory: bool) -> Refused:
+    """Publish what is alone: that is what callers wait for, and no numbers need be kept."""
+    link, confirms = channel.link, channel.confirms
+    method = publish_method(post.exchange, post.routing_key, mandatory=mandatory)
+    confirms.clear()
+    channel.returned.clear()
+    channel.published += 1
+    channel.send(b"".join(content_frames(channel.number, method, post.properties, post.body, link.frame_max)))
+    if not channel.wait_until(confirms.__len__, time.monotonic() + link.timeout):
+        raise _unconfirmed(channel, 1)
+    if channel.returned:
+        return Refused(unroutable=(0,))
+    return Refused(unwanted=(0,)) if confirms[-1].is_refused else _NONE
+
+
+def _unconfirmed(channel: Channel, count: int) -> WireError:
+    """Return the error for what was not confirmed in time; the channel is of no use then."""
+    link = channel.link
+    error: WireError = NoAnswer(f"{count} messages were not confirmed in {link.timeout:g} s")
+    if link.blocked is not None:
+        error = Blocked(link.blocked)
+    channel.fail(error)
+    return error
 
 
 class _Publication:
@@ -94,11 +127,7 @@ class _Publication:
         if self._open:
             heard = channel.wait_until(self._settle_what_came, until)
             if not heard:
-                error: WireError = NoAnswer(f"{len(self._open)} messages were not confirmed in {link.timeout:g} s")
-                if link.blocked is not None:
-                    error = Blocked(link.blocked)
-                channel.fail(error)
-                raise error
+                raise _unconfirmed(channel, len(self._open))
 
     def _settle_what_came(self) -> bool:
         """Take in the confirms that have come. True when no message is open any more, or none can be confirmed."""

@@ -2,7 +2,9 @@
 
 A consumer that stays would be sent new messages whenever something is acknowledged, also while its engine is busy for
 minutes. So each claim asks how many are ready, begins a consumer with room for as many of them as are wanted, and ends
-it when they have come. Where there was nothing a consumer stays, with room for one, and ends with what comes.
+it when they have come. Where there was nothing a consumer waits, with room for one. When one came it stays, full: it
+goes on when that is acknowledged by an engine that asks for the next in the same call, and ends otherwise. So it has
+room only while its engine waits.
 """
 
 from __future__ import annotations
@@ -10,26 +12,30 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from celeriac.drivers.rabbitmq.channel import Arrival, Channel
+import msgspec
+
+from celeriac.drivers.rabbitmq.channel import Arrival, Channel, Standing
 from celeriac.drivers.rabbitmq.errors import NOT_FOUND, ChannelClosed
 from celeriac.drivers.rabbitmq.held import Held, Holdings
 from celeriac.drivers.rabbitmq.link import Link
 from celeriac.drivers.rabbitmq.links import Links
 from celeriac.drivers.rabbitmq.messages import read
 from celeriac.drivers.rabbitmq.methods import method_frame
-from celeriac.drivers.rabbitmq.topology import count_ready
+from celeriac.drivers.rabbitmq.topology import asking_count, count_ready
 from celeriac.interfaces.broker import Delivery, Terms
 
-__all__ = ["Receiver"]
+__all__ = ["GoingOn", "Receiver"]
 
 _QUIET: Final = 0.005
 """Seconds without a message after which no more are expected."""
 _LEAST: Final = 0.1
 """Seconds of the shortest wait: where the server says that nothing is ready (see `count_ready`), the leader of a quorum
 queue tells its consumer better."""
+_SOON: Final = 0.002
+"""Seconds within which a message comes that was ready before it was asked for."""
 _MOST: Final = 65_535
 """The most that a consumer can have room for."""
 
@@ -39,6 +45,8 @@ class Taker:
 
     def __init__(self, link: Link, is_replicated: Callable[[str], bool]) -> None:
         self.channel = Channel(link)
+        self.is_busy = False
+        """Whether the message that came last did so at once: then there may be more."""
         self._is_replicated = is_replicated
         self._numbers = itertools.count()
         self._queues: dict[str, str] = {}
@@ -75,10 +83,39 @@ class Taker:
         came = {arrival.consumer for arrival in list(channel.arrivals)}  # a copy: another thread may read for us
         full = {name: queue for name, queue in names.items() if name in came}
         self._let_linger(full)
+        self.is_busy = False
+        if len(queues) == 1 and full:
+            ((name, queue),) = full.items()
+            number = next(arrival.tag for arrival in list(channel.arrivals) if arrival.consumer == name)
+            channel.standing = Standing(name, queue, channel.lingering[name], number)
         self._end([name for name in names if name not in full])
         if self._is_deleted() and not channel.arrivals:
             raise ChannelClosed(NOT_FOUND, "a queue was deleted, or its node is away")
         return self._taken(names)
+
+    def goes_on(self, queues: Sequence[str]) -> bool:
+        """Tell whether a consumer of this queue stands, and has room."""
+        standing = self.channel.standing
+        return standing is not None and not standing.number and [standing.queue] == list(queues)
+
+    def go_on(self, until: float, is_interrupted: Callable[[], bool]) -> list[Arrival]:
+        """Wait for one message of the consumer that stands, and has room."""
+        channel, standing = self.channel, self.channel.standing
+        assert standing is not None
+        began = time.monotonic()
+        channel.wait_until(lambda: bool(channel.arrivals) or self._is_deleted() or is_interrupted(), until)
+        came = [arrival.tag for arrival in list(channel.arrivals) if arrival.consumer == standing.consumer]
+        if came:
+            standing.number = came[0]
+            channel.lingering[standing.consumer] = standing.mark
+            self.is_busy = time.monotonic() - began < _SOON
+            return self._taken([standing.consumer])
+        channel.standing = None
+        self._end([standing.consumer])
+        self._go_on({standing.consumer: standing.queue})
+        if self._is_deleted() and not channel.arrivals:
+            raise ChannelClosed(NOT_FOUND, "a queue was deleted, or its node is away")
+        return self._taken([standing.consumer])
 
     def give_back(self, arrivals: Sequence[Arrival]) -> None:
         """Put back what is more than was wanted."""
@@ -135,6 +172,23 @@ class Taker:
         return any(each in self._queues for each in self.channel.cancelled)
 
 
+class GoingOn:
+    """A taker whose consumer has room when `settle` has acknowledged what it brought. Raises `WireError` kin."""
+
+    def __init__(self, taker: Taker, queue: str, holdings: Holdings) -> None:
+        self.taker = taker
+        self.has_asked = False
+        self._queue = queue
+        self._holdings = holdings
+
+    def settle(self, tags: Sequence[str]) -> None:
+        """Acknowledge, and ask in the same write how many are ready, unless they come one by one."""
+        channel, is_busy = self.taker.channel, self.taker.is_busy
+        question = asking_count(channel, self._queue) if is_busy else b""
+        self._holdings.ack(tags, going_on=channel, question=question)
+        self.has_asked = is_busy and self.taker.goes_on([self._queue])
+
+
 class Receiver:
     """Takes for any number of threads, each on a channel of its own. Raises `WireError` kin."""
 
@@ -149,11 +203,54 @@ class Receiver:
         self._idle: list[Taker] = []
         self._is_interrupted = False
 
+    def going_on(self, queues: Sequence[str], settled: Iterable[Held]) -> GoingOn | None:
+        """Return what may go on with these queues when these are acknowledged, to be handed to `receive_more`."""
+        if len(queues) != 1:
+            return None
+        places = {(id(held.channel), held.number) for held in settled}
+        link = self._links.current
+        with self._guard_idle:
+            for taker in self._idle:
+                channel, standing = taker.channel, taker.channel.standing
+                if (
+                    standing is not None
+                    and standing.queue == queues[0]
+                    and standing.consumer in channel.lingering
+                    and (id(channel), standing.number) in places
+                    and channel.is_open
+                    and channel.link is link
+                ):
+                    self._idle.remove(taker)
+                    return GoingOn(taker, queues[0], self._holdings)
+        return None
+
+    def receive_more(self, going_on: GoingOn, queue: str, terms: Terms) -> list[Delivery]:
+        """Return what is there beyond the one that the consumer has room for now; its room is for `receive`."""
+        taker = going_on.taker
+        try:
+            ready: int = taker.channel.answer("queue.declare-ok").arguments[1] if going_on.has_asked else 0
+            if not ready:
+                return []
+            came = self._gone_on(taker, queue, time.monotonic() + _QUIET)
+            if len(came) >= terms.limit:
+                return came
+            self._end_standing(taker)
+            rest = msgspec.structs.replace(terms, limit=terms.limit - len(came))
+            return came + self._pulled(taker, [queue], rest, {queue: ready})
+        except BaseException:
+            taker.channel.abandon()
+            raise
+        finally:
+            self._put_back(taker)
+
     def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> list[Delivery]:
         """See `Broker.receive`."""
         until = time.monotonic() + max(wait, _LEAST)
         taker = self._taken()
         try:
+            if taker.goes_on(queues):
+                return self._gone_on(taker, queues[0], until)
+            self._end_standing(taker)
             deliveries = self._pulled(taker, queues, terms)
             if not deliveries and not self._was_interrupted() and time.monotonic() < until:
                 deliveries = self._awaited(taker, queues, terms.limit, until)
@@ -176,12 +273,27 @@ class Receiver:
         with self._guard_idle:
             self._idle.clear()
 
-    def _pulled(self, taker: Taker, queues: Sequence[str], terms: Terms) -> list[Delivery]:
+    def _gone_on(self, taker: Taker, queue: str, until: float) -> list[Delivery]:
+        """Take what comes to the consumer that stands, and has room."""
+        arrivals = taker.go_on(until, self._interrupted)
+        if not arrivals:
+            self._was_interrupted()
+        return self._held(taker, [(queue, arrival) for arrival in arrivals])
+
+    def _end_standing(self, taker: Taker) -> None:
+        """Have no consumer go on; what came to one that had room goes back."""
+        standing = taker.channel.standing
+        if standing is not None and not standing.number:
+            taker.give_back(taker.go_on(0.0, _always))
+        taker.channel.standing = None
+
+    def _pulled(
+        self, taker: Taker, queues: Sequence[str], terms: Terms, counted: Mapping[str, int] | None = None
+    ) -> list[Delivery]:
         deliveries: list[Delivery] = []
         limit = min(terms.limit, _MOST)
-        counted: dict[str, int] = {}
         if limit > terms.freely:
-            counted = {queue: self._ready(taker, queue) for queue in queues}
+            counted = counted or {queue: self._ready(taker, queue) for queue in queues}
             limit = min(limit, terms.share_of(sum(counted.values())))
         for queue in queues:
             ready = counted[queue] if counted else self._ready(taker, queue)
@@ -249,3 +361,7 @@ class Receiver:
         if taker.channel.is_open:
             with self._guard_idle:
                 self._idle.append(taker)
+
+
+def _always() -> bool:
+    return True

@@ -44,6 +44,10 @@ class RabbitResults:
     def is_open(self) -> bool:
         return self._inbox.is_open
 
+    @property
+    def is_at_hand(self) -> bool:
+        return self._inbox.is_at_hand
+
     def address(self) -> str:
         try:
             return self._inbox.address()

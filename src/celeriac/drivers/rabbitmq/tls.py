@@ -25,6 +25,10 @@ class TlsTransport(Transport):
         self._guard_state = threading.Lock()
         super().__init__(connected)
         self.may_be_shared = False
+        self._secured = connected
+
+    def read(self, wait: float) -> bytes:
+        return super().read(0.0 if self._secured.pending() else wait)  # what OpenSSL has, the kernel has not
 
     def _received(self) -> bytes | None:
         with self._guard_state:

@@ -10,10 +10,11 @@ from typing import Any, Final
 from celeriac.drivers.rabbitmq.channel import Channel
 from celeriac.drivers.rabbitmq.delays import DELIVERY, declare_delays
 from celeriac.drivers.rabbitmq.errors import NOT_FOUND, PRECONDITION_FAILED, ChannelClosed
+from celeriac.drivers.rabbitmq.methods import method_frame
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.routing.queues import Binding, QueueSpec
 
-__all__ = ["Topology", "count_ready"]
+__all__ = ["Topology", "asking_count", "count_ready"]
 
 log = logging.getLogger(__name__)
 
@@ -98,12 +99,18 @@ class Topology:
                 self._known.setdefault(queue, QueueSpec(queue))
 
 
+def asking_count(channel: Channel, queue: str) -> bytes:
+    """Write the question that `count_ready` asks."""
+    return method_frame(channel.number, "queue.declare", 0, queue, True, False, False, False, False, {})
+
+
 def count_ready(channel: Channel, queue: str) -> int:
     """Return how many messages of a queue are ready. Raises `ChannelClosed` where there is no such queue.
 
     Of a quorum queue whose leader cannot be asked at this moment the server says 0.
     """
-    ready: int = channel.call("queue.declare", 0, queue, True, False, False, False, False, {}).arguments[1]
+    channel.send(asking_count(channel, queue))
+    ready: int = channel.answer("queue.declare-ok").arguments[1]
     return ready
 
 

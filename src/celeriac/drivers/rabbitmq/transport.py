@@ -37,13 +37,10 @@ class Transport:
 
     def read(self, wait: float) -> bytes:
         """Return what has come, after up to `wait` seconds; empty when nothing did, or when it was woken."""
+        # Nearly always it is still to come: to ask the kernel for it first would cost an exception.
+        if wait > 0 and not self._has_come(self._incoming.poll(wait * 1000)):
+            return b""
         data = self._received()
-        if data is None:
-            if wait <= 0:
-                return b""
-            if self._is_woken(self._incoming.poll(wait * 1000)):
-                return b""
-            data = self._received()
         if data is None:
             return b""
         if not data:
@@ -105,15 +102,18 @@ class Transport:
         outgoing.register(self.socket, select.POLLOUT)
         return bool(outgoing.poll(wait * 1000))
 
-    def _is_woken(self, events: list[tuple[int, int]]) -> bool:
+    def _has_come(self, events: list[tuple[int, int]]) -> bool:
+        """Tell whether there is something to read; a wake-up is over with that."""
+        has_come = False
         for descriptor, _ in events:
             if descriptor == self._wakes:
                 try:
                     self._woken.read(4096)
                 except (OSError, ValueError):
                     pass  # it is closed
-                return True
-        return False
+            else:
+                has_come = True
+        return has_come
 
 
 def said(error: OSError) -> str:
