@@ -64,7 +64,7 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
         in_doubt=producer.in_doubt,
         longest_send_s=producer.longest,
     )
-    found = strays(place.ledger, {}, [Cut(began, back)])
+    found = strays(place.ledger, {}, [Cut(began, back)], copies=place.copies)
     assert not found, f"ran more than once: {found}, trouble from {began} to {back}"
     assert place.stats().dead == 0
     assert worker.terminate() == 0, worker.log
