@@ -29,10 +29,11 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
     past_the_trouble: str | None = None,
     has_resumed: Callable[[], bool] | None = None,
     within: float = RESUMED,
+    deadline: float = WAIT,
 ) -> Producer:
     """Produce and consume; `cause` makes trouble and returns when it is over. Then all that was sent is done.
 
-    Return the producer.
+    Return the producer. `deadline` is for the end of all, in seconds.
 
     `is_kept` is the producer's. Work goes on when a task begins that was sent after the trouble to the URL
     `past_the_trouble` (by default the place's own), which owes nothing to the producer; or when `has_resumed` says so.
@@ -52,7 +53,7 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
         seen = place.ledger.count("end")
         place.until_noted("end", seen + 50, deadline=WAIT)
         wanted = producer.stop()
-    place.until_ended(wanted, deadline=WAIT)
+    place.until_ended(wanted, deadline=deadline)
     twice = place.ledger.repeated("end")
     figures(
         tasks=len(wanted),
