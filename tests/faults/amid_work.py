@@ -33,9 +33,9 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
 ) -> Producer:
     """Produce and consume; `cause` makes trouble and returns when it is over. Then all that was sent is done.
 
-    Return the producer. `deadline` is for the end of all, in seconds. `is_kept` is the producer's. Work goes on when a task begins that was sent after the trouble to the URL
-    `past_the_trouble` (by default the place's own), which owes nothing to the producer; or when `has_resumed` says so.
-    Only what ran before that may run twice.
+    `is_kept` is the producer's, which is returned. Work goes on when a task begins that was sent after the trouble to
+    `past_the_trouble`, a URL (by default the place's own), or when `has_resumed` says so. Only what ran before that may
+    run twice. `deadline` is for the end of all, in seconds.
     """
     worker = place.node()
     with Producer(place, is_kept=is_kept) as producer:
