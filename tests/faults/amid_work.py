@@ -29,14 +29,13 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
     past_the_trouble: str | None = None,
     has_resumed: Callable[[], bool] | None = None,
     within: float = RESUMED,
+    deadline: float = WAIT,
 ) -> Producer:
     """Produce and consume; `cause` makes trouble and returns when it is over. Then all that was sent is done.
 
-    Return the producer.
-
-    `is_kept` is the producer's. Work goes on when a task begins that was sent after the trouble to the URL
-    `past_the_trouble` (by default the place's own), which owes nothing to the producer; or when `has_resumed` says so.
-    Only what ran before that may run twice.
+    `is_kept` is the producer's, which is returned. Work goes on when a task begins that was sent after the trouble to
+    `past_the_trouble`, a URL (by default the place's own), or when `has_resumed` says so. Only what ran before that may
+    run twice. `deadline` is for the end of all, in seconds.
     """
     worker = place.node()
     with Producer(place, is_kept=is_kept) as producer:
@@ -52,7 +51,7 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
         seen = place.ledger.count("end")
         place.until_noted("end", seen + 50, deadline=WAIT)
         wanted = producer.stop()
-    place.until_ended(wanted, deadline=WAIT)
+    place.until_ended(wanted, deadline=deadline)
     twice = place.ledger.repeated("end")
     figures(
         tasks=len(wanted),
@@ -64,7 +63,7 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
         in_doubt=producer.in_doubt,
         longest_send_s=producer.longest,
     )
-    found = strays(place.ledger, {}, [Cut(began, back)])
+    found = strays(place.ledger, {}, [Cut(began, back)], copies=place.copies)
     assert not found, f"ran more than once: {found}, trouble from {began} to {back}"
     assert place.stats().dead == 0
     assert worker.terminate() == 0, worker.log

@@ -62,7 +62,8 @@ def trouble(place: FaultPlace, cluster: RabbitCluster, scale: Scale, figures) ->
             """A probe would have to wait until the rest has drained."""
             return place.ledger.count("begin") > begun[0] + CLAIMED
 
-        producer = trouble_amid_work(place, lose, figures=figures, has_resumed=has_resumed, within=within)
+        more = {"has_resumed": has_resumed, "within": within, "deadline": float(scale.of(30, 180))}
+        producer = trouble_amid_work(place, lose, figures=figures, **more)
         figures(tasks=len(waiting | producer.sent))
         assert waiting - set(place.ledger.subjects("end")) == set()
 

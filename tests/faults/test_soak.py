@@ -82,7 +82,7 @@ def test_latency_and_memory_do_not_drift(  # noqa: PLR0913  fixtures
     )
     assert wanted - ended == set()
     assert len(sent) + ledger.count("refused") == ledger.count("send")
-    assert strays(ledger, {}, cuts) == {}
+    assert strays(ledger, {}, cuts, copies=place.copies) == {}
     assert worker.log.count("raised unexpected") >= sum(int(subject) % 20 == FAILS for subject in sent)
     assert place.stats().dead == 0
     assert worker.engines() == engines, "an engine was lost"

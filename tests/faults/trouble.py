@@ -54,6 +54,11 @@ class FaultPlace(Place):
     def node(self, *arguments: str, ready: bool = True) -> WorkerProcess:
         return self.worker(*(arguments or ("-c", "2")), app=self.tasks, ready=ready)
 
+    @property
+    def copies(self) -> int:
+        """How many messages there may be of a task whose holder was cut off: see the price of ADR 0021."""
+        return 1 if self.app.broker.capabilities.tells_deaths else 2
+
     def send_task(self, name: str, *args: Any, **options: Any) -> AsyncResult[Any]:
         return self.app.send_task(f"trouble.{name}", args, **options)
 
@@ -93,10 +98,13 @@ def _counted(ledger: Ledger, event: str):
         seen[line.pid, line.subject] += 1
 
 
-def strays(ledger: Ledger, cut: Mapping[int, list[Cut]], everyone: Iterable[Cut] = ()) -> dict[str, list[Run]]:
+def strays(
+    ledger: Ledger, cut: Mapping[int, list[Cut]], everyone: Iterable[Cut] = (), *, copies: int = 1
+) -> dict[str, list[Run]]:
     """Return the subjects that ran more than once without the excuse that a holder was cut off.
 
-    `cut` tells of processes, `everyone` of moments at which the broker was away for all.
+    `cut` tells of processes, `everyone` of moments at which the broker was away for all. `copies` is how many messages
+    there may be of a task whose holder was cut off.
     """
     shared = list(everyone)
     found = {}
@@ -104,7 +112,7 @@ def strays(ledger: Ledger, cut: Mapping[int, list[Cut]], everyone: Iterable[Cut]
         plain = [run for run in runs if not run.is_excused([*cut.get(run.pid, ()), *shared])]
         # Who thaws may begin what another has done meanwhile; nobody else runs again what was done in good order.
         has_thawed = any(each.begins <= run.begin for run in runs for each in cut.get(run.pid, ()))
-        if len(plain) > 1 or (len(runs) > 1 and runs[0] in plain and not has_thawed):
+        if len(plain) > copies or (len(runs) > 1 and runs[0] in plain and not has_thawed):
             found[subject] = runs
     return found
 
