@@ -66,8 +66,6 @@ def _listen(engine: Engine, ledger: RingLedger, pipe: Connection, lease: Seconds
             if note.now:
                 return
         elif isinstance(note, Revoke):
-            ending = engine.revoke(note.revocations)
-            if ending:
-                ledger.send(Ending(dict(ending)))
+            ledger.send(Ending(dict(engine.revoke(note.revocations))))
         else:
             engine.lost(note.tags)

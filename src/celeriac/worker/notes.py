@@ -58,7 +58,10 @@ class Revoke(Struct, frozen=True, tag="revoke"):
 
 
 class Ending(Struct, frozen=True, tag="ending"):
-    """Engine: I have told these runs to end; by the tags of their leases, the signals that they were revoked with."""
+    """Engine: I know what you said is revoked, and have told these runs to end.
+
+    By the tags of their leases, the signals that they were revoked with.
+    """
 
     signals: dict[str, str]
 

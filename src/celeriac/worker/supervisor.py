@@ -6,6 +6,7 @@ import logging
 import os
 import select
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -49,6 +50,8 @@ _MARGIN: Final[Seconds] = 2.0
 
 _OWED: Final[Seconds] = 0.05
 """Until it is looked whether an engine whose pipe was full has read it."""
+_HEARD: Final[Seconds] = 1.0
+"""Seconds that engines get to say that they know what is revoked. One whose interpreter is stuck begins nothing."""
 _PER_NOTE: Final = 50
 """Revocations in one note: it has room in a pipe that takes any."""
 
@@ -63,6 +66,8 @@ class _Engine:
         self.revoked: list[Running] = []
         self.owed: deque[Revocation] = deque()
         """What is revoked and it has not been told of."""
+        self.unheard = 0
+        """Notes of what is revoked that it has not said to know."""
         self.worn: str | None = None
         self.holdings = Holdings(board.unread)
         self.pipe: Connection | None = None
@@ -92,6 +97,7 @@ class Supervisor:
         self._engines = [_Engine(index, board) for index, board in enumerate(boards, start=1)]
         self._terminations = Terminations()
         self._revoked = revoked
+        self._heard = threading.Condition()
         self._look_at = 0.0
         self._grace = grace
         self._wake, self._waker = os.pipe()
@@ -124,11 +130,19 @@ class Supervisor:
                 self._tell(engine, Lost(mine))
 
     def revoke(self, revocations: Sequence[Revocation]) -> None:
-        """Tell the engines what must not run, and see to it that what runs of it and has to end does. Thread-safe."""
+        """Tell the engines what must not run, and see to it that what runs of it and has to end does. Thread-safe.
+
+        It returns when they know, or after a second.
+        """
         for engine in self._engines:
             engine.owed.extend(revocations)
         self._terminations.ask(revocations)
         os.write(self._waker, b"!")
+        with self._heard:
+            self._heard.wait_for(self._all_have_heard, _HEARD)
+
+    def _all_have_heard(self) -> bool:
+        return not any(engine.pipe is not None and (engine.owed or engine.unheard) for engine in self._engines)
 
     def run(self) -> int:
         """Return the node's exit code: 0 after a stop by request."""
@@ -192,6 +206,7 @@ class Supervisor:
                 self._on_ready()
         elif isinstance(note, Ending):
             self._terminations.note(note.signals)
+            self._count_unheard(engine, -1)
         elif isinstance(note, Finished):
             engine.error, engine.worn = note.error, note.worn
 
@@ -204,6 +219,7 @@ class Supervisor:
         engine.overdue, engine.revoked = [], []
         engine.owed.clear()
         engine.owed.extend(self._revoked())
+        self._count_unheard(engine, -engine.unheard)
         engine.board.clear()
         engine.board.pulse.restart()
         engine.started = time.monotonic()
@@ -287,6 +303,7 @@ class Supervisor:
         """Tell engines what is revoked, and kill those in which a revoked task runs that does not end."""
         for engine in self._engines:
             while engine.owed and engine.pipe is not None and _has_room(engine.pipe):
+                self._count_unheard(engine, 1)
                 some = [engine.owed.popleft() for _ in range(min(_PER_NOTE, len(engine.owed)))]
                 self._tell(engine, Revoke(some))
         by_board = {id(engine.board): engine for engine in self._engines}
@@ -295,6 +312,11 @@ class Supervisor:
             if run in board.running() and self._kill(engine):
                 logger.warning("Task %s is revoked and has not ended; engine %s is", run.task_id, engine.index)
                 engine.revoked.append(run)
+
+    def _count_unheard(self, engine: _Engine, change: int) -> None:
+        with self._heard:
+            engine.unheard = max(0, engine.unheard + change)
+            self._heard.notify_all()
 
     def _kill(self, engine: _Engine) -> bool:
         """Kill an engine's process. False when there is none, or it has just ended."""

@@ -34,8 +34,9 @@ def test_kill_9_of_senders_and_workers_loses_nothing(url: str, tmp_path: Path) -
     chance = random.Random(7)
     children = [_start("send", url, sent, 1), _start("work", url, done, 2)]
     for kill in range(KILLS):
-        time.sleep(0.25 + chance.random() * 0.15)
         nth = kill % 2
+        _await_work((sent, done)[nth])
+        time.sleep(chance.random() * 0.15)
         children[nth].kill()
         children[nth].wait()
         children[nth] = _start(("send", "work")[nth], url, (sent, done)[nth], kill + 10)
@@ -63,6 +64,14 @@ def test_kill_9_of_senders_and_workers_loses_nothing(url: str, tmp_path: Path) -
 
 def _start(what: str, url: str, ledger: Path, seed: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, str(CHILD), what, url, str(ledger), str(seed)])
+
+
+def _await_work(ledger: Path) -> None:
+    """Return when the child that writes this has begun to work."""
+    before, end = ledger.stat().st_size, time.monotonic() + DEADLINE
+    while ledger.stat().st_size == before:
+        assert time.monotonic() < end, f"nothing is written to {ledger.name}"
+        time.sleep(0.005)
 
 
 def _drain(broker: Broker) -> set[str]:

@@ -13,6 +13,7 @@ import pytest
 from celeriac.exceptions import TaskRevokedError
 from celeriac.interfaces.revocations import Revocation
 from celeriac.testing.conformance.samples import eventually, receive
+from celeriac.worker import supervisor as supervising
 from celeriac.worker.board import Board
 from celeriac.worker.notes import Ending, Stop
 from celeriac.worker.supervisor import Supervisor
@@ -40,6 +41,18 @@ def test_what_is_revoked_is_told_to_every_engine_in_parts(node):
         parts = [running.pipes.hear(index).revocations for _ in range(3)]
         assert [len(part) for part in parts] == [50, 50, 20]
         assert [one for part in parts for one in part] == many
+
+
+def test_who_revokes_goes_on_when_the_engines_know(node, monkeypatch):
+    monkeypatch.setattr(supervising, "_HEARD", 60.0)
+    running = node(2)
+    with ThreadPoolExecutor(1) as threads:
+        revoking = threads.submit(running.supervisor.revoke, [revocation("x")])
+        for index in (1, 2):
+            assert not revoking.done()
+            running.pipes.hear(index)
+            running.pipes.say(index, Ending({}))
+        revoking.result(DEADLINE)
 
 
 def test_an_engine_that_does_not_read_holds_nobody_up(node):
