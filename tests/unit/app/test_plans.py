@@ -143,11 +143,16 @@ values = st.recursive(
 )
 
 
-@given(args=st.lists(values), kwargs=st.dictionaries(st.text(), values), ignore=st.sampled_from([None, True]))
-def test_a_call_by_plan_is_written_as_one_without(args, kwargs, ignore):
-    call = wire.TaskCall(name="add", id="i", args=args, kwargs=kwargs, ignore_result=ignore)
+@given(
+    args=st.lists(values),
+    kwargs=st.dictionaries(st.text(), values),
+    ignore=st.sampled_from([None, True]),
+    reply_to=st.sampled_from([None, "there"]),
+)
+def test_a_call_by_plan_is_written_as_one_without(args, kwargs, ignore, reply_to):
+    call = wire.TaskCall(name="add", id="i", args=args, kwargs=kwargs, ignore_result=ignore, reply_to=reply_to)
     template = wire.plain_headers(wire.TaskCall(name="add", id="another", ignore_result=ignore))
-    written = wire.encode_plain(template, "i", args, kwargs)
+    written = wire.encode_plain(template, "i", args, kwargs, reply_to)
     assert written is None or written == wire.encode(call)
 
 
