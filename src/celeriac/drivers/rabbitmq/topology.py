@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, Final
 
 from celeriac.drivers.rabbitmq.channel import Channel
 from celeriac.drivers.rabbitmq.delays import DELIVERY, declare_delays
-from celeriac.drivers.rabbitmq.errors import NOT_FOUND, PRECONDITION_FAILED, ChannelClosed
+from celeriac.drivers.rabbitmq.errors import NOT_FOUND, PRECONDITION_FAILED, ChannelClosed, LinkLost
 from celeriac.drivers.rabbitmq.methods import method_frame
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.routing.queues import Binding, QueueSpec
@@ -32,6 +34,7 @@ class Topology:
         self._delay_type = delay_type
         self._guard_known = threading.Lock()
         self._known: dict[str, QueueSpec] = {}
+        self._making: dict[tuple[int, str], Future[None]] = {}  # by process, for a child has not the threads that make
         self._replicated: set[str] = set()
         self._delayed: set[str] = set()
         self._has_delays = False
@@ -60,9 +63,28 @@ class Topology:
                 self._delayed.discard(queue)
 
     def ensure(self, open_channel: Callable[[], Channel], queue: str) -> None:
-        """Make sure that a queue is there."""
-        if queue not in self._known:
+        """Make sure that a queue is there. Threads that want the same one wait for the first of them.
+
+        Of a quorum queue that is being made the server tells others that it is there, and then fails to serve them.
+        """
+        if queue in self._known:
+            return
+        mine: Future[None] = Future()
+        with self._guard_known:
+            first = self._making.setdefault((os.getpid(), queue), mine)
+        if first is not mine:
+            first.result()
+            return
+        try:
             self.declare(open_channel, self._find(queue))
+        except BaseException as error:
+            mine.set_exception(error if isinstance(error, Exception) else LinkLost("the declaration was broken off"))
+            raise
+        else:
+            mine.set_result(None)
+        finally:
+            with self._guard_known:
+                del self._making[os.getpid(), queue]
 
     def ensure_delays(self, open_channel: Callable[[], Channel], queue: str) -> None:
         """Make sure that messages for a queue can be delayed."""
