@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 _INTERVAL: Seconds = 0.5
 _UNTOLD: Seconds = 0.1
 """Between rounds on a store where nobody tells that something is delayed: the most that a short delay is late."""
-_QUIET: Seconds = 6.0
+_QUIET: Seconds = 8.0
 """Between rounds while nothing is delayed or held, where the node's `WatchLoop` notices that something is."""
 _SHORTEST: Seconds = 0.005
 _SWEEP: Seconds = 60.0

@@ -88,9 +88,10 @@ class RedisGroups:
             self._client.all(commands, doing=f"ending chord {chords[0]}")
 
     def overdue(self, *, now: Moment, again: Moment, limit: int) -> Sequence[OverdueChord]:
-        ids = self._client.one(
-            call_script(DUE_CHORDS, [self._chords], [now, again, limit]), doing="looking for overdue chords"
-        )
+        doing = "looking for overdue chords"
+        if not self._client.one(("EXISTS", self._chords), doing=doing):  # an idle node asks this all its life
+            return []
+        ids = self._client.one(call_script(DUE_CHORDS, [self._chords], [now, again, limit]), doing=doing)
         chords = [raw.decode() for raw in ids]
         if not chords:
             return []
