@@ -51,7 +51,7 @@ INERT: Final[Mapping[str, str]] = {
     "result_exchange_type": _UNUSED,
     "result_failure_expires": _UNUSED,
     "result_persistent": _UNUSED,
-    "task_default_delivery_mode": _NO_STORE,
+    "task_default_delivery_mode": "messages on RabbitMQ are always persistent",
     "task_default_rate_limit": _UNUSED,
     "task_protocol": "version 2 is written, both are read",
     "task_remote_tracebacks": _UNUSED,
