@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any
 
@@ -59,6 +60,11 @@ def test_sending_on_commit_says_how_django_does_it(app, name):
     task = app.task(print, name="said")
     with pytest.raises(AttributeError, match=r"transaction\.on_commit"):
         getattr(task, name)
+
+
+def test_importing_schedules_says_what_to_do_instead():
+    with pytest.raises(ModuleNotFoundError, match="no periodic tasks"):
+        importlib.import_module("celeriac.schedules")
 
 
 def test_looking_through_djangos_applications_says_how_to_name_them(app):
