@@ -12,7 +12,7 @@ def banner(app: Celeriac, node: NodePlan) -> str:
     """Return the lines that tell a person what runs here, on what, and which tasks it knows."""
     results = app.results
     shape = {
-        "prefork": f"{node.engines} processes",
+        "prefork": f"{node.engines} process{'es' if node.engines > 1 else ''}",
         "threads": f"{node.engines} process{'es' if node.engines > 1 else ''} of {node.slots} threads",
         "solo": "1, in this process",
     }[node.pool]

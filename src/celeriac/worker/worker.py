@@ -297,7 +297,7 @@ class Worker:
     def _ready(self, node: NodePlan) -> None:
         if logger.isEnabledFor(logging.INFO):
             logger.info("%s ready.", node.nodename)
-        else:  # whoever started it wants to know, whatever is logged
+        elif logger.isEnabledFor(logging.WARNING):  # the default: whoever started it wants to know
             click.echo(f"{node.nodename} ready.", file=sys.__stdout__)
         signals.worker_ready.send(sender=self)
 
