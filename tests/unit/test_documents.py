@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -36,6 +36,14 @@ def rows(title: str) -> list[list[set[str]]]:
     return [[set(re.findall(r"`([^`]+)`", cell)) for cell in line.split(" | ")] for line in lines]
 
 
+def is_there(module: str) -> bool:
+    try:
+        import_module(module)
+    except ModuleNotFoundError:
+        return False
+    return True
+
+
 def test_what_the_page_on_celery_calls_missing_is_missing() -> None:
     app = Celeriac("page", set_as_current=False)
     (_, there, of_tasks, paths, *_) = rows("API")
@@ -43,7 +51,7 @@ def test_what_the_page_on_celery_calls_missing_is_missing() -> None:
     assert [name for name in there[1] if name.startswith("app.") and hasattr(app, name[4:])] == []
     assert [name for name in of_tasks[0] if name != "run" and not hasattr(Task, name) and name != "Task"] == []
     assert [name for name in of_tasks[1] if hasattr(Task, name)] == []
-    assert [name for name in paths[1] if find_spec(name.replace("celery", "celeriac", 1))] == []
+    assert [name for name in paths[1] if is_there(name.replace("celery", "celeriac", 1))] == []
     revoking = {"revoke", "revoke_by_stamped_headers"}
     assert [row for row in rows("Results") if row[0] >= revoking and all(hasattr(AsyncResult, name) for name in row[0])]
 

@@ -120,6 +120,10 @@ PUBLIC: dict[str, set[str]] = {
         "Router",
         "RoutingConf",
     },
+    "celeriac.serialization": {
+        "register",
+        "unregister",
+    },
     "celeriac.settings": {
         "Layer",
         "Settings",

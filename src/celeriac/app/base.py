@@ -19,6 +19,7 @@ from celeriac.app.dead_letters import DeadLetterOffice
 from celeriac.app.decorator import TaskDecorator, as_task
 from celeriac.app.discovery import Discovery
 from celeriac.app.dispatch import Call, Dispatcher
+from celeriac.app.lacking import LackingApplication, refuse_text
 from celeriac.app.making import annotate, refuse_mistyped, resolve_class
 from celeriac.app.moments import Moments
 from celeriac.app.naming import task_name
@@ -48,7 +49,7 @@ from celeriac.types import Args, Kwargs
 from celeriac.wire.content import accepted
 
 
-class Celeriac:
+class Celeriac(LackingApplication):
     """An application: register tasks with ``@app.task``, send them, read their results.
 
     `main` is the name that stands for ``__main__`` in task names. `broker` and `backend` are URLs; with neither, tasks
@@ -83,9 +84,9 @@ class Celeriac:
         self._configuration = Configuration({**(changes or {}), **settings, **named})
         if config_source is not None:
             self._configuration.add(config_source, namespace=namespace)
-        self._task_base = resolve_class(task_cls) if task_cls is not None else Task
+        base = resolve_class(task_cls) if task_cls is not None else Task
         self.task: TaskDecorator = TaskDecorator(
-            self._register_first, name_of=self._name_of, default_base=self._task_base
+            self._register_first, name_of=lambda function: task_name(function, main=main), default_base=base
         )
         self._finalized = self._has_builtins = False
         self._discovery = Discovery()
@@ -193,8 +194,8 @@ class Celeriac:
         """
         if self.conf.task_always_eager:
             warnings.warn(AlwaysEagerIgnored(f"{name} is sent: task_always_eager is not for send_task."), stacklevel=2)
-        task = self.tasks.get(name)
-        return self.dispatcher.send(Call(name=name, args=args or (), kwargs=kwargs or {}, options=options, task=task))
+        refuse_text(name, args)
+        return self.dispatcher.send(Call(name, args or (), kwargs or {}, options, self.tasks.get(name)))
 
     @property
     def GroupResult(self) -> GroupMaker:  # noqa: N802  Celery's name
@@ -372,9 +373,6 @@ class Celeriac:
         conf = self.conf
         return accepted(conf.accept_content if conf.result_accept_content is None else conf.result_accept_content)
 
-    def _name_of(self, function: Callable[..., Any]) -> str:
-        return task_name(function, main=self.main)
-
     def _register_first(self, task: Task[..., Any]) -> Task[..., Any]:
         task.attach(self)
         if task.typing is None and not self._strict_typing:
@@ -390,8 +388,12 @@ class Celeriac:
 
     @property
     def Task(self) -> type[Task[..., Any]]:  # noqa: N802  Celery's name; last, so that it hides no annotation
-        """The class of this application's tasks, to derive others from: ``class Database(app.Task)``."""
-        return self._task_base
+        """The class of this application's tasks, to derive from and to replace: for tasks declared after that."""
+        return self.task.default_base
+
+    @Task.setter
+    def Task(self, base: type[Task[..., Any]] | str) -> None:  # noqa: N802
+        self.task.default_base = resolve_class(base)
 
 
 Celery = Celeriac

@@ -13,7 +13,7 @@ from typing import Any, Final
 from celeriac.interfaces.broker import Delivery, Outgoing
 from celeriac.types import Args, Kwargs
 from celeriac.wire.message import Message
-from celeriac.wire.tasks import TaskCall
+from celeriac.wire.tasks import TaskCall, short_repr
 
 _NO_CALL: Final = TaskCall(name="", id="", args=(), kwargs={})
 
@@ -155,6 +155,18 @@ class Context:
     @property
     def shadow(self) -> str | None:
         return self._call.shadow
+
+    @property
+    def argsrepr(self) -> str:
+        """What the caller says the arguments look like, else how they look."""
+        given = self._call.argsrepr
+        return short_repr(tuple(self.args)) if given is None else given
+
+    @property
+    def kwargsrepr(self) -> str:
+        """What the caller says the keyword arguments look like, else how they look."""
+        given = self._call.kwargsrepr
+        return short_repr(dict(self.kwargs)) if given is None else given
 
     @property
     def origin(self) -> str | None:

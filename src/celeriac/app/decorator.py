@@ -51,7 +51,8 @@ class TaskDecorator:
     ) -> None:
         self._register = register
         self._name_of = name_of
-        self._default_base = default_base
+        self.default_base = default_base
+        """What tasks are made of that name no base."""
 
     @overload
     def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
@@ -87,7 +88,7 @@ class TaskDecorator:
         def decorate(function: Callable[..., Any]) -> Task[..., Any]:
             if not callable(function):
                 raise TypeError(f"@task goes on a function, not on {function!r}: write its options by name.")
-            made = (base or self._default_base).of(
+            made = (base or self.default_base).of(
                 function, name=name or self._name_of(function), bind=bind, options=options
             )
             return self._register(made)

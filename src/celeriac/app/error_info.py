@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
 import traceback
+from types import TracebackType
 from typing import Any
 
 from msgspec import Struct
@@ -17,6 +19,11 @@ class ErrorInfo(Struct, frozen=True):
     @property
     def type(self) -> type[BaseException]:
         return type(self.exception)
+
+    @property
+    def exc_info(self) -> tuple[builtins.type[BaseException], BaseException, TracebackType | None]:
+        """What ``logging`` takes as ``exc_info``: type, exception, traceback."""
+        return (self.type, self.exception, self.exception.__traceback__)
 
     def __str__(self) -> str:
         return self.traceback

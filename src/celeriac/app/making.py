@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from celeriac.app.declared import settle
+from celeriac.app.lacking import refuse_arguments
 from celeriac.app.task import Task
 from celeriac.settings.names import canonical, nearest
 
@@ -34,7 +35,8 @@ def annotate(tasks: Iterable[Task[..., Any]], annotations: Any) -> None:
 
 
 def refuse_mistyped(settings: Mapping[str, Any]) -> None:
-    """Raise TypeError for an argument of an application that looks like another one."""
+    """Raise TypeError for an argument of an application that looks like another one, or that only Celery's has."""
+    refuse_arguments(settings)
     for name in settings:
         meant = None if canonical(name) else nearest(name, ("broker", "backend", "include", "namespace"))
         if meant is not None:
@@ -42,9 +44,11 @@ def refuse_mistyped(settings: Mapping[str, Any]) -> None:
 
 
 def resolve_class(task_cls: type[Task[..., Any]] | str) -> type[Task[..., Any]]:
-    """Return the class that a name or the class itself stands for."""
-    if not isinstance(task_cls, str):
-        return task_cls
-    module, _, name = task_cls.replace(":", ".").rpartition(".")
-    found: type[Task[..., Any]] = getattr(import_module(module), name)
+    """Return the class that a name or the class itself stands for. Raises TypeError for one that is no `Task`."""
+    found: Any = task_cls
+    if isinstance(task_cls, str):
+        module, _, name = task_cls.replace(":", ".").rpartition(".")
+        found = getattr(import_module(module), name)
+    if not (isinstance(found, type) and issubclass(found, Task)):
+        raise TypeError(f"The class of an application's tasks derives from celeriac.Task, and {found!r} does not.")
     return found

@@ -16,6 +16,7 @@ from celeriac.app.declared import settle
 from celeriac.app.dispatch import Call
 from celeriac.app.eager import run_eagerly, stores_eager_results
 from celeriac.app.host import Host
+from celeriac.app.lacking import LackingTask, refuse_text
 from celeriac.app.options import RetryOptions, SendOptions
 from celeriac.app.retrying import AutoRetry
 from celeriac.exceptions import ImproperlyConfigured, MaxRetriesExceededError, OperationalError, Retry
@@ -28,7 +29,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class Task(Composing[P, R]):
+class Task(Composing[P, R], LackingTask):
     """A callable that can also be sent to a worker.
 
     ``task(...)`` runs it here, `delay` and `apply_async` send it. Made by ``@app.task`` from a function, or by
@@ -345,6 +346,8 @@ class Task(Composing[P, R]):
         return f"<Task: {self.name}>"
 
     def _call(self, args: Args, kwargs: Kwargs, options: SendOptions) -> Call:
+        if type(args) is not tuple:
+            refuse_text(self.name, args)
         if self._check is not None and self.typing is not False:
             try:
                 self._check(args, kwargs)

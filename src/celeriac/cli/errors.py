@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from celeriac.exceptions import CeleriacError, OperationalError
+from celeriac.exceptions import CeleriacError, ImproperlyConfigured, OperationalError
 
 FAILURE: Final = 1
 USAGE: Final = 2
@@ -25,6 +25,12 @@ class Failure(click.ClickException):
     exit_code = FAILURE
 
 
+class Misconfigured(Failure):
+    """A command was told what cannot be, on its line or by a setting."""
+
+    exit_code = USAGE
+
+
 class Unavailable(Failure):
     """A command could not reach the broker or the result backend."""
 
@@ -33,11 +39,13 @@ class Unavailable(Failure):
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    """Turn celeriac's errors into messages: a store that does not answer is 69, all others are 1."""
+    """Turn celeriac's errors into messages: a store that does not answer is 69, a wrong configuration 2, others 1."""
     try:
         yield
     except OperationalError as error:
         raise Unavailable(str(error)) from error
+    except ImproperlyConfigured as error:
+        raise Misconfigured(str(error)) from error
     except CeleriacError as error:
         raise Failure(str(error)) from error
 

@@ -33,6 +33,7 @@ ABSENT: Final = {
     "control": _NO_CONTROL,
     "status": _NO_CONTROL,
     "events": "this version sends no events",
+    "flower": "it shows events, which this version does not send; `celeriac queues --watch` shows the queues",
     "beat": "this version has no periodic tasks; `celery beat` may go on sending them on a broker that both use",
     "multi": "start each worker by your process manager, with a name of its own (-n)",
 } | dict.fromkeys(("migrate", "graph", "logtool", "amqp", "list", "upgrade"), _NOT_HERE)

@@ -25,6 +25,8 @@ class Outcome:
     id: str
     state: str
     result: Any
+    exception: str | None
+    """The class of the error, None where there is none."""
     traceback: str | None
     date_done: datetime | None
 
@@ -33,10 +35,11 @@ class Outcome:
         """Wait up to `timeout` seconds for the task to end, and read its state in any case."""
         with suppress(TimeoutError):  # the state below says how far it is
             handle.get(timeout=timeout, propagate=False)
-        result = handle.result
+        result, exception = handle.result, None
         if isinstance(result, BaseException):
+            exception = type(result).__name__
             result = f"{type(result).__name__}: {result}"
-        return cls(handle.id, handle.state, result, handle.traceback, handle.date_done)
+        return cls(handle.id, handle.state, result, exception, handle.traceback, handle.date_done)
 
     def show(self, *, as_json: bool = False, traceback: bool = False, pending: str = _UNKNOWN) -> None:
         """Print it, `pending` for a task without a state; leave with exit code 1 unless the task succeeded."""

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from celeriac.app.base import Celeriac
 from celeriac.cli.group import Command
-from celeriac.cli.output import span, write_json
+from celeriac.cli.output import note, plain, span, write_json
 from celeriac.cli.parameters import Names
 from celeriac.cli.session import Session
 from celeriac.cli.tables import console
@@ -39,6 +39,7 @@ def command(session: Session, only: tuple[str, ...] | None, watch: float | None,
     of the oldest ready message.
     """  # fmt: skip
     with session.open() as app:
+        _tell_of_unknown(session, app, only)
         write = _write_line if as_json else _write_table
         if watch is None:
             write(session, app, only)
@@ -48,6 +49,13 @@ def command(session: Session, only: tuple[str, ...] | None, watch: float | None,
                 _repeat(lambda: write(session, app, only), watch)
             else:
                 _watch(session, app, only, watch)
+
+
+def _tell_of_unknown(session: Session, app: Celeriac, only: tuple[str, ...] | None) -> None:
+    known = {*app.queue_names(), *app.queues_of_tasks(), *app.broker.queues()}
+    unknown = [plain(name) for name in only or () if name not in known]
+    if unknown:
+        note(session, f"Neither configured nor known to the broker: {', '.join(unknown)}.")
 
 
 def _stats(app: Celeriac, only: tuple[str, ...] | None) -> Mapping[str, QueueStats]:

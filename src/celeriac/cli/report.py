@@ -19,6 +19,7 @@ from celeriac.cli.output import write_json
 from celeriac.cli.session import Session
 from celeriac.cli.tables import console
 from celeriac.exceptions import CeleriacError
+from celeriac.routing.queues import Queue
 
 _PACKAGES: Final = ("msgspec", "click", "rich", "redis", "hiredis", "celery", "kombu")
 _UNREACHABLE: Final = "unreachable"
@@ -43,6 +44,7 @@ def command(session: Session, as_json: bool) -> None:
             write_json(sections)
             return
         screen = console(session)
+        sections["stores"] = {name: _in_words(store) for name, store in sections["stores"].items()}
         sections["settings"] = sections["settings"] or {"all": "at their defaults"}
         for title, rows in sections.items():
             screen.print(_table(title, rows))
@@ -71,20 +73,28 @@ def _application(app: Celeriac) -> dict[str, Any]:
     return {"name": app.main, "queues": list(app.queue_names()), "tasks": tasks} | problem
 
 
-def _stores(app: Celeriac) -> dict[str, str]:
+def _stores(app: Celeriac) -> dict[str, dict[str, Any]]:
     return {"broker": _answers(lambda: app.broker), "results": _answers(lambda: app.results)}
 
 
-def _answers(find: Callable[[], Any]) -> str:
-    """Return where a store is and whether it answers."""
+def _answers(find: Callable[[], Any]) -> dict[str, Any]:
+    """Return where a store is, None for none, whether it answers, and why not."""
+    url = None
     try:
         store = find()
         if store is None:
-            return "none"
+            return {"url": None, "answers": False, "error": None}
+        url = store.location
         store.connect()
     except CeleriacError as error:
-        return f"{_UNREACHABLE}: {error}"
-    return f"answers: {store.location}"
+        return {"url": url, "answers": False, "error": str(error)}
+    return {"url": url, "answers": True, "error": None}
+
+
+def _in_words(store: Mapping[str, Any]) -> str:
+    if store["error"] is not None:
+        return f"{_UNREACHABLE}: {store['error']}"
+    return f"answers: {store['url']}" if store["answers"] else "none"
 
 
 def _plain(value: Any) -> Any:
@@ -93,6 +103,8 @@ def _plain(value: Any) -> Any:
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
+    if isinstance(value, Queue):
+        return value.name
     return value if isinstance(value, str | int | float | bool | None) else repr(value)
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import tzinfo
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from celeriac.settings.table import setting
+
+
+@runtime_checkable
+class TaskRouter(Protocol):
+    """An object that says where tasks go, Celery's older kind of a router."""
+
+    route_for_task: Callable[..., Any]
 
 
 class GeneralSettings:
@@ -103,7 +110,7 @@ class RoutingSettings:
     task_queues: tuple[Any, ...] | Mapping[str, Any] | None = setting(
         None, "The queues: names, `Queue` objects, or a mapping of name to options. None has the default queue alone."
     )
-    task_routes: Any = setting(
+    task_routes: Mapping[Any, Any] | tuple[Any, ...] | Callable[..., Any] | TaskRouter | str | None = setting(
         None,
         "Which task goes where: a mapping of name, pattern or regular expression to a queue or options; "
         "a function; a list of these.",

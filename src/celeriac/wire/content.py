@@ -110,6 +110,14 @@ def register(
     _by_type[content_type] = entry
 
 
+def unregister(name: str) -> None:
+    """Remove a serializer: it neither writes nor reads any more. Raises ImproperlyConfigured for an unknown one."""
+    entry = _serializer(name)
+    del _by_name[name]
+    if _by_type.get(entry.content_type) is entry:
+        del _by_type[entry.content_type]
+
+
 def type_of(serializer: str) -> tuple[str, str]:
     """Return content type and content encoding of the named serializer. Raises ImproperlyConfigured."""
     entry = _serializer(serializer)

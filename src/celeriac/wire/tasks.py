@@ -244,8 +244,8 @@ def _full_headers(call: TaskCall) -> dict[str, Any]:
         "timelimit": [call.time_limit, call.soft_time_limit],
         "root_id": call.root_id or call.id,
         "parent_id": call.parent_id,
-        "argsrepr": _repr(tuple(call.args)) if call.argsrepr is None else call.argsrepr,
-        "kwargsrepr": _repr(dict(call.kwargs)) if call.kwargsrepr is None else call.kwargsrepr,
+        "argsrepr": short_repr(tuple(call.args)) if call.argsrepr is None else call.argsrepr,
+        "kwargsrepr": short_repr(dict(call.kwargs)) if call.kwargsrepr is None else call.kwargsrepr,
         "origin": call.origin,
         "ignore_result": bool(call.ignore_result),
         "replaced_task_nesting": call.replaced_task_nesting,
@@ -254,7 +254,8 @@ def _full_headers(call: TaskCall) -> dict[str, Any]:
     }
 
 
-def _repr(value: Any) -> str:
+def short_repr(value: Any) -> str:
+    """Return the repr of a value, cut to the length that Celery allows. Never raises."""
     try:
         text = repr(value)
     except Exception as error:  # noqa: BLE001  the user's objects may throw anything; the call itself is sound

@@ -40,6 +40,8 @@ from celeriac.worker.telling import tell_revoked
 
 logger = logging.getLogger(__name__)
 
+_MOST_NAMED: Final = 10
+"""Tasks that the log names beside one that is not registered."""
 _UNKNOWN_DELAY: Final = 5.0
 """Seconds that a task unknown here rests before any worker sees it again, with ``task_unknown_policy='wait'``."""
 
@@ -167,7 +169,7 @@ class Admission:
         logger.error(
             "Received a task that is not registered: %s[%s]. Did you import the module that contains it? It is a dead"
             " letter now. Known tasks: %s",
-            call.name, call.id, ", ".join(sorted(name for name in self._runners if not name.startswith("celery."))),
+            call.name, call.id, _some(sorted(name for name in self._runners if not name.startswith("celery."))),
         )  # fmt: skip
         if signals.task_unknown.receivers:
             signals.task_unknown.send(
@@ -188,3 +190,9 @@ class Admission:
         """Return the result of a task that cannot run, so that nobody waits for it in vain."""
         done = datetime.fromtimestamp(self._clock.now(), UTC)
         return TaskResult(task_id=task_id, state=states.FAILURE, result=error, date_done=done)
+
+
+def _some(names: list[str]) -> str:
+    """Return the first names in a line, and how many more there are; a worker lists all when it starts."""
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}" or "none"

@@ -12,7 +12,7 @@ def banner(app: Celeriac, node: NodePlan) -> str:
     """Return the lines that tell a person what runs here, on what, and which tasks it knows."""
     results = app.results
     shape = {
-        "prefork": f"{node.engines} processes",
+        "prefork": f"{node.engines} process{'es' if node.engines > 1 else ''}",
         "threads": f"{node.engines} process{'es' if node.engines > 1 else ''} of {node.slots} threads",
         "solo": "1, in this process",
     }[node.pool]
@@ -25,6 +25,7 @@ def banner(app: Celeriac, node: NodePlan) -> str:
         f"  results  {results.location if results is not None else 'not kept'}",
         f"  pool     {node.pool}, {shape}; {node.async_slots} async slots each",
         f"  queues   {', '.join(node.queues)}",
-        f"  tasks    {', '.join(tasks) or 'none: does the module that defines them get imported?'}",
+        f"  tasks    {tasks[0] if tasks else 'none: does the module that defines them get imported?'}",
+        *(f"           {name}" for name in tasks[1:]),
     ]
     return "\n".join(lines)

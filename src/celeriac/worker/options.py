@@ -120,7 +120,7 @@ def plan(options: WorkerOptions, conf: Settings, *, queues: tuple[str, ...]) -> 
 def _pool(name: str) -> Pool:
     pool = _POOLS.get(name)
     if pool is None:
-        known = ", ".join(_POOLS)
+        known = ", ".join(dict.fromkeys(_POOLS.values()))
         hint = " Write `async def` tasks instead: every pool runs them." if name in ("gevent", "eventlet") else ""
         raise ImproperlyConfigured(f"There is no pool {name!r}; known: {known}.{hint}")
     return pool

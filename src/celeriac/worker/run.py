@@ -110,7 +110,7 @@ class TaskRunner:
             except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
                 self._copy.end_if_one(job.call, error)
                 let_go(error)
-                return self._failed(context, error, time.perf_counter() - started)
+                return self._failed(context, error)
             self._copy.end_if_one(job.call, None)
             return self._succeeded(context, value, time.perf_counter() - started)
         finally:
@@ -133,7 +133,7 @@ class TaskRunner:
             let_go(error)
             if isinstance(error, asyncio.CancelledError) and _is_cancelled() and not self._revoked.ends(job.call):
                 return self._cancelled(context, error, time.perf_counter() - started)
-            return self._failed(context, error, time.perf_counter() - started)
+            return self._failed(context, error)
         self._copy.end_if_one(job.call, None)
         return self._succeeded(context, value, time.perf_counter() - started)
 
@@ -205,7 +205,7 @@ class TaskRunner:
                 context.children += sequel.children
             record = self._record(context, states.SUCCESS, value)
         except Exception as error:  # noqa: BLE001  of the encoder, of routes and signals of the user's for what follows
-            return self._failed_for_good(context, error, runtime)
+            return self._failed_for_good(context, error)
         self._log.succeeded(self.task, context, value, runtime)
         if signals.task_success.receivers:
             signals.task_success.send(sender=self.task, result=value, runtime=runtime)
@@ -214,20 +214,20 @@ class TaskRunner:
         self._return(context, states.SUCCESS, value, None)
         return self._completion(context, record=record, sequel=sequel)
 
-    def _failed(self, context: Context, error: BaseException, runtime: float) -> Completion:
+    def _failed(self, context: Context, error: BaseException) -> Completion:
         revocation = self._revoked.ends(context.call)
         if revocation is not None:
             return self._ended(context, revocation.signal)
         if isinstance(error, Retry):
-            return self._retried(context, error, runtime)
+            return self._retried(context, error)
         if isinstance(error, Ignore):
             return self._ignored(context, error)
         if isinstance(error, Reject):
             return self._rejected(context, error)
         again = self._retry_by_policy(context, error)
         if isinstance(again, Retry):
-            return self._retried(context, again, runtime)
-        return self._failed_for_good(context, again, runtime)
+            return self._retried(context, again)
+        return self._failed_for_good(context, again)
 
     def _ignored(self, context: Context, error: Ignore) -> Completion:
         """Leave the task's state alone. What waits for its value has ended, unless another takes its place."""
@@ -258,9 +258,9 @@ class TaskRunner:
         except BaseException as outcome:  # noqa: BLE001  Retry, or the error when tries are used up
             return outcome.with_traceback(own) if outcome is error else outcome
 
-    def _retried(self, context: Context, retry: Retry, runtime: float) -> Completion:
+    def _retried(self, context: Context, retry: Retry) -> Completion:
         if retry.outgoing is None:
-            return self._failed_for_good(context, retry, runtime)
+            return self._failed_for_good(context, retry)
         if not self._revoked.is_empty and self._revoked.of(context.call):
             context.follow_ups = [one for one in context.follow_ups if one is not retry.outgoing]
             return self._ended(context)
@@ -288,12 +288,12 @@ class TaskRunner:
         reason = f"rejected by the task: {shown(reject.reason, _MOST_SAID, plain=True)}"
         return self._completion(context, record=record, settle=settle, reason=reason, sequel=sequel)
 
-    def _failed_for_good(self, context: Context, error: BaseException, runtime: float) -> Completion:
+    def _failed_for_good(self, context: Context, error: BaseException) -> Completion:
         info = ErrorInfo(error, traceback_of(error, runner=__file__))
         expected = isinstance(error, tuple(self.task.throws))
         record = self._record(context, states.FAILURE, error, info.traceback)
         sequel = self._after_failure(context, error, info.traceback)
-        self._log.failed(self.task, context, info, runtime, expected=expected)
+        self._log.failed(self.task, context, info, expected=expected)
         tell_failure(self.task, context, info)
         if self._on_failure is not None:
             self._handler(context, self._on_failure, error, context.call.id, context.args, context.kwargs, info)

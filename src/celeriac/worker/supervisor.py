@@ -274,7 +274,7 @@ class Supervisor:
             lived,
             why,
             f": {engine.error}" if engine.error else "",
-            f"; {len(held)} tasks that it held are given back" if held else "",
+            _told_of(len(held)),
             f" in {pause:.0f} s" if pause else "",
         )
 
@@ -376,3 +376,9 @@ def _has_room(pipe: Connection) -> bool:
         return bool(select.select([], [pipe], [], 0)[1])
     except (OSError, ValueError):
         return True  # closed: writing to it will tell
+
+
+def _told_of(held: int) -> str:
+    if not held:
+        return ""
+    return "; a task that it held is given back" if held == 1 else f"; {held} tasks that it held are given back"

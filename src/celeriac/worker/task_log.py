@@ -37,15 +37,13 @@ class TaskLog:
             text = shown(value, task.resultrepr_maxsize)
             self._write(logging.INFO, "Task %s[%s] succeeded in %ss: %s", context, runtime, text)
 
-    def failed(
-        self, task: Task[..., Any], context: Context, info: ErrorInfo, runtime: float, *, expected: bool
-    ) -> None:
+    def failed(self, task: Task[..., Any], context: Context, info: ErrorInfo, *, expected: bool) -> None:
         error = shown(info.exception, task.resultrepr_maxsize)
         if expected:
             self._write(logging.INFO, "Task %s[%s] raised expected: %s", context, error)
         else:
-            text = "Task %s[%s] raised unexpected after %ss: %s\n%s"
-            self._write(logging.ERROR, text, context, runtime, error, info.traceback)
+            text = "Task %s[%s] raised unexpected: %s\n%s"
+            self._write(logging.ERROR, text, context, error, info.traceback.rstrip())
 
     def retried(self, task: Task[..., Any], context: Context, retry: Retry) -> None:
         self._write(logging.INFO, "Task %s[%s] retry: %s", context, shown(retry, task.resultrepr_maxsize, plain=True))

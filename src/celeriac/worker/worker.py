@@ -204,6 +204,7 @@ class Worker:
         try:
             return supervisor.run() or int(health.gave_up)
         finally:
+            self._say_stopped(node)
             last_resort.stand_down()
             control.stop()
             watch.stop()
@@ -245,6 +246,7 @@ class Worker:
             self._ready(node)
             engine.run()
         finally:
+            self._say_stopped(node)
             last_resort.stand_down()
             control.stop()
             watch.stop()
@@ -293,8 +295,15 @@ class Worker:
             logger.warning("broker_transport_options without effect on this broker: %s", ", ".join(unused))
 
     def _ready(self, node: NodePlan) -> None:
-        logger.info("%s ready.", node.nodename)
+        if logger.isEnabledFor(logging.INFO):
+            logger.info("%s ready.", node.nodename)
+        elif logger.isEnabledFor(logging.WARNING):  # the default: whoever started it wants to know
+            click.echo(f"{node.nodename} ready.", file=sys.__stdout__)
         signals.worker_ready.send(sender=self)
+
+    def _say_stopped(self, node: NodePlan) -> None:
+        if self._stopped.is_set():
+            logger.warning("%s has stopped: what ran has ended or was given back", node.nodename)
 
     def _on_stop(self, now: bool) -> None:  # noqa: FBT001  what StopSignals says
         with self._guard_stopping:

@@ -46,6 +46,15 @@ def test_a_worker_asked_to_stop_ends_warmly_with_0(shop: Shop, pool: str) -> Non
     assert worker.wait(timeout=DEADLINE) == 0, shop.log()
 
 
+def test_a_worker_says_when_it_is_ready_and_when_it_has_stopped_at_the_default_level(shop: Shop) -> None:
+    worker = shop.start_worker("-P", "solo", "-n", "here@%h", "-l", "WARNING")
+    shop.until(lambda: " ready." in shop.log())
+    assert "\n           tasks.fail\n" in shop.log(), "one task a line"
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(timeout=DEADLINE) == 0, shop.log()
+    assert shop.log().index("Warm shutdown") < shop.log().index(" has stopped: what ran has ended or was given back")
+
+
 def test_options_of_celery_without_meaning_here_are_accepted_and_named_once(shop: Shop) -> None:
     shop.start_worker("-P", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat", "-O", "fair")
     shop.until(lambda: " ready." in shop.log())
@@ -105,12 +114,12 @@ def test_a_broken_module_named_with_include_is_shown_as_the_users_error(shop: Sh
 
 def test_a_pool_that_is_not_there_is_answered_with_what_to_write_instead(shop: Shop) -> None:
     result = shop.type("-A", "tasks", "worker", "-P", "gevent")
-    assert result.returncode == 1
+    assert result.returncode == 2
     assert "async def" in result.stderr
 
 
 def test_a_worker_whose_file_belongs_to_another_program_says_so_and_ends(shop: Shop) -> None:
     with closing(sqlite3.connect(shop.directory / "celeriac.db")) as theirs:
         theirs.execute("CREATE TABLE theirs (a)")
-    assert shop.start_worker("-c", "1").wait(timeout=DEADLINE) == 1
+    assert shop.start_worker("-c", "1").wait(timeout=DEADLINE) == 2
     assert "belongs to another program" in shop.log()

@@ -64,7 +64,7 @@ def test_each_engine_may_have_a_file_of_its_own(sqlite_place: Place) -> None:
 
 def test_a_logfile_that_cannot_be_written_is_named(sqlite_place: Place) -> None:
     worker = sqlite_place.worker("-f", "nowhere/worker.log", ready=False)
-    assert worker.wait() == 1
+    assert worker.wait() == 2
     assert worker.log == "Error: The logfile nowhere/worker.log cannot be written: No such file or directory.\n"
 
 

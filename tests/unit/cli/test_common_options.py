@@ -65,14 +65,14 @@ def test_workdir_is_where_the_application_is_looked_for(project: Project) -> Non
 def test_the_broker_of_the_command_line_wins_over_the_applications(project: Project) -> None:
     project.write("tasks.py", TASKS.format(name="mine"))
     report = json.loads(project.run("-A", "tasks", "report", "--json", "-b", "memory://elsewhere").output)
-    assert report["stores"]["broker"] == "answers: memory://elsewhere"
+    assert report["stores"]["broker"]["url"] == "memory://elsewhere"
 
 
 def test_a_config_module_is_read(project: Project) -> None:
     project.write("tasks.py", "from celeriac import Celeriac\napp = Celeriac(set_as_current=False)\n")
     project.write("special.py", "broker_url = 'memory://from-config'\n")
     report = json.loads(project.run("-A", "tasks", "--config", "special", "report", "--json").output)
-    assert report["stores"]["broker"] == "answers: memory://from-config"
+    assert report["stores"]["broker"]["url"] == "memory://from-config"
 
 
 def test_an_application_that_is_not_there_is_a_usage_error_that_says_what_was_tried(project: Project) -> None:
@@ -103,7 +103,7 @@ def test_a_syntax_error_in_the_users_module_is_shown_with_its_line(project: Proj
 def test_a_wrong_setting_is_an_error_that_names_it(project: Project) -> None:
     project.write("tasks.py", "from celeriac import Celeriac\napp = Celeriac(task_acks_lat=True)\n")
     result = project.run("-A", "tasks", "report")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "task_acks_late" in result.output
 
 
@@ -205,10 +205,26 @@ def test_options_of_celerys_worker_that_would_be_missed_are_refused(
 def test_a_worker_refuses_to_run_tasks_in_processes_that_do_not_see_the_broker(project: Project, pool: str) -> None:
     project.write("tasks.py", TASKS.format(name="mine"))
     result = project.run("-A", "tasks", "worker", "-P", pool)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "start the worker with -P solo" in result.output
 
 
 def test_no_color_holds_for_the_log_of_a_worker_too(project: Project) -> None:
     settings = json.loads(project.on_store("-C", "report", "--json").output)["settings"]
     assert settings["worker_log_color"] is False
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-b", "carrier-pigeon://coop", "queues"),
+        ("call", "proj.add", "--serializer", "nope"),
+        ("-A", "tasks", "worker", "--", "task_track_started=maybe"),
+        ("-A", "tasks", "worker", "-P", "gevent"),
+    ],
+)
+def test_what_cannot_be_configured_is_a_wrong_use(project: Project, arguments: tuple[str, ...]) -> None:
+    project.write("tasks.py", TASKS.format(name="mine"))
+    result = project.run(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.output.startswith("Error: ")

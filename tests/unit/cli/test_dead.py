@@ -210,7 +210,23 @@ def test_requeue_of_what_is_not_there_fails_after_giving_the_rest_back(project: 
     result = project.on_store("dead", "requeue", "nobody", listed(project)[0]["id"])
     assert result.exit_code == 1
     assert "No such dead letter: nobody." in result.stderr
+    assert result.stdout == "1 given back\n"
     assert dead(project) == 0
+
+
+@pytest.mark.parametrize("command", ["requeue", "purge"])
+def test_what_was_done_is_told_as_json(project: Project, command: str) -> None:
+    bury(project, "a", "b", "c")
+    by_id = project.on_store("dead", command, "nobody", listed(project)[0]["id"], "-f", "--json")
+    assert (by_id.exit_code, json.loads(by_id.stdout)) == (1, {"done": 1, "missing": ["nobody"]})
+    everything = project.on_store("dead", command, "--all", "-f", "--json")
+    assert (everything.exit_code, json.loads(everything.stdout)) == (0, {"done": 2, "missing": []})
+
+
+@pytest.mark.parametrize("command", ["requeue", "purge"])
+def test_one_letter_is_asked_for_in_the_singular(project: Project, command: str) -> None:
+    bury(project, "a")
+    assert " 1 dead letter of task a on " in project.on_store("dead", command, "--task", "a", typed="n\n").stderr
 
 
 @pytest.mark.parametrize("command", ["requeue", "purge"])

@@ -90,6 +90,19 @@ def test_result_with_json_prints_all_that_is_known(project: Project) -> None:
     project.app.writer.write_state("the-id", "SUCCESS", 9)
     known = json.loads(project.on_store("result", "the-id", "--json").output)
     assert (known["id"], known["state"], known["result"], known["traceback"]) == ("the-id", "SUCCESS", 9, None)
+    assert known["exception"] is None
+
+
+def test_result_with_json_names_the_class_of_an_error(project: Project) -> None:
+    project.app.writer.write_state("the-id", "FAILURE", ValueError("boom"))
+    known = json.loads(project.on_store("result", "the-id", "--json").output)
+    assert (known["result"], known["exception"]) == ("ValueError: boom", "ValueError")
+
+
+def test_queues_tells_of_a_name_that_nobody_knows(project: Project) -> None:
+    result = project.on_store("queues", "-Q", "celery,nosuch")
+    assert result.exit_code == 0
+    assert "Neither configured nor known to the broker: nosuch." in result.stderr
 
 
 def test_result_shows_the_progress_of_a_task_that_runs(project: Project) -> None:

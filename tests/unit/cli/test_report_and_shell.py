@@ -35,8 +35,19 @@ def test_report_says_which_store_answers_and_which_does_not(project: Project) ->
     result = project.on_store("--result-backend", nowhere, "report", "--json")
     stores = json.loads(result.output)["stores"]
     assert result.exit_code == 0
-    assert stores["broker"] == f"answers: {project.url}"
-    assert stores["results"].startswith("unreachable")
+    assert stores["broker"] == {"url": project.url, "answers": True, "error": None}
+    assert (stores["results"]["url"], stores["results"]["answers"]) == (nowhere, False)
+    assert "/nonexistent/folder" in stores["results"]["error"]
+    shown = project.on_store("--result-backend", nowhere, "report").output
+    assert f"answers: {project.url}" in shown
+    assert "unreachable: " in shown
+
+
+def test_report_names_the_queues_of_a_setting(project: Project) -> None:
+    project.write(
+        "tasks.py", "from celeriac import Celeriac, Queue\napp = Celeriac(broker=URL, task_queues=[Queue('q')])\n"
+    )
+    assert json.loads(project.run("-A", "tasks", "report", "--json").output)["settings"]["task_queues"] == ["q"]
 
 
 @pytest.mark.parametrize(

@@ -351,3 +351,24 @@ def test_endless_means_none_where_a_setting_may_be_none():
 def test_a_wrong_span_is_named_as_it_was_spelled():
     with pytest.raises(ImproperlyConfigured, match=r"^CELERY_TASK_RESULT_EXPIRES must be a number of seconds"):
         Settings(CELERY_TASK_RESULT_EXPIRES=-1)
+
+
+@pytest.mark.parametrize("wrong", [3, 2.5, True])
+def test_routes_that_can_be_none_are_refused_when_they_are_set(wrong):
+    conf = Settings()
+    with pytest.raises(ImproperlyConfigured, match=r"task_routes must be .* it was set in"):
+        conf.task_routes = wrong
+
+
+class _Router:
+    def route_for_task(self, name: str) -> str:
+        return name
+
+
+@pytest.mark.parametrize(
+    "routes", [None, {"a.*": "q"}, [("a.*", "q")], (("a.*", "q"),), len, "proj.routes.find", _Router()]
+)
+def test_routes_of_every_kind_are_taken(routes):
+    conf = Settings()
+    conf.task_routes = routes
+    assert conf.task_routes == (tuple(routes) if isinstance(routes, list) else routes)

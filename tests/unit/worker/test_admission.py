@@ -15,7 +15,7 @@ from celeriac import signals
 from celeriac.interfaces.broker import Delivery, Lease
 from celeriac.testing.clock import EPOCH
 from celeriac.wire.message import Message, Unreadable
-from celeriac.worker.admission import Admitted, Expired, Job, Postponed, Refused
+from celeriac.worker.admission import Admitted, Expired, Job, Postponed, Refused, _some
 from tests.unit.spine import Spine
 
 NOW = datetime.fromtimestamp(EPOCH, UTC)
@@ -101,6 +101,12 @@ def test_a_task_that_is_not_known_is_refused_and_the_log_names_those_that_are(ad
     assert str(refused.result.result) == "unheard.of"
     assert "unheard.of[x]. Did you import the module" in caplog.text
     assert "Known tasks: work" in caplog.text
+
+
+def test_of_many_known_tasks_the_log_names_ten():
+    assert _some([]) == "none"
+    assert _some(["a", "b"]) == "a, b"
+    assert _some([str(number) for number in range(12)]) == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more"
 
 
 def test_a_task_that_is_not_known_may_wait_for_a_worker_that_knows_it(admit):

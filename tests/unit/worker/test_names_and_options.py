@@ -95,7 +95,7 @@ def test_pools_have_their_shapes(options, conf, shape):
     ("options", "says"),
     [
         ({"pool": "gevent"}, r"no pool 'gevent'; known: prefork.*Write `async def` tasks instead"),
-        ({"pool": "fast"}, r"no pool 'fast'; known: prefork, processes, threads, solo\."),
+        ({"pool": "fast"}, r"no pool 'fast'; known: prefork, threads, solo\."),
         ({"concurrency": -1}, "concurrency must be at least 1, not -1"),
         ({"threads": -2}, "threads must be at least 1, not -2"),
         ({"conf": {"worker_async_concurrency": 0}}, "worker_async_concurrency must be at least 1, not 0"),

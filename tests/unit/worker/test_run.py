@@ -230,7 +230,8 @@ def test_errors_that_are_part_of_the_contract_are_a_line_without_a_traceback(end
 
 def test_other_errors_are_logged_with_a_traceback(end, caplog):
     end(raising(KeyError("k")))
-    assert "Task work[x] raised unexpected after " in caplog.text
+    assert "Task work[x] raised unexpected: KeyError('k')\nTraceback" in caplog.text
+    assert not caplog.records[-1].getMessage().endswith("\n")
     assert "Traceback" in caplog.text
 
 

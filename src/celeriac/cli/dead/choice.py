@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from celeriac.cli.errors import Failure
-from celeriac.cli.output import span
+from celeriac.cli.output import span, write_json
 from celeriac.cli.parameters import Age, Names
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -60,6 +60,22 @@ class Choice:
         if self.filters["older_than"] is not None:
             words.append(f" older than {span(self.filters['older_than'])}")
         return "".join(words)
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object: done, and the ids missing.")
+
+
+def tell(done: int, word: str, missing: Sequence[str] = (), *, as_json: bool) -> None:
+    """Print how many letters were given back, or removed."""
+    if as_json:
+        write_json({"done": done, "missing": list(missing)})
+    else:
+        click.echo(f"{done} {word}")
+
+
+def counted(number: int) -> str:
+    """Return so many dead letters in words."""
+    return "1 dead letter" if number == 1 else f"{number} dead letters"
 
 
 def fail_for(missing: Sequence[str]) -> None:

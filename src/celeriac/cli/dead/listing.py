@@ -23,7 +23,15 @@ from celeriac.interfaces.dead_letters import DeadLetter
 
 @click.command("list", cls=Command)
 @filters
-@click.option("-n", "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Show at most so many.")
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=50,
+    show_default=True,
+    help="Show at most so many.",
+)
 @click.option("--all", "everything", is_flag=True, help="Show all, however many.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.pass_obj

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from celeriac.app.base import Celeriac
-from celeriac.cli.dead.choice import Choice, fail_for, filters
+from celeriac.cli.dead.choice import Choice, as_json, counted, fail_for, filters, tell
 from celeriac.cli.group import Command
 from celeriac.cli.output import note
 from celeriac.cli.session import Session
@@ -18,8 +18,11 @@ from celeriac.cli.session import Session
 @filters
 @click.option("--all", "everything", is_flag=True, help="All dead letters.")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
+@as_json
 @click.pass_obj
-def command(session: Session, /, ids: tuple[str, ...], everything: bool, force: bool, **wanted: Any) -> None:
+def command(
+    session: Session, /, ids: tuple[str, ...], everything: bool, force: bool, as_json: bool, **wanted: Any
+) -> None:
     """Put the messages back at the end of the line of their queues, to be run as if for the first time.
 
     Their crashes are forgotten, and so are the stored failures: the tasks are PENDING again. Without ids it asks first.
@@ -28,19 +31,19 @@ def command(session: Session, /, ids: tuple[str, ...], everything: bool, force: 
     with session.open() as app:
         if choice.ids:
             settled = app.dead_letters.requeue(choice.ids)
-            note(session, f"{settled.done} given back.")
+            tell(settled.done, "given back", settled.missing, as_json=as_json)
             fail_for(settled.missing)
         else:
-            _give_back(session, app, choice, force=force)
+            _give_back(session, app, choice, force=force, as_json=as_json)
 
 
-def _give_back(session: Session, app: Celeriac, choice: Choice, *, force: bool) -> None:
+def _give_back(session: Session, app: Celeriac, choice: Choice, *, force: bool, as_json: bool) -> None:
     """Give back those that are there now, the oldest first: no more than the user has agreed to."""
     found = [letter.id for letter in app.dead_letters.list(**choice.filters)]
     if found and not force:
-        question = f"Give back {len(found)} dead letters{choice} on {app.broker.location}?"
+        question = f"Give back {counted(len(found))}{choice} on {app.broker.location}?"
         click.confirm(question, abort=True, err=True)
     settled = app.dead_letters.requeue(reversed(found))
-    click.echo(f"{settled.done} given back")
+    tell(settled.done, "given back", settled.missing, as_json=as_json)
     if settled.missing:
         note(session, f"{len(settled.missing)} were given back or removed by others meanwhile.")

@@ -1,0 +1,107 @@
+"""What applications of Celery's have and this version lacks: each is an error that says what to do instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+_PERIODIC: Final = (
+    "this version has no periodic tasks; `celery beat` may go on sending them over a broker that both use, or let cron"
+    " run `celeriac call NAME`"
+)
+_CONNECTION: Final = "celeriac keeps its connections itself; app.broker is the store, app.send_task sends by name"
+_BOOT: Final = "there are no boot steps; the signals worker_init, worker_process_init and worker_ready tell of a start"
+_SIGNAL: Final = "do it in the module that makes the application, after its tasks"
+_ROUTING: Final = "app.router knows queues and routes; the settings task_queues and task_routes make them"
+
+_ATTRIBUTES: Final[Mapping[str, str]] = {
+    "add_periodic_task": _PERIODIC,
+    "Beat": _PERIODIC,
+    "on_after_configure": _SIGNAL,
+    "on_after_finalize": _SIGNAL,
+    "on_after_fork": "celeriac opens its connections anew in a fork; worker_process_init is sent in each process",
+    "on_configure": _SIGNAL,
+    "connection": _CONNECTION,
+    "connection_for_read": _CONNECTION,
+    "connection_for_write": _CONNECTION,
+    "connection_or_acquire": _CONNECTION,
+    "broker_connection": _CONNECTION,
+    "producer_or_acquire": _CONNECTION,
+    "producer_pool": _CONNECTION,
+    "pool": _CONNECTION,
+    "amqp": _ROUTING,
+    "select_queues": f"{_ROUTING}, and `celeriac worker -Q NAME` chooses",
+    "backend": "app.AsyncResult(id) reads a result; app.results is the store",
+    "events": "this version sends no events; signals tell of tasks inside the worker",
+    "log": "the signals setup_logging and after_setup_logger change a worker's log",
+    "loader": "settings come from config_from_object, modules from `include` and autodiscover_tasks",
+    "steps": _BOOT,
+    "user_options": "the worker's command line takes no options of your own; read the environment in worker_init",
+    "worker_main": "start the command `celeriac -A module worker`, from Python as a subprocess of it",
+    "start": "start the command `celeriac -A module worker`",
+    "Worker": "start the command `celeriac -A module worker`",
+    "bugreport": "`celeriac report` prints it",
+    "now": "datetime.now(UTC) says it; countdown and eta are counted in UTC",
+    "prepare_config": "hand settings to config_from_object",
+    "timezone": "app.conf.timezone names it",
+}
+
+_ARGUMENTS: Final[Mapping[str, str]] = {
+    "loader": "settings come from config_from_object, modules from `include` and autodiscover_tasks",
+    "amqp": _ROUTING,
+    "events": "this version sends no events",
+    "log": "the signals setup_logging and after_setup_logger change a worker's log",
+    "control": "app.control is made by the application itself",
+    "tasks": "register them with @app.task or app.register_task",
+    "fixups": "Django is set up by django.setup() in the module that makes the application",
+    "autofinalize": "tasks are made at once; leave it out",
+}
+
+_TASK_ATTRIBUTES: Final[Mapping[str, str]] = {
+    "delay_on_commit": "celeriac has no Django integration yet; write transaction.on_commit(partial(task.delay, ...))",
+    "apply_async_on_commit": (
+        "celeriac has no Django integration yet; write transaction.on_commit(partial(task.apply_async, ...))"
+    ),
+    "send_event": "this version sends no events; task.update_state stores how far a task is",
+    "on_bound": "override before_start, which is called before each run",
+    "shadow_name": "give the call the option `shadow`",
+    "backend": "task.AsyncResult(id) reads a result; app.results is the store",
+}
+
+
+class LackingApplication:
+    """An application's base: an attribute of Celery's that is not here says so, in its AttributeError."""
+
+    if not TYPE_CHECKING:  # a type checker should go on knowing which attributes there are
+
+        def __getattr__(self, name: str) -> Any:
+            return _refuse(self, name, _ATTRIBUTES, "an application")
+
+
+class LackingTask:
+    """A task's base: an attribute of Celery's that is not here says so, in its AttributeError."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            return _refuse(self, name, _TASK_ATTRIBUTES, "a task")
+
+
+def refuse_arguments(names: Iterable[str]) -> None:
+    """Raise TypeError for an argument of Celery's application that would be without effect here."""
+    for name in names:
+        if name in _ARGUMENTS:
+            raise TypeError(f"{name!r} is an argument of Celery's application that celeriac lacks: {_ARGUMENTS[name]}.")
+
+
+def refuse_text(task: str, args: Any) -> None:
+    """Raise TypeError for arguments that are one text: each of its characters would be an argument."""
+    if isinstance(args, str | bytes):
+        raise TypeError(f"Wrong arguments for task {task}: {args!r} is no list or tuple; write ({args!r},).")
+
+
+def _refuse(owner: object, name: str, lacking: Mapping[str, str], what: str) -> Any:
+    instead = lacking.get(name)
+    if instead is None or hasattr(type(owner), name):
+        return object.__getattribute__(owner, name)  # raises what it raised before, with Python's own words
+    raise AttributeError(f"{name!r} of {what} of Celery's is not in celeriac: {instead}.", name=name, obj=owner)
