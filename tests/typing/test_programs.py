@@ -77,8 +77,9 @@ def test_every_mistake_is_found_and_nothing_else(checker: str, request: pytest.F
     assert {line: told.get(line) for line in sorted({*told} ^ marked("refused.py"))} == {}
 
 
-def test_a_chain_whose_values_do_not_fit_is_found_by_pyright(pyright: dict[str, dict[int, str]]) -> None:
-    assert pyright["chains.py"].keys() == marked("chains.py")
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_a_chain_whose_values_do_not_fit_is_found(checker: str, request: pytest.FixtureRequest) -> None:
+    assert request.getfixturevalue(checker)["chains.py"].keys() == marked("chains.py")
 
 
 def test_the_example_of_the_readme_has_no_errors(tmp_path: Path) -> None:
