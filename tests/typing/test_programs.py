@@ -90,6 +90,18 @@ def test_the_example_of_the_readme_has_no_errors(tmp_path: Path) -> None:
     assert run(["mypy", *options, tmp_path / "example.py"]) == ""
 
 
+def test_the_first_example_of_the_page_on_workflows_has_no_errors(tmp_path: Path) -> None:
+    page = (SOURCE.parent / "docs" / "canvas.md").read_text("utf-8")
+    example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    (tmp_path / "example.py").write_text(example, "utf-8")
+    options = ["--strict", f"--config-file={os.devnull}", f"--cache-dir={tmp_path}", "--no-error-summary"]
+    assert run(["mypy", *options, tmp_path / "example.py"]) == ""
+    settings = {"include": [str(tmp_path)], "extraPaths": [str(SOURCE)], "typeCheckingMode": "strict"}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    report = json.loads(run(["basedpyright", "--outputjson", "--project", tmp_path / "pyrightconfig.json"]))
+    assert [told["message"] for told in report["generalDiagnostics"] if told["severity"] == "error"] == []
+
+
 INNER = ("celeriac.cli.", "celeriac.drivers.", "celeriac.worker.")
 """Rooms that nobody imports from: their types must be known too, yet may be inferred."""
 
