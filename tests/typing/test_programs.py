@@ -77,8 +77,9 @@ def test_every_mistake_is_found_and_nothing_else(checker: str, request: pytest.F
     assert {line: told.get(line) for line in sorted({*told} ^ marked("refused.py"))} == {}
 
 
-def test_a_chain_whose_values_do_not_fit_is_found_by_pyright(pyright: dict[str, dict[int, str]]) -> None:
-    assert pyright["chains.py"].keys() == marked("chains.py")
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_a_chain_whose_values_do_not_fit_is_found(checker: str, request: pytest.FixtureRequest) -> None:
+    assert request.getfixturevalue(checker)["chains.py"].keys() == marked("chains.py")
 
 
 def test_the_example_of_the_readme_has_no_errors(tmp_path: Path) -> None:
@@ -87,6 +88,18 @@ def test_the_example_of_the_readme_has_no_errors(tmp_path: Path) -> None:
     (tmp_path / "example.py").write_text(example, "utf-8")
     options = ["--strict", f"--config-file={os.devnull}", f"--cache-dir={tmp_path}", "--no-error-summary"]
     assert run(["mypy", *options, tmp_path / "example.py"]) == ""
+
+
+def test_the_first_example_of_the_page_on_workflows_has_no_errors(tmp_path: Path) -> None:
+    page = (SOURCE.parent / "docs" / "canvas.md").read_text("utf-8")
+    example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
+    (tmp_path / "example.py").write_text(example, "utf-8")
+    options = ["--strict", f"--config-file={os.devnull}", f"--cache-dir={tmp_path}", "--no-error-summary"]
+    assert run(["mypy", *options, tmp_path / "example.py"]) == ""
+    settings = {"include": [str(tmp_path)], "extraPaths": [str(SOURCE)], "typeCheckingMode": "strict"}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
+    report = json.loads(run(["basedpyright", "--outputjson", "--project", tmp_path / "pyrightconfig.json"]))
+    assert [told["message"] for told in report["generalDiagnostics"] if told["severity"] == "error"] == []
 
 
 INNER = ("celeriac.cli.", "celeriac.drivers.", "celeriac.worker.")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from celeriac.app.context import Context
 from celeriac.app.host import Host
-from celeriac.canvas import forms
-from celeriac.canvas.items import chunks, xmap, xstarmap
+from celeriac.canvas import forms, items
 from celeriac.canvas.kinds import Raw, chain, derived_id, kind_of, leaves, plain
 from celeriac.canvas.signature import Signature
 from celeriac.exceptions import ImproperlyConfigured, Replaced
@@ -31,11 +30,12 @@ class Composing(Generic[P, R]):
         def app(self) -> Host: ...
         @property
         def request(self) -> Context: ...
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
 
     @overload
     def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[Any, R]: ...
     @overload
-    def s(self: Composing[Concatenate[A, Q], R], *args: Q.args, **kwargs: Q.kwargs) -> Signature[A, R]: ...
+    def s(self: Callable[Concatenate[A, Q], R], *args: Q.args, **kwargs: Q.kwargs) -> Signature[A, R]: ...
     def s(self, *args: Any, **kwargs: Any) -> Signature[Any, Any]:
         """Return a signature with these arguments; what comes before it in a workflow adds its value in front."""
         return Signature(self, args, kwargs)
@@ -56,17 +56,17 @@ class Composing(Generic[P, R]):
 
     subtask = signature
 
-    def map(self, it: Iterable[Any]) -> xmap:
+    def map(self, it: Iterable[Any]) -> items.xmap[R]:
         """Return a signature that runs the task with each item, in one message."""
-        return xmap(Signature(self), it)
+        return items.xmap(Signature(self), it)
 
-    def starmap(self, it: Iterable[Any]) -> xstarmap:
+    def starmap(self, it: Iterable[Any]) -> items.xstarmap[R]:
         """Return a signature that runs the task with each list of arguments, in one message."""
-        return xstarmap(Signature(self), it)
+        return items.xstarmap(Signature(self), it)
 
-    def chunks(self, it: Iterable[Any], n: int) -> chunks:
+    def chunks(self, it: Iterable[Any], n: int) -> items.chunks[R]:
         """Return a signature that runs the task with each list of arguments, `n` of them in each message."""
-        return chunks(Signature(self), it, n)
+        return items.chunks(Signature(self), it, n)
 
     def replace(self, sig: Signature[Any, Any]) -> Any:
         """Let `sig` run in place of the running task, whose id, callbacks, chain and chord it takes over.

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 from celeriac.canvas.chords import chord
 from celeriac.canvas.groups import group, is_empty, unrolled
 from celeriac.canvas.kinds import CHAIN, as_list
-from celeriac.canvas.signature import I_contra, R_co, Signature, maybe_signature, revived
+from celeriac.canvas.signature import I_contra, R_co, Signature, Workflow, maybe_signature, revived
 
 I = TypeVar("I")  # noqa: E741
 A = TypeVar("A")
@@ -19,7 +19,7 @@ E = TypeVar("E")
 F = TypeVar("F")
 
 
-class chain(Signature[I_contra, R_co]):  # noqa: N801  Celery's name
+class chain(Workflow[I_contra, R_co]):  # noqa: N801  Celery's name
     """Signatures of which each runs when the one before has ended well, with its value as first argument.
 
     Takes signatures, or one iterable of them. Its result is that of the last, whose `parent` is the one before. A group
@@ -31,7 +31,17 @@ class chain(Signature[I_contra, R_co]):  # noqa: N801  Celery's name
     @overload
     def __init__(self: chain[I, A], first: Signature[I, A], /, **options: Any) -> None: ...
     @overload
+    def __init__(self: chain[I, B], a: group[I, Any], b: Signature[list[Any], B], /, **options: Any) -> None: ...
+    @overload
     def __init__(self: chain[I, B], a: Signature[I, A], b: Signature[A, B], /, **options: Any) -> None: ...
+    @overload
+    def __init__(
+        self: chain[I, C], a: Signature[I, A], b: group[A, Any], c: Signature[list[Any], C], /, **options: Any
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: chain[I, C], a: group[I, Any], b: Signature[list[Any], B], c: Signature[B, C], /, **options: Any
+    ) -> None: ...
     @overload
     def __init__(
         self: chain[I, C], a: Signature[I, A], b: Signature[A, B], c: Signature[B, C], /, **options: Any
@@ -109,10 +119,6 @@ class chain(Signature[I_contra, R_co]):  # noqa: N801  Celery's name
     def first_task(self) -> Signature[Any, Any] | None:
         found = (one.first_task() for one in self.tasks)
         return next((one for one in found if one is not None), None)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Send it, with these arguments before those of the first step."""
-        return self.apply_async(args, kwargs) if self.tasks else None
 
     def steps(self) -> list[Signature[Any, Any]]:
         steps = [one.clone() for one in self.tasks]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, overload
 
 from celeriac.canvas.groups import group
 from celeriac.canvas.kinds import CHORD, as_list
-from celeriac.canvas.signature import R_co, Signature, maybe_signature
+from celeriac.canvas.signature import R_co, Signature, Workflow, maybe_signature
 from celeriac.result.handle import AsyncResult
 from celeriac.types import Args, Kwargs
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class chord(Signature[Any, R_co], Generic[R_co]):  # noqa: N801  Celery's name
+class chord(Workflow[Any, R_co], Generic[R_co]):  # noqa: N801  Celery's name
     """A header and a body: the body gets the list of the members' values, in the order in which they were written.
 
     ``chord(header)(body)`` sends it, ``chord(header, body)`` and ``group | body`` make one to send later. When a member
@@ -24,10 +24,14 @@ class chord(Signature[Any, R_co], Generic[R_co]):  # noqa: N801  Celery's name
 
     kind = CHORD
 
+    @overload
+    def __init__(self: chord[Any], header: Any, body: None = None, **options: Any) -> None: ...
+    @overload
+    def __init__(self: chord[R], header: Any, body: Signature[Any, R], **options: Any) -> None: ...
     def __init__(  # noqa: PLR0913  Celery's signature
         self,
         header: Any,
-        body: Signature[Any, R_co] | None = None,
+        body: Signature[Any, Any] | None = None,
         task: str = "celery.chord",
         args: Args | None = None,
         kwargs: Kwargs | None = None,
@@ -62,9 +66,13 @@ class chord(Signature[Any, R_co], Generic[R_co]):  # noqa: N801  Celery's name
         first: Signature[Any, Any] | None = self.tasks.first_task()
         return first if first is not None or self.body is None else self.body.first_task()
 
-    def __call__(self, body: Signature[Any, R] | None = None, **options: Any) -> AsyncResult[R]:
+    @overload
+    def __call__(self, body: None = None, **options: Any) -> AsyncResult[R_co]: ...
+    @overload
+    def __call__(self, body: Signature[Any, R], **options: Any) -> AsyncResult[R]: ...
+    def __call__(self, body: Signature[Any, Any] | None = None, **options: Any) -> AsyncResult[Any]:
         """Send it, with this body if it has none; return the handle on the body's result."""
-        return cast("AsyncResult[R]", self.apply_async((), {"body": body} if body is not None else {}, **options))
+        return self.apply_async((), {"body": body} if body is not None else {}, **options)
 
     def apply_async(self, args: Args | None = None, kwargs: Kwargs | None = None, **options: Any) -> AsyncResult[R_co]:
         """Send it; return the handle on the body's result, whose `parent` is the header's.

@@ -50,7 +50,7 @@ class group(Signature[I_contra, list[T]]):  # noqa: N801  Celery's name
 
     kind = GROUP
 
-    def __init__(self, *tasks: Signature[Any, T] | Iterable[Signature[Any, T]], **options: Any) -> None:
+    def __init__(self: group[Any, T], *tasks: Signature[Any, T] | Iterable[Signature[Any, T]], **options: Any) -> None:
         app = options.pop("app", None)
         super().__init__("celery.group", (), {"tasks": _members(tasks)}, options, subtask_type=GROUP, app=app)
 

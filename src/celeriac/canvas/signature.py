@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
-from typing import Any, ClassVar, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Self, TypeVar, cast, overload
 
 from celeriac.canvas.host import CanvasHost, current
 from celeriac.canvas.kinds import as_list, plain
@@ -17,6 +17,10 @@ I_contra = TypeVar("I_contra", contravariant=True)
 """What a signature takes as its first argument when it follows another."""
 R_co = TypeVar("R_co", covariant=True)
 """What its result is."""
+
+I = TypeVar("I")  # noqa: E741
+B = TypeVar("B")
+T = TypeVar("T")
 
 FIXED = frozenset({"group_id", "stamped_headers"})
 """Options that a later call does not change: they say what a signature belongs to."""
@@ -286,14 +290,21 @@ class Signature(dict[str, Any], Generic[I_contra, R_co]):
 
     # -- putting together -------------------------------------------------------------------------------------------
 
-    def __or__(self, other: Any) -> Any:
+    @overload  # type: ignore[override]  # stricter than dict's
+    def __or__(self, other: Signature[R_co, B]) -> Workflow[I_contra, B]: ...
+    @overload  # a list fits what takes a list: to type checkers list[int] is no list[float], yet what travels is
+    def __or__(self: Signature[I, list[Any]], other: Signature[list[Any], B]) -> Workflow[I, B]: ...
+    def __or__(self, other: Signature[Any, Any]) -> Workflow[Any, Any]:
         """Return the chain in which `other` follows, with the value of this as first argument."""
         if not isinstance(other, Signature):
             return NotImplemented
-        return _class_of("chain").in_row(self, other)
+        return cast("Workflow[Any, Any]", _class_of("chain").in_row(self, other))
 
-    def __ior__(self, other: Any) -> Any:
-        return self.__or__(other)
+    __ior__ = __or__  # type: ignore[assignment]  # as above
+
+    if TYPE_CHECKING:  # mypy asks the right side first where that is a subclass, and dict's would take anything
+
+        def __ror__(self, other: Never) -> Never: ...  # type: ignore[override]
 
     def steps(self) -> list[Signature[Any, Any]]:
         """Return what it contributes to a chain, as copies."""
@@ -338,6 +349,20 @@ class Signature(dict[str, Any], Generic[I_contra, R_co]):
         if self.immutable:
             return self.args, self.kwargs, merged
         return (*args, *self.args), {**self.kwargs, **(kwargs or {})}, merged
+
+
+class Workflow(Signature[I_contra, R_co]):
+    """What `|` makes: a chain or a chord. A call sends it, where a single task would run."""
+
+    tasks: Any
+
+    @overload
+    def __call__(self: Workflow[Any, list[T]], *args: Any, **kwargs: Any) -> Any: ...  # may end in a group
+    @overload
+    def __call__(self, *args: Any, **kwargs: Any) -> AsyncResult[R_co]: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Send it, with these arguments before those of the first step; return None where there is no step."""
+        return self.apply_async(args, kwargs) if self.tasks else None
 
 
 def _class_of(kind: str) -> Any:

@@ -1,12 +1,25 @@
 """What users write, with the types that they may count on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import assert_type
+from typing import Any, assert_type
 
-from celeriac import AsyncResult, Celeriac, Celery, Exchange, Queue, Task, chain, chord, group, shared_task
+from celeriac import (
+    AsyncResult,
+    Celeriac,
+    Celery,
+    Exchange,
+    Queue,
+    Signature,
+    Task,
+    chain,
+    chord,
+    group,
+    shared_task,
+    signature,
+)
 from celeriac.exceptions import Retry
-from celeriac.result import allow_join_result
+from celeriac.result import GroupResult, allow_join_result
 
 app = Celeriac("proj", broker="memory://", backend="memory://", task_acks_late=True)
 celery: Celeriac = Celery("proj")
@@ -211,3 +224,56 @@ assert_type(chord([count.s("a")], longest.s()).apply_async(), AsyncResult[int])
 assert_type(~count.s("a"), int)
 count.s("a").set(queue="slow").on_error(shout.si(1, "!")).link(longest.s())
 (group(count.s("a"), count.s("b")) | longest.s() | shout.s("?")).apply_async()
+
+
+@app.task
+def mean(numbers: list[float]) -> float:
+    return sum(numbers) / len(numbers)
+
+
+@app.task
+def largest(numbers: Sequence[int]) -> int:
+    return max(numbers)
+
+
+@app.task
+def loose(value: Any, more: Any = None) -> Any:
+    return value or more
+
+
+follow = shout.s("!")
+assert_type((count.s("a") | shout.s("!"))(), AsyncResult[str])
+assert_type((count.s("a") | follow | count.s()).delay(), AsyncResult[int])
+assert_type((count.s("a") | follow).apply_async(countdown=1).get(), str)
+assert_type((shout.s(1, "!") | bound.s() | shout.si(2, "?"))().get(), str)
+assert_type((shout.s(1, "!") | fetch.s())().get(), bytes)
+assert_type((count.s("a") | loose.s() | signature("by.name") | count.s())().get(), int)
+assert_type(chain(count.s("a"), shout.s("!"))(), AsyncResult[str])
+assert_type((chain(count.s("a"), shout.s("!")) | count.s())(), AsyncResult[int])
+
+counts = group(count.s(text) for text in "abc")
+assert_type(counts.delay(), GroupResult[int])
+assert_type((counts | longest.s())(), AsyncResult[int])
+assert_type((counts | mean.s())().get(), float)
+assert_type((counts | largest.s() | shout.s("!")).delay(), AsyncResult[str])
+assert_type((shout.s(1, "!") | group(count.s(), count.s()) | mean.s()).delay(), AsyncResult[float])
+assert_type(chain(counts, mean.s())(), AsyncResult[float])
+assert_type(chain(shout.s(1, "!"), group(count.s(), count.s()), mean.s())(), AsyncResult[float])
+assert_type(chain(counts, longest.s(), shout.s("!"))(), AsyncResult[str])
+assert_type((shout.s(1, "!") | group(count.s(), count.s())).delay().get(), list[int])
+(shout.s(1, "!") | group(count.s(), count.s()))().completed_count()
+
+header = chord(count.s(text) for text in "abc")
+assert_type(header(mean.s()), AsyncResult[float])
+assert_type(chord(counts, longest.s())(), AsyncResult[int])
+assert_type(chord(counts, longest.s()).delay().get(), int)
+assert_type(chord(header=counts, body=mean.s())().get(), float)
+assert_type((chord([count.s("a")], longest.s()) | shout.s("!"))(), AsyncResult[str])
+
+assert_type(count.chunks([("a",), ("b",)], 1)(), GroupResult[list[int]])
+assert_type(count.chunks([("a",), ("b",)], 1).delay().get(), list[list[int]])
+assert_type(count.map(["a"]).delay().get(), list[int])
+assert_type(count.starmap([("a",)]).apply_async(), AsyncResult[list[int]])
+
+growing: Signature[Any, Any] = count.s("a")
+growing |= shout.s("!")

@@ -1,6 +1,6 @@
-"""Chains in which a value does not fit the next parameter. mypy 2 cannot tell the first parameter of a function."""
+"""Chains in which a value does not fit the next parameter: each line that is marked must be an error, and no other."""
 
-from celeriac import Celeriac, chain
+from celeriac import Celeriac, chain, chord, group
 
 app = Celeriac("proj", broker="memory://")
 
@@ -18,3 +18,19 @@ def shout(number: int, sign: str) -> str:
 chain(count.s("a"), shout.s("!"))
 chain(shout.s(1, "!"), shout.s("!"))  # error
 chain(count.s("a"), shout.s("!"), shout.s("!"))  # error
+
+
+@app.task
+def longest(numbers: list[int]) -> int:
+    return max(numbers)
+
+
+follow = shout.s("!")
+(count.s("a") | shout.s("!") | count.s()).delay()
+(shout.s(1, "!") | shout.s("!")).delay()  # error
+(shout.s(1, "!") | follow).delay()  # error
+(count.s("a") | longest.s()).delay()  # error
+(count.s("a") | shout.s("!") | shout.s("!")).delay()  # error
+(chain(count.s("a"), shout.s("!")) | shout.s("!")).delay()  # error
+(group(count.s("a"), count.s("b")) | shout.s("!")).delay()  # error
+(chord([count.s("a")], longest.s()) | count.s()).delay()  # error
