@@ -190,7 +190,7 @@ def test_where_a_watch_tells_of_delayed_messages_an_idle_store_is_looked_at_less
     watched = msgspec.structs.replace(broker.capabilities, needs_watch=True)
     monkeypatch.setattr(type(broker), "capabilities", property(lambda _self: watched))
     loop = UpkeepLoop(broker, None, clock=spine.clock)
-    assert loop.round() == 6.0
+    assert loop.round() == 8.0
     broker.send([outgoing(1, not_before=spine.clock.now() + 60)])
     assert loop.round() == 0.5
 
