@@ -109,18 +109,14 @@ def _as_one(tree: Any, values: Sequence[Any], world: World) -> Ended:
 
 def _chain(steps: list[Any], values: Sequence[Any], world: World) -> Ended:
     """A group that something follows waits for all its members; one of one member is that member."""
-    steps = _flat(steps)
+    steps = _with_something(steps)
     end = Ended([])
     while steps:
         step = steps.pop(0)
         if isinstance(step, Group):
             members = _members(step)
-            if not members:
-                if not steps and end == Ended([]):
-                    return Ended([])
-                continue
             if len(members) == 1:
-                steps = _flat([members[0]]) + steps
+                steps = _with_something([members[0]]) + steps
                 continue
             if steps:
                 end = _join(members, values, world)
@@ -138,6 +134,11 @@ def _chain(steps: list[Any], values: Sequence[Any], world: World) -> Ended:
     return end
 
 
+def _with_something(steps: list[Any]) -> list[Any]:
+    """Return the steps without groups of nothing, which are as if they were not there."""
+    return [step for step in _flat(steps) if not isinstance(step, Group) or _members(step)]
+
+
 def _chord(header: Group, body: list[Any], values: Sequence[Any], world: World) -> Ended:
     end = _join(_members(header), values, world)
     if end.error is not None:
@@ -148,7 +149,7 @@ def _chord(header: Group, body: list[Any], values: Sequence[Any], world: World) 
 
 def _break(steps: list[Any], world: World) -> None:
     """A chord that cannot go on calls the error callbacks of what would have been its body."""
-    step, *rest = [step for step in _flat(steps) if not isinstance(step, Group) or _members(step)]
+    step, *rest = _with_something(steps)
     if step is _END:
         return
     if isinstance(step, Task):

@@ -25,6 +25,8 @@ EXAMPLES = (
     Chain((OK, Chord(Group(()), OK), OK)),
     Chain((Group((OK, OK)), Chain((Group(()),)))),
     Chain((OK, Chain((Group(()),)), Chain((Group(()), OK)))),
+    Chain((Group((OK, FAIL)), Group(()))),
+    Chain((OK, Chord(Group((OK, OK)), Chain((OK, Group((OK, FAIL)), Group(())))))),
     Chain((Chain((Group(()),)), Group((OK, OK)))),
     Chain((Group((OK, OK)), Group((Group((OK,)),)))),
     Chain((Group((OK, OK)), Group((Group((Chain((OK, OK)),)),)))),
