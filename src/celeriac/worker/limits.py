@@ -94,7 +94,10 @@ class ThreadLimits:
     """For any thread, by one thread that watches the clock. It starts with the first limit."""
 
     def __init__(self) -> None:
-        self._guard_armed = threading.Condition()
+        # Taken as it is, and not by the condition, whose methods are in Python: what strikes a task in one of them
+        # would leave the lock taken for good.
+        self._guard_armed = threading.RLock()
+        self._changed = threading.Condition(self._guard_armed)
         self._armed: dict[int, int] = {}
         self._tags: dict[int, str] = {}
         self._struck: set[int] = set()
@@ -117,7 +120,7 @@ class ThreadLimits:
                 self._due = [due for due in self._due if self._armed.get(due[2]) == due[1]]
                 heapq.heapify(self._due)
             heapq.heappush(self._due, (time.monotonic() + min(seconds, _LONGEST), number, me))
-            self._guard_armed.notify()
+            self._changed.notify()
 
     def disarm(self) -> None:
         me = threading.get_ident()
@@ -146,7 +149,7 @@ class ThreadLimits:
                     if self._armed.get(thread) == number:
                         self._struck.add(thread)
                         _raise_in(thread, SoftTimeLimitExceeded)
-                self._guard_armed.wait(self._due[0][0] - now if self._due else _FOREVER)
+                self._changed.wait(self._due[0][0] - now if self._due else _FOREVER)
 
 
 class _Swept(BaseException):
