@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,25 +10,11 @@ import pytest
 from celeriac.interfaces.coordinator import Coordinator
 from celeriac.interfaces.store import Store
 from celeriac.testing.clock import FakeClock
-from celeriac.testing.conformance.case import Case
+from celeriac.testing.conformance.fixtures import Pass
 from celeriac.testing.conformance.samples import DEADLINE
 
 TTL = 1.0
 """Short enough to be waited for where the server's own time counts."""
-
-Pass = Callable[[float], None]
-
-
-@pytest.fixture
-def let_pass(case: Case, clock: FakeClock) -> Pass:
-    """Let seconds pass, for the test's clock and, where it counts, for the server's."""
-
-    def wait(seconds: float) -> None:
-        clock.advance(seconds)
-        if not case.expires_by_clock:
-            time.sleep(seconds)
-
-    return wait
 
 
 @pytest.fixture

@@ -26,10 +26,26 @@ CLOSING = 5.0
 """How long threads may take to end after `close`, in seconds."""
 
 
+Pass = Callable[[float], None]
+"""Lets seconds pass."""
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     """The clock that every client of the case reads; it starts now, for servers that compare it with their own."""
     return FakeClock(float(int(time.time())))
+
+
+@pytest.fixture
+def let_pass(case: Case, clock: FakeClock) -> Pass:
+    """Let seconds pass, for the test's clock and, where it counts, for the server's."""
+
+    def wait(seconds: float) -> None:
+        clock.advance(seconds)
+        if not case.expires_by_clock:
+            time.sleep(seconds)
+
+    return wait
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +12,7 @@ from celeriac.interfaces.broker import Terms
 from celeriac.interfaces.revocations import Revocation, RevocationStore
 from celeriac.interfaces.store import Store
 from celeriac.testing.clock import FakeClock
-from celeriac.testing.conformance.case import Case
+from celeriac.testing.conformance.fixtures import Pass
 from celeriac.testing.conformance.samples import (
     DEADLINE,
     LEASE,
@@ -28,20 +27,6 @@ from celeriac.testing.conformance.samples import (
 )
 
 HOURS = 10_800.0
-
-Pass = Callable[[float], None]
-
-
-@pytest.fixture
-def let_pass(case: Case, clock: FakeClock) -> Pass:
-    """Let seconds pass, for the test's clock and, where it counts, for the server's."""
-
-    def wait(seconds: float) -> None:
-        clock.advance(seconds)
-        if not case.expires_by_clock:
-            time.sleep(seconds)
-
-    return wait
 
 
 @pytest.fixture
