@@ -28,14 +28,15 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
     is_kept: Callable[[float], bool] = lambda _: True,
     past_the_trouble: str | None = None,
     has_resumed: Callable[[], bool] | None = None,
+    has_calmed: Callable[[], bool] = lambda: True,
     within: float = RESUMED,
     deadline: float = WAIT,
 ) -> Producer:
     """Produce and consume; `cause` makes trouble and returns when it is over. Then all that was sent is done.
 
     `is_kept` is the producer's, which is returned. Work goes on when a task begins that was sent after the trouble to
-    `past_the_trouble`, a URL (by default the place's own), or when `has_resumed` says so. Only what ran before that may
-    run twice. `deadline` is for the end of all, in seconds.
+    `past_the_trouble`, a URL (by default the place's own), or when `has_resumed` says so. Only what ran before that
+    and before `has_calmed` may run twice. `deadline` is for the end of all, in seconds.
     """
     worker = place.node()
     with Producer(place, is_kept=is_kept) as producer:
@@ -48,6 +49,8 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
         resumed = has_resumed or (lambda: any(each.startswith(PROBE) for each in place.ledger.subjects("begin")))
         until(resumed, "a task after the trouble", deadline=over + within - time.monotonic())
         back = time.monotonic()
+        until(has_calmed, "the end of the trouble", deadline=WAIT)
+        calm = time.monotonic()
         seen = place.ledger.count("end")
         place.until_noted("end", seen + 50, deadline=WAIT)
         wanted = producer.stop()
@@ -63,8 +66,8 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
         in_doubt=producer.in_doubt,
         longest_send_s=producer.longest,
     )
-    found = strays(place.ledger, {}, [Cut(began, back)], copies=place.copies)
-    assert not found, f"ran more than once: {found}, trouble from {began} to {back}"
+    found = strays(place.ledger, {}, [Cut(began, calm)], copies=place.copies)
+    assert not found, f"ran more than once: {found}, trouble from {began} to {calm}"
     assert place.stats().dead == 0
     assert worker.terminate() == 0, worker.log
     return producer
