@@ -59,7 +59,8 @@ class Completer:
 
     A crash between two of the three steps repeats the later ones, and each is idempotent. What a failing store has not
     done is kept and tried again: nothing is lost while it is away, and the leases go on being renewed meanwhile. A
-    batch that failed is tried again in halves, so that what a store refuses for good holds up no other. When others
+    batch that failed is tried again in halves, soon, so that what a store refuses for good holds up no other; from one
+    that fails alone on the pauses grow. When others
     were stored and one alone was refused ten times, its task has failed, and the result says why; where its follow-ups
     were refused its message is a dead letter too. A queue that cannot be is refused once.
     """
@@ -312,7 +313,8 @@ class Completer:
                 self._put_back(batch, error)
                 return True
             first = self._pause == 0.0
-            self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
+            is_alone = len(batch) == 1
+            self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE) if is_alone else _FIRST_PAUSE
             self._not_before = self._clock.monotonic() + self._pause
             self._put_back(batch, error)
         level = logging.ERROR if first else logging.WARNING

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from celeriac.exceptions import BackendError
+from celeriac.exceptions import BackendError, BackendStoreError
 from celeriac.interfaces.broker import Lease
 from celeriac.testing.conformance.samples import QUEUE, drain, outgoing
 from celeriac.testing.faults import Fault, FaultSchedule, FaultyBroker, FaultyResults, ResultsBefore
@@ -124,6 +124,24 @@ def test_between_tries_there_are_growing_pauses(bench):
     pauses = [round(after - before, 1) for before, after in pairwise(tried)]
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
     assert bench.journal.asked == ["ack"]
+
+
+def test_one_that_is_refused_holds_up_others_for_less_than_two_seconds(bench):
+    class Choosy(ResultsBefore):
+        def store(self, records):
+            if any(each.task_id == "17" for each in records):
+                raise BackendStoreError("not this one")
+            super().store(records)
+
+    completer = bench.between(bench.broker, Choosy(bench.spine.app.results))
+    for number, lease in enumerate(bench.held(100)):
+        completer.add(Completion(lease, record=record(number)))
+    began = bench.spine.clock.monotonic()
+    while completer.waiting > 1:
+        completer.flush()
+        bench.spine.clock.advance(0.01)
+    assert bench.spine.clock.monotonic() - began < 2.0
+    assert bench.stored() == {str(number) for number in range(100)} - {"17"}
 
 
 def test_what_comes_during_a_pause_goes_out_after_it_in_order(bench):
