@@ -59,6 +59,11 @@ class FaultPlace(Place):
         """How many messages there may be of a task whose holder was cut off: see the price of ADR 0021."""
         return 1 if self.app.broker.capabilities.tells_deaths else 2
 
+    @property
+    def tells_repeats(self) -> bool:
+        """Whether the store knows a message that is sent again because the answer got lost. AMQP has no word for it."""
+        return not self.broker_url.startswith("amqp")
+
     def send_task(self, name: str, *args: Any, **options: Any) -> AsyncResult[Any]:
         return self.app.send_task(f"trouble.{name}", args, **options)
 
@@ -128,6 +133,7 @@ class Producer:
         self, place: FaultPlace, *, pause: float = 0.005, is_kept: Callable[[float], bool] = lambda _: True
     ) -> None:
         self.sent: set[str] = set()
+        self._took: dict[str, Cut] = {}
         self.refused = 0
         self.last_refusal: OperationalError | None = None
         self.in_doubt = 0
@@ -150,6 +156,10 @@ class Producer:
         assert not self._thread.is_alive(), "a send hangs"
         return self.sent
 
+    def sent_amid(self, trouble: Cut) -> set[str]:
+        """Return the subjects of the sends that were under way in `trouble`: they may have been repeated."""
+        return {subject for subject, took in self._took.items() if _overlap(took, trouble)}
+
     def _run(self) -> None:
         number = 0
         while not self._is_over.wait(self._pause):
@@ -162,8 +172,14 @@ class Producer:
                 self.last_refusal = error
                 self.longest = max(self.longest, time.monotonic() - began)
                 continue
-            self.longest = max(self.longest, time.monotonic() - began)
+            ended = time.monotonic()
+            self._took[str(number)] = Cut(began, ended)
+            self.longest = max(self.longest, ended - began)
             if self._is_kept(began):
                 self.sent.add(str(number))
             else:
                 self.in_doubt += 1
+
+
+def _overlap(one: Cut, other: Cut) -> bool:
+    return one.begins <= other.ends and other.begins <= one.ends
