@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +13,8 @@ pytest.register_assert_rewrite("tests.canvas.bench", "tests.canvas.ends", "tests
 
 from tests.canvas.bench import Bench, EngineBench, NodeBench, memory_url  # noqa: E402  after their rewrite
 from tests.conformance.cases.rabbitmq import server as rabbit  # noqa: E402
-from tests.integration.conftest import redis_or_skip, shared_server  # noqa: E402
-from tests.servers.certificates import ServerMissing  # noqa: E402
+from tests.integration.conftest import shared_server  # noqa: E402
+from tests.servers.missing import or_skip  # noqa: E402
 
 STORES = ("memory", "sqlite", "redis", "rabbitmq")
 """The last has its results in Redis."""
@@ -29,7 +28,7 @@ def make_bench(store: str, folder: Any, **settings: Any) -> EngineBench:
     if store == "sqlite":
         return EngineBench(f"sqlite:///{folder}/bench.db", **settings)
     options = {"global_keyprefix": f"{uuid.uuid4().hex}:"}
-    url = redis_or_skip(shared_server).url
+    url = or_skip(shared_server, "redis").url
     if store == "redis":
         return EngineBench(url, broker_transport_options=options, **settings)
     return EngineBench(rabbit_vhost(), result_backend=url, result_backend_transport_options=options, **settings)
@@ -39,19 +38,14 @@ def make_node_bench(store: str, folder: Path) -> NodeBench:
     """Return a bench on a store that processes can share."""
     if store == "sqlite":
         return NodeBench(folder, f"sqlite:///{folder}/celeriac.db", results=None)
-    url = redis_or_skip(shared_server).url
+    url = or_skip(shared_server, "redis").url
     if store == "redis":
         return NodeBench(folder, url, results=None, global_keyprefix=f"{uuid.uuid4().hex}:")
     return NodeBench(folder, rabbit_vhost(), results=url)
 
 
 def rabbit_vhost() -> str:
-    try:
-        return rabbit().new_vhost(uuid.uuid4().hex)
-    except ServerMissing as missing:
-        if "rabbitmq" in os.environ.get("CELERIAC_REQUIRE", "").split(","):
-            pytest.fail(f"CELERIAC_REQUIRE names rabbitmq: {missing}")
-        pytest.skip(str(missing))
+    return or_skip(rabbit, "rabbitmq").new_vhost(uuid.uuid4().hex)
 
 
 @pytest.fixture(scope="module", params=STORES)

@@ -7,7 +7,8 @@ import pytest
 from celeriac import chord, group
 from tests.canvas.bench import DEADLINE
 from tests.canvas.conftest import make_bench
-from tests.integration.conftest import redis_or_skip, shared_server
+from tests.integration.conftest import shared_server
+from tests.servers.missing import or_skip
 
 
 def run_some(bench) -> None:
@@ -25,7 +26,7 @@ def run_some(bench) -> None:
 
 
 def test_on_redis_all_keys_are_results_or_have_an_end(tmp_path):
-    bench = make_bench("redis", tmp_path, result_backend=redis_or_skip(shared_server).url).start()
+    bench = make_bench("redis", tmp_path, result_backend=or_skip(shared_server, "redis").url).start()
     prefix = bench.app.conf.broker_transport_options["global_keyprefix"]
     outside = shared_server().client()
     before = set(outside.scan_iter("*", count=10_000))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,8 @@ import pytest
 from celeriac.testing.clock import FakeClock
 from celeriac.testing.conformance import Case
 from celeriac.testing.conformance.fixtures import *  # noqa: F403
-from tests.conformance.cases import DriverCase, ServiceMissing, memory, rabbitmq, redis, sqlite
+from tests.conformance.cases import DriverCase, memory, rabbitmq, redis, sqlite
+from tests.servers.missing import or_skip
 
 DRIVERS = (
     DriverCase("memory", memory.make),
@@ -40,10 +40,4 @@ def _is_left_out(item: pytest.Item) -> bool:
 @pytest.fixture(params=DRIVERS, ids=lambda driver: driver.name)
 def case(request: pytest.FixtureRequest, tmp_path: Path, clock: FakeClock) -> Case:
     driver: DriverCase = request.param
-    try:
-        return driver.make(tmp_path, clock)
-    except ServiceMissing as missing:
-        required = os.environ.get("CELERIAC_REQUIRE", "").split(",")
-        if driver.service in required:
-            pytest.fail(f"CELERIAC_REQUIRE names {driver.service}: {missing}")
-        pytest.skip(str(missing))
+    return or_skip(lambda: driver.make(tmp_path, clock), driver.service)

@@ -52,29 +52,30 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
         back = time.monotonic()
         until(has_calmed, "the end of the trouble", deadline=WAIT)
         calm = time.monotonic()
-        seen = place.ledger.count("end")
-        place.until_noted("end", seen + 50, deadline=WAIT)
+        place.until_noted("end", place.ledger.count("end") + 50, deadline=WAIT)
         wanted = producer.stop()
     place.until_ended(wanted, deadline=deadline)
-    twice = place.ledger.repeated("end")
     figures(
         tasks=len(wanted),
         kills=kills,
         lost=0,
-        duplicated=len(twice),
+        duplicated=len(place.ledger.repeated("end")),
         resumed_after_s=back - over,
         refused=producer.refused,
         in_doubt=producer.in_doubt,
         longest_send_s=producer.longest,
     )
-    trouble = Cut(began, calm)
-    repeated = set() if place.tells_repeats else producer.sent_amid(trouble)
-    found = strays(place.ledger, {}, [trouble], copies=place.copies)
-    found = {subject: runs for subject, runs in found.items() if subject not in repeated or len(runs) > 2}
-    assert not found, f"ran more than once: {found}, trouble from {began} to {calm}"
+    ran_once_but_for(Cut(began, calm), place, producer)
     assert place.stats().dead == 0
     assert worker.terminate() == 0, worker.log
     return producer
+
+
+def ran_once_but_for(trouble: Cut, place: FaultPlace, producer: Producer) -> None:
+    repeated = set() if place.tells_repeats else producer.sent_amid(trouble)
+    found = strays(place.ledger, {}, [trouble], copies=place.copies)
+    found = {subject: runs for subject, runs in found.items() if subject not in repeated or len(runs) > 2}
+    assert not found, f"ran more than once: {found}, {trouble}"
 
 
 def send_probe(place: FaultPlace, url: str | None, *, deadline: float) -> None:

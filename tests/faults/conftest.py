@@ -18,12 +18,11 @@ from tests.faults.trouble import FaultPlace
 from tests.integration.conftest import (
     QUICK_TO_TELL,
     node,
-    node_or_skip,
     own_redis_server,
     rabbitmq_vhost,
-    redis_or_skip,
     redis_server,
 )
+from tests.servers.missing import or_skip
 from tests.servers.process import ServerProcess
 from tests.servers.rabbitmq import RabbitServer, VirtualHost
 from tests.servers.redis import RedisServer
@@ -137,9 +136,9 @@ def server_kind(request: pytest.FixtureRequest) -> str:
 def server(server_kind: str) -> Iterator[ServerProcess]:
     """A server for this test alone, to be stopped, frozen and started at will; its data survives."""
     if server_kind == "redis":
-        started: ServerProcess = redis_or_skip(lambda: RedisServer(durable=True).start())
+        started: ServerProcess = or_skip(lambda: RedisServer(durable=True).start(), "redis")
     else:
-        started = node_or_skip(lambda: RabbitServer(advanced=QUICK_TO_TELL).start())
+        started = or_skip(lambda: RabbitServer(advanced=QUICK_TO_TELL).start(), "rabbitmq")
     yield started
     started.remove()
 

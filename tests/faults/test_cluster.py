@@ -13,8 +13,9 @@ import pytest
 from tests.faults.amid_work import FOUND_OUT, RESUMED, trouble_amid_work
 from tests.faults.conftest import Scale, queue_settings
 from tests.faults.trouble import FaultPlace
-from tests.integration.conftest import QUICK_TO_TELL, node_or_skip
+from tests.integration.conftest import QUICK_TO_TELL
 from tests.integration.worker.node import until
+from tests.servers.missing import or_skip
 from tests.servers.rabbit_cluster import RabbitCluster
 from tests.servers.rabbitmq import RabbitServer, answers
 
@@ -35,7 +36,7 @@ def handling() -> str:
 @pytest.fixture
 def cluster(handling: str) -> Iterator[RabbitCluster]:
     config = {"cluster_partition_handling": handling}
-    with node_or_skip(lambda: RabbitCluster(config=config, advanced=SOON_NOTICED)) as started:
+    with or_skip(lambda: RabbitCluster(config=config, advanced=SOON_NOTICED), "rabbitmq") as started:
         yield started
 
 

@@ -20,8 +20,8 @@ from redis.retry import Retry
 from tests.faults.amid_work import WAIT, trouble_amid_work
 from tests.faults.conftest import Scale
 from tests.faults.trouble import FaultPlace
-from tests.integration.conftest import redis_or_skip
 from tests.integration.worker.node import until
+from tests.servers.missing import or_skip
 from tests.servers.redis import RedisServer, Sentinels
 
 LEASE = 6.0
@@ -36,7 +36,7 @@ BACKLOG = 1_000_000
 @pytest.fixture
 def sentinels() -> Iterator[Sentinels]:
     alone = {"min-replicas-to-write": "1", "min-replicas-max-lag": str(LAG)}
-    with redis_or_skip(lambda: Sentinels(replicas=REPLICAS, sentinels=3, options=alone)) as started:
+    with or_skip(lambda: Sentinels(replicas=REPLICAS, sentinels=3, options=alone), "redis") as started:
         yield started
 
 

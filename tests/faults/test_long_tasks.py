@@ -11,7 +11,8 @@ import pytest
 from celeriac.interfaces.broker import Terms
 from tests.faults.conftest import QUEUE_TYPES, Scale, queue_settings
 from tests.faults.trouble import FaultPlace
-from tests.integration.conftest import QUICK_TO_TELL, node_or_skip
+from tests.integration.conftest import QUICK_TO_TELL
+from tests.servers.missing import or_skip
 from tests.servers.rabbitmq import RabbitServer
 
 WAIT = 30.0
@@ -33,7 +34,7 @@ def strict_node(limit: int) -> Iterator[RabbitServer]:
     """A node with this limit, which looks each second whether it was passed."""
     looking = f"{QUICK_TO_TELL[:-2]},{{channel_tick_interval,1000}}]}}"
     config = {"consumer_timeout": str(1000 * limit)}
-    server = node_or_skip(lambda: RabbitServer(config=config, advanced=looking).start())
+    server = or_skip(lambda: RabbitServer(config=config, advanced=looking).start(), "rabbitmq")
     yield server
     server.remove()
 

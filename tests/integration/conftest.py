@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import os
 import uuid
 
 import pytest
 
-from tests.servers.certificates import ServerMissing
+from tests.servers.missing import or_skip
 from tests.servers.rabbitmq import RabbitServer
 from tests.servers.redis import RedisServer
 
@@ -21,35 +20,15 @@ def shared_server() -> RedisServer:
     return RedisServer(durable=True, options={"appendfsync": "everysec"}).start()
 
 
-def redis_or_skip(start):
-    """Return what `start` returns; without a redis-server skip, or fail where ``CELERIAC_REQUIRE`` names it."""
-    try:
-        return start()
-    except ServerMissing as missing:
-        if "redis" in os.environ.get("CELERIAC_REQUIRE", "").split(","):
-            pytest.fail(f"CELERIAC_REQUIRE names redis: {missing}")
-        pytest.skip(str(missing))
-
-
 @functools.cache
 def shared_node() -> RabbitServer:
     return RabbitServer(tls=True, advanced=QUICK_TO_TELL).start()
 
 
-def node_or_skip(start):
-    """Return what `start` returns; without RabbitMQ skip, or fail where ``CELERIAC_REQUIRE`` names it."""
-    try:
-        return start()
-    except ServerMissing as missing:
-        if "rabbitmq" in os.environ.get("CELERIAC_REQUIRE", "").split(","):
-            pytest.fail(f"CELERIAC_REQUIRE names rabbitmq: {missing}")
-        pytest.skip(str(missing))
-
-
 @pytest.fixture
 def node() -> RabbitServer:
     """A node that other tests use too: take a virtual host of your own, and leave it running."""
-    return node_or_skip(shared_node)
+    return or_skip(shared_node, "rabbitmq")
 
 
 @pytest.fixture
@@ -63,12 +42,12 @@ def rabbitmq_vhost(node: RabbitServer):
 @pytest.fixture
 def redis_server() -> RedisServer:
     """A server that other tests use too: take a key prefix of your own, and leave it running."""
-    return redis_or_skip(shared_server)
+    return or_skip(shared_server, "redis")
 
 
 @pytest.fixture
 def own_redis_server():
     """A server for this test alone, to be stopped and started at will; its data survives."""
-    server = redis_or_skip(lambda: RedisServer(durable=True).start())
+    server = or_skip(lambda: RedisServer(durable=True).start(), "redis")
     yield server
     server.remove()

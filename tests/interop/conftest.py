@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
@@ -21,7 +20,7 @@ from tests.interop.fleet import (  # noqa: E402  after its assertions are rewrit
     fleet_of_its_own,
     stock_python,
 )
-from tests.servers.certificates import ServerMissing  # noqa: E402
+from tests.servers.missing import or_skip, skip  # noqa: E402
 from tests.servers.rabbitmq import RabbitServer  # noqa: E402
 from tests.servers.redis import program  # noqa: E402
 
@@ -31,6 +30,10 @@ NOT_ON_RABBITMQ = {
     "test_a_workflow_is_refused_and_its_caller_learns_why": "it looks at the dead letters in Redis",
 }
 """Tests that hold for Redis alone, and why."""
+
+BOTH = ("redis", "interop")
+"""What ``CELERIAC_REQUIRE`` calls the parts that all these tests need."""
+NO_STOCK = "CELERIAC_STOCK_PYTHON names no Python with stock Celery; `make test` makes one"
 
 SHARED = "shared"
 """The queue that workers of both kinds serve."""
@@ -53,34 +56,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def stock_interpreter() -> str:
     """The Python with stock Celery. Without it a test is left out, or fails where it is required."""
-    return stock_python() or _missing("CELERIAC_STOCK_PYTHON names no Python with stock Celery; `make test` makes one")
+    return stock_python() or skip(NO_STOCK, *BOTH)
 
 
 @pytest.fixture(scope="session")
 def both_libraries(stock_interpreter: str) -> None:
     """Ask for stock Celery and for a redis-server."""
-    try:
-        program()
-    except ServerMissing as missing:
-        _missing(str(missing))
-
-
-def _missing(what: str) -> NoReturn:
-    if {"redis", "interop"} & set(os.environ.get("CELERIAC_REQUIRE", "").split(",")):
-        pytest.fail(what)
-    pytest.skip(what)
+    or_skip(program, *BOTH)
 
 
 @pytest.fixture(scope="session")
 def rabbitmq(both_libraries: None) -> Iterator[RabbitServer]:
     """A RabbitMQ for the fleets that work on one."""
-    try:
-        node = RabbitServer()
-    except ServerMissing as missing:
-        if "rabbitmq" in os.environ.get("CELERIAC_REQUIRE", "").split(","):
-            pytest.fail(f"CELERIAC_REQUIRE names rabbitmq: {missing}")
-        pytest.skip(str(missing))
-    with node:
+    with or_skip(RabbitServer, "rabbitmq") as node:
         yield node
 
 

@@ -10,21 +10,17 @@ from celeriac.testing.clock import FakeClock
 from celeriac.testing.conformance import Case
 
 Make = Callable[[Path, FakeClock], Case]
-"""Make a case from an empty directory and the test's clock. Raises `ServiceMissing` when its server cannot be had."""
-
-
-class ServiceMissing(Exception):
-    """The server that a store needs is not installed here; the message says how to get it."""
+"""Make a case from an empty directory and the test's clock. Raises `ServerMissing` when its server cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriverCase:
-    """A row of the table. `service` is what ``CELERIAC_REQUIRE`` calls the server; None when none is needed.
+    """A row of the table. `service` is what ``CELERIAC_REQUIRE`` calls the server; empty when none is needed.
 
     `leaves_out` names test modules and tests that this store cannot pass, with the reason for each.
     """
 
     name: str
     make: Make
-    service: str | None = None
+    service: str = ""
     leaves_out: Mapping[str, str] = field(default_factory=dict)

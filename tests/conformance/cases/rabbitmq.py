@@ -18,8 +18,6 @@ from celeriac.interfaces.store import StoreOptions
 from celeriac.routing.queues import QueueSpec
 from celeriac.testing.clock import FakeClock
 from celeriac.testing.conformance import Case
-from tests.conformance.cases import ServiceMissing
-from tests.servers.certificates import ServerMissing
 from tests.servers.rabbitmq import RabbitServer
 
 _NO_LEASES = "a delivery lives as long as its connection, and is settled on it alone"
@@ -82,10 +80,7 @@ def make_quorum(_workspace: Path, clock: FakeClock) -> Case:
 
 
 def make(name: str, clock: FakeClock, arguments: Mapping[str, Any], *, priorities: int) -> Case:
-    try:
-        node = server()
-    except ServerMissing as missing:
-        raise ServiceMissing(str(missing)) from missing
+    node = server()
     vhost = uuid.uuid4().hex
     url = node.new_vhost(vhost)
     kind = arguments.get("x-queue-type", "classic")

@@ -10,14 +10,14 @@ import pytest
 from celeriac.drivers import load
 from celeriac.interfaces.broker import Broker
 from celeriac.interfaces.store import Store, StoreOptions
-from tests.integration.conftest import node_or_skip
+from tests.servers.missing import or_skip
 from tests.servers.rabbitmq import RabbitServer
 
 
 @pytest.fixture
 def own_node() -> Iterator[RabbitServer]:
     """A node for this test alone, to be stopped and started at will; its data survives."""
-    server = node_or_skip(lambda: RabbitServer().start())
+    server = or_skip(lambda: RabbitServer().start(), "rabbitmq")
     yield server
     server.remove()
 

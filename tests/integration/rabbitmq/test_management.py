@@ -10,8 +10,9 @@ import pytest
 from celeriac.exceptions import BrokerUnavailable, ImproperlyConfigured
 from celeriac.interfaces.broker import Outgoing, QueueSpec, Route, Terms
 from celeriac.wire.message import Message
-from tests.integration.conftest import QUICK_TO_TELL, node_or_skip
+from tests.integration.conftest import QUICK_TO_TELL
 from tests.integration.worker.node import until
+from tests.servers.missing import or_skip
 from tests.servers.ports import free_port
 from tests.servers.rabbitmq import RabbitServer
 
@@ -24,7 +25,7 @@ PORT = free_port()
 def managed_node() -> Iterator[RabbitServer]:
     config = {"management.tcp.ip": "127.0.0.1", "management.tcp.port": str(PORT)}
     plugins = ["rabbitmq_management"]
-    server = node_or_skip(lambda: RabbitServer(plugins=plugins, config=config, advanced=QUICK_TO_TELL).start())
+    server = or_skip(lambda: RabbitServer(plugins=plugins, config=config, advanced=QUICK_TO_TELL).start(), "rabbitmq")
     yield server
     server.remove()
 

@@ -11,7 +11,7 @@ from redis import Redis
 from celeriac.drivers import load
 from celeriac.interfaces.store import Store, StoreOptions
 from tests.faults.proxy import Proxy
-from tests.integration.conftest import redis_or_skip
+from tests.servers.missing import or_skip
 from tests.servers.redis import RedisServer
 
 Open = Callable[..., Store]
@@ -58,7 +58,7 @@ def start() -> Iterator[Callable[[Callable[[], RedisServer]], RedisServer]]:
     servers: list[RedisServer] = []
 
     def start_one(make: Callable[[], RedisServer]) -> RedisServer:
-        servers.append(redis_or_skip(lambda: make().start()))
+        servers.append(or_skip(lambda: make().start(), "redis"))
         return servers[-1]
 
     yield start_one

@@ -17,8 +17,8 @@ from celeriac.interfaces.results import ResultRecord
 from celeriac.interfaces.store import Store
 from celeriac.result.waiting import wait_for
 from celeriac.routing import QueueSpec
-from tests.integration.conftest import redis_or_skip
 from tests.integration.redis.samples import DEADLINE, broker_of, ids, leases, outgoing, receive
+from tests.servers.missing import or_skip
 from tests.servers.redis import RedisServer, Sentinels
 
 Open = Callable[..., Store]
@@ -114,7 +114,7 @@ def test_the_next_server_of_a_list_stands_in(redis_server: RedisServer, connect:
 
 @pytest.fixture
 def sentinels() -> Iterator[Sentinels]:
-    started = redis_or_skip(Sentinels)
+    started = or_skip(Sentinels, "redis")
     with started:
         yield started
 
