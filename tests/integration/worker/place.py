@@ -149,7 +149,8 @@ class Place:
         try:
             until(is_idle, f"the end of the work on {queue}", deadline=deadline)
         except AssertionError as error:
-            raise AssertionError(f"{error}: {self.stats(queue)}") from None
+            told = "" if self._counts is None else f", of which the server tells {self._counts()}"
+            raise AssertionError(f"{error}: {self.stats(queue)}{told}") from None
 
     def until_left(self, ready: int, *, queue: str = "celery") -> None:
         """Return when so many are ready and none is held; a server may note the end of a connection a moment later."""

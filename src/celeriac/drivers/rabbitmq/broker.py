@@ -343,8 +343,7 @@ class RabbitBroker:
     def _hold_anew(self) -> None:
         """Move what has been held for so long that the server would soon take it away. Raises `WireError`."""
         old = self._holdings.older_than(time.monotonic() - self._longest_hold)
-        if old:
-            self._parking.hold_anew(list(old), is_crash=False)
+        self._parking.hold_anew(list(old), is_crash=False)
 
     def _copy(self, held: Held, delay: float) -> Post:
         exchange, key = delayed_route(delay, held.queue) if delay > 0 else ("", held.queue)

@@ -50,8 +50,19 @@ class Parking:
         False when one of them was lost or settled meanwhile.
         """
         with self._guard_lot:  # one move at a time: they are rare, and share a channel
+            self._drop_strays()
             moved = [self._move(tag, is_crash=is_crash) for tag in tags]
             return all(moved)
+
+    def _drop_strays(self) -> None:
+        """Let go of copies that came when nobody waited for them any more."""
+        lot = self._lot
+        while lot is not None and lot.channel.is_open and lot.channel.arrivals:
+            self._drop(lot, lot.channel.arrivals.popleft())
+
+    def _drop(self, lot: _Lot, arrival: Arrival) -> None:
+        """End a copy that is not wanted: what it is of was settled, or is held still, or went back with its channel."""
+        self._holdings.ack_raw(lot.channel, arrival.tag, arrival.consumer)
 
     def _move(self, tag: str, *, is_crash: bool) -> bool:
         held = self._holdings.held(tag)
@@ -67,12 +78,15 @@ class Parking:
         refused = publish(self._sending, [post])
         if refused.unroutable or refused.unwanted:
             raise WireError("the queue for messages that are held for long was deleted")
-        arrival = lot.await_arrival(token)
+        arrival = lot.next_arrival()
+        while token_of(arrival.header) != token:  # of a move that failed: its answer was late
+            self._drop(lot, arrival)
+            arrival = lot.next_arrival()
         old = self._holdings.move(
             tag, lot.channel, arrival, crashes=crashes, returns_as=held.returns_as, since=time.monotonic()
         )
-        if old is None:  # it was settled while it moved: the copy is not wanted
-            self._holdings.ack_raw(lot.channel, arrival.tag, arrival.consumer)
+        if old is None:  # it was settled while it moved
+            self._drop(lot, arrival)
             return False
         self._ward.moved(tag, lot.channel.number, arrival.tag)
         self._holdings.ack_raw(old.channel, old.number, old.arrival.consumer)
@@ -107,14 +121,9 @@ class _Lot:
         channel.call("queue.bind", 0, queue, exchange, "", False, {})
         channel.call("basic.consume", 0, queue, "lot", False, False, False, False, {})
 
-    def await_arrival(self, token: str) -> Arrival:
-        """Return the message with this token; whatever else comes was given up, and goes back."""
-        channel = self.channel
-        while True:
-            channel.wait(lambda: bool(channel.arrivals), "a message that was moved")
-            arrival = channel.arrivals.popleft()
-            if token_of(arrival.header) == token:
-                return arrival
+    def next_arrival(self) -> Arrival:
+        self.channel.wait(lambda: bool(self.channel.arrivals), "a message that was moved")
+        return self.channel.arrivals.popleft()
 
 
 def _next(crashes: int) -> int:
