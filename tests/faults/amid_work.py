@@ -29,6 +29,7 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
     past_the_trouble: str | None = None,
     has_resumed: Callable[[], bool] | None = None,
     has_calmed: Callable[[], bool] = lambda: True,
+    mend: Callable[[], None] = lambda: None,
     within: float = RESUMED,
     deadline: float = WAIT,
 ) -> Producer:
@@ -37,7 +38,7 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
     `is_kept` is the producer's, which is returned. Work goes on when a task begins that was sent after the trouble to
     `past_the_trouble`, a URL (by default the place's own), or when `has_resumed` says so. Twice may run only what ran
     before that and before `has_calmed`, and what was sent meanwhile to a store that cannot tell a repeated message.
-    `deadline` is for the end of all, in seconds.
+    When all is done `mend` is called, and then the queue becomes empty. `deadline` is for the end of all, in seconds.
     """
     worker = place.node()
     with Producer(place, is_kept=is_kept) as producer:
@@ -54,21 +55,24 @@ def trouble_amid_work(  # noqa: PLR0913  one for each way in which troubles diff
         calm = time.monotonic()
         place.until_noted("end", place.ledger.count("end") + 50, deadline=WAIT)
         wanted = producer.stop()
-    place.until_ended(wanted, deadline=deadline)
-    figures(
-        tasks=len(wanted),
-        kills=kills,
-        lost=0,
-        duplicated=len(place.ledger.repeated("end")),
-        resumed_after_s=back - over,
-        refused=producer.refused,
-        in_doubt=producer.in_doubt,
-        longest_send_s=producer.longest,
-    )
+    place.until_done(wanted, deadline=deadline)
+    mend()
+    place.until_idle(deadline=deadline)
+    figures(tasks=len(wanted), kills=kills, lost=0, resumed_after_s=back - over, **told_by(place, producer))
     ran_once_but_for(Cut(began, calm), place, producer)
     assert place.stats().dead == 0
     assert worker.terminate() == 0, worker.log
     return producer
+
+
+def told_by(place: FaultPlace, producer: Producer) -> dict[str, float]:
+    """Return what the ledger and the producer have seen."""
+    return {
+        "duplicated": len(place.ledger.repeated("end")),
+        "refused": producer.refused,
+        "in_doubt": producer.in_doubt,
+        "longest_send_s": producer.longest,
+    }
 
 
 def ran_once_but_for(trouble: Cut, place: FaultPlace, producer: Producer) -> None:

@@ -78,12 +78,15 @@ class FaultPlace(Place):
 
     def until_ended(self, wanted: set[str], *, deadline: float) -> None:
         """Return when all are done and the queue is empty; raise with the number of those that are missing."""
+        self.until_done(wanted, deadline=deadline)
+        self.until_idle(deadline=deadline)
+
+    def until_done(self, wanted: set[str], *, deadline: float) -> None:
         try:
             until(lambda: wanted <= set(self.ledger.subjects("end")), "the last of the tasks", deadline=deadline)
         except AssertionError as error:
             lost = wanted - set(self.ledger.subjects("end"))
             raise AssertionError(f"{len(lost)} of {len(wanted)} lost: {sorted(lost)[:10]}; {self.stats()}") from error
-        self.until_idle(deadline=deadline)
 
 
 def runs_of(ledger: Ledger) -> dict[str, list[Run]]:

@@ -78,6 +78,13 @@ class RabbitCluster:
         leader = answer.partition("leader")[0].rpartition("'rabbit-")[2]
         return next(node for node in self.nodes if node.name.startswith(f"rabbit-{leader.partition('@')[0]}"))
 
+    def elect(self, queue: str) -> None:
+        """Have another node lead a quorum queue of the virtual host ``/``."""
+        leader = self.leader_of(queue)
+        heir = next(node for node in self.nodes if node is not leader and node.is_running and not node.is_paused)
+        members = [f"{{'%2F_{queue}', '{node.name}'}}" for node in (leader, heir)]
+        leader.call("ra", "transfer_leadership", ", ".join(members))
+
     def cut_off(self, node: RabbitServer) -> None:
         """Part a node from the others; clients reach all of them."""
         for other in self.nodes:

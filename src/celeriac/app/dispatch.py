@@ -127,7 +127,7 @@ class Dispatcher:
         outgoing = self.prepare(call) if at_once else await asyncio.to_thread(self.prepare, call)
         policy = self.policy(call.options)
         if policy is None:
-            await asyncio.wrap_future(self._group.add(outgoing))
+            await self._group.send(outgoing)
         else:  # a policy of its own, so a round trip of its own
             await asyncio.to_thread(self._publisher.send, [outgoing], policy=policy)
         return self._sent(call, outgoing)

@@ -9,6 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from celeriac.app.loop_bridge import LoopBridge
 from celeriac.clock import SYSTEM_CLOCK, Clock
 from celeriac.exceptions import BrokerUnavailable, SendIncomplete
 from celeriac.forks import after_fork_in_child
@@ -51,6 +52,7 @@ class GroupCommit:
         self._pending: list[_Pending] = []
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._bridge: LoopBridge | None = None
 
     def add(self, outgoing: Outgoing) -> Future[None]:
         """Return a future that is done when the broker has the message; it carries the error otherwise.
@@ -67,6 +69,16 @@ class GroupCommit:
             self._pending.append(_Pending(outgoing, self._clock.monotonic(), future))
             self._guard_pending.notify()
         return future
+
+    async def send(self, outgoing: Outgoing) -> None:
+        """Return when the broker has the message; raises as the future of `add` does."""
+        # asyncio costs 40 of the 60 ms that `import celeriac` may take (ADR 0004); who is here has imported it.
+        import asyncio  # noqa: PLC0415
+
+        bridge, loop = self._bridge, asyncio.get_running_loop()
+        if bridge is None or bridge.loop is not loop:
+            bridge = self._bridge = LoopBridge(loop)
+        await bridge.wait(self.add(outgoing))
 
     def close(self) -> None:
         """Send what is pending, then end the thread."""

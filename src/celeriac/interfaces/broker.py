@@ -267,6 +267,13 @@ class Broker(Protocol):
     def reject(self, leases: Sequence[Lease], *, reason: str) -> Sequence[Lease]:
         """Move these messages to the dead letters of their queue, with the reason. Return the lost."""
 
+    def held_by(self, owner: str) -> Sequence[Lease]:
+        """Return what is held as that owner's (see `Terms`), in its order, also by a claim whose answer never arrived.
+
+        For somebody who knows that the owner is dead. Looks at all that is held in the store. Empty where a delivery
+        lives as long as its connection.
+        """
+
     def brace(self, lease: Lease) -> bool:
         """Say that a message that was redelivered is about to run: should its holder die, that is one crash more.
 

@@ -162,6 +162,9 @@ class BrokerBefore:
     def entrust(self, custodian: str) -> None:
         self._inner.entrust(custodian)
 
+    def held_by(self, owner: str) -> Sequence[Lease]:
+        return self._call(lambda: self._inner.held_by(owner))
+
     def brace(self, lease: Lease) -> bool:
         return self._call(lambda: self._inner.brace(lease))
 

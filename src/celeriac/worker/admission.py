@@ -31,6 +31,7 @@ from celeriac.wire.identity import peek_identity
 from celeriac.wire.message import Message
 from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
+from celeriac.worker.outcome import REPEATED
 from celeriac.worker.renewals import Claim
 from celeriac.worker.revoked import Revoked
 from celeriac.worker.run import TaskRunner
@@ -53,6 +54,21 @@ class Job(Struct, frozen=True):
     call: TaskCall
     delivery: Delivery
     claim: Claim
+
+    @property
+    def acks_late(self) -> bool:
+        """Whether its message is held while it runs."""
+        return self.runner.acks_late or self.runner.is_acked_late(self.call)
+
+    @property
+    def ends_with_its_worker(self) -> bool:
+        """Whether the death of its worker is its end; by default it runs again."""
+        return self.runner.ends_with_its_worker or (self.acks_late and not self.runner.acks_late)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it may have run before: its holder died, or its message may be there twice."""
+        return self.delivery.redelivered or REPEATED in self.call.headers
 
 
 class Refused(Struct, frozen=True):
@@ -85,10 +101,13 @@ class Expired(Struct, frozen=True):
 Admitted = Job | Refused | Postponed | Expired
 
 
-def runners_of(
-    app: Celeriac, *, log: TaskLog, hostname: str, sequels: Sequels, revoked: Revoked
+def runners_of(  # noqa: PLR0913  all from different parts of the engine
+    app: Celeriac, hostname: str, *, log: TaskLog, sequels: Sequels, revoked: Revoked, is_supervised: bool
 ) -> dict[str, TaskRunner]:
-    """Return what runs the tasks of an application, by their names."""
+    """Return what runs the tasks of an application, by their names.
+
+    `is_supervised`: somebody notices when the engine dies, and can end it for a task.
+    """
     runner = partial(
         TaskRunner,
         conf=app.conf,
@@ -98,6 +117,7 @@ def runners_of(
         clock=app.clock,
         sequels=sequels,
         revoked=revoked,
+        tells_deaths=is_supervised and app.broker.capabilities.tells_deaths,
     )
     return {name: runner(task) for name, task in app.tasks.items()}
 

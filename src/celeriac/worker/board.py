@@ -50,10 +50,15 @@ _ADDRESS: Final = "\0"
 """Between a task's id and where its result is wanted."""
 
 
+_ONCE: Final = b"\1"
+"""Begins the id of a task that must not run again."""
+
+
 class Running(Struct, frozen=True):
     """One run. `overdue` is infinite, and `name` is empty, where there is no deadline; a long `task_id` is cut there.
 
-    `reply_to` is where the message wants the result.
+    `reply_to` is where the message wants the result. `is_once` tells that it must not run again: if its engine dies,
+    that is its end, and somebody may wait to hear of it.
     """
 
     tag: str
@@ -62,6 +67,7 @@ class Running(Struct, frozen=True):
     task_id: str
     name: str
     reply_to: str | None = None
+    is_once: bool = False
 
 
 class Board:
@@ -136,10 +142,19 @@ class EngineBoard:
             memory = mmap.mmap(file.fileno(), 0)
         return cls(memory, (index - 1) * _size(rows), rows)
 
-    def begin(self, tag: str, now: float, overdue: float = _NEVER, *, task_id: str = "", name: str = "") -> int:
+    def begin(  # noqa: PLR0913  a row has as many columns
+        self,
+        tag: str,
+        now: float,
+        overdue: float = _NEVER,
+        *,
+        task_id: str = "",
+        name: str = "",
+        is_once: bool = False,
+    ) -> int:
         """Write down a run; return what `end` wants to know. No more run at once than there are slots.
 
-        `task_id` may come with what `addressed` put to it.
+        `task_id` may come with what `addressed` put to it; see `Running` for the rest.
         """
         row = self._free.popleft()
         self._started[row] = _FREE  # what is half written is not read
@@ -147,7 +162,8 @@ class EngineBoard:
             self._deadlines[0] = 1.0
             _IDENTITY.pack_into(self._memory, self._area(row), task_id.encode()[:254], name.encode()[:254])
         # A longer text is cut to its place.
-        _ROW.pack_into(self._memory, self._rows + row * _ROW.size, overdue, tag.encode(), task_id.encode())
+        short = _ONCE + task_id.encode() if is_once else task_id.encode()
+        _ROW.pack_into(self._memory, self._rows + row * _ROW.size, overdue, tag.encode(), short)
         self._started[row] = now
         return row
 
@@ -187,8 +203,8 @@ class EngineBoard:
                 overdue, tag, short = self._row(row)
                 task_id, name = _IDENTITY.unpack_from(self._memory, self._area(row))
                 if overdue == _NEVER:
-                    task_id, name = short, b""
-                found.append(Running(tag, started, overdue, *_told(task_id, name)))
+                    task_id, name = short.removeprefix(_ONCE), b""
+                found.append(Running(tag, started, overdue, *_told(task_id, name), short.startswith(_ONCE)))
         return found
 
     def ended(self) -> dict[str, bytes]:

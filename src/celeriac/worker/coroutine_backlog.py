@@ -55,8 +55,8 @@ class CoroutineBacklog:
         job = self.next() if self._is_open() else None
         if job is None:
             return None
-        runner, is_again = job.runner, job.delivery.redelivered
-        if is_again or not runner.acks_late or runner.tells_start(job.call) or not self._is_sure(job):
+        runner = job.runner
+        if job.is_doubtful or not job.acks_late or runner.tells_start(job.call) or not self._is_sure(job):
             self.jobs.appendleft(job)  # for the main thread
             return None
         if len(self.jobs) == self._claims.reserve(slots=self._slots) // 2:

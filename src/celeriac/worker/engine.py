@@ -90,7 +90,8 @@ class Engine:
         self._tenure = Tenure(self._broker, ledger, self._completer, self.renewals, lease=plan.lease, clock=app.clock)
         consumer = _consumers(app, plan, ledger, revoked, index=index)
         self._consumer = consumer(pulse=self.pulse)
-        runners = runners_of(app, log=self._log, hostname=plan.nodename, sequels=sequels, revoked=revoked)
+        watched = board is not None and plan.inline
+        runners = runners_of(app, plan.nodename, log=self._log, sequels=sequels, revoked=revoked, is_supervised=watched)
         self._admission = Admission(runners, app.conf, clock=app.clock, revoked=revoked)
         self._crashes = CrashCounter(app.coordinator, most=app.conf.task_max_crashes)
         self._wear = Wear(most_tasks=app.conf.worker_max_tasks_per_child, most_kib=app.conf.worker_max_memory_per_child)
@@ -232,7 +233,7 @@ class Engine:
                 job = self._backlog.popleft()
             except IndexError:  # empty, or the attendant has just given the rest back
                 return
-            risky = job.delivery.redelivered or self._claims.expected > _LONG
+            risky = job.is_doubtful or self._claims.expected > _LONG
             if self._inline and self._completer.waiting and (risky or self._is_time_to_complete()):
                 self._completer.flush()
             if self._has_coroutines:
@@ -244,9 +245,9 @@ class Engine:
 
     def _start(self, job: Job, executor: InlineExecutor[Job] | ThreadExecutor[Job] | CoroutineExecutor[Job]) -> None:
         backlog = self._async_backlog.jobs if job.runner.is_async else self._backlog
-        if not self._tenure.holds(job, backlog) or (job.delivery.redelivered and not self._may_run_again(job)):
+        if not self._tenure.holds(job, backlog) or (job.is_doubtful and not self._may_run_again(job)):
             return
-        if not job.runner.acks_late and not acked_early(job, self._broker, self._ledger, stopping=self._stopping):
+        if not job.acks_late and not acked_early(job, self._broker, self._ledger, stopping=self._stopping):
             return
         record = job.runner.started_record(job.call)
         if record is not None:
@@ -261,11 +262,13 @@ class Engine:
             if ended is not None:
                 self._completer.add(ended)
                 return False
+            if not job.delivery.redelivered:
+                return True
             counted = job.delivery.crashes
             crashes = self._crashes.crashes_before(job.call) if counted is None else counted
-            ends = job.runner.ends_with_its_worker and (crashes > 0 or self._broker.capabilities.tells_deaths)
+            ends = job.ends_with_its_worker and (crashes > 0 or self._broker.capabilities.tells_deaths)
             runs = not ends and not self._crashes.is_too_many(crashes)
-            is_risk = runs and job.runner.acks_late
+            is_risk = runs and job.acks_late
             if is_risk and not crash_counted(job, self._broker, self._ledger, self._crashes):
                 return False
         except OperationalError as error:
@@ -279,7 +282,7 @@ class Engine:
         self._log.lost(job.call.name, job.call.id, reason)
         failed = self._admission.failed(job.call.id, WorkerLostError(reason))
         record = self._writer.record_of_error(failed, job.call.reply_to)
-        settle = Settle.ACK if job.runner.ends_with_its_worker else Settle.REJECT
+        settle = Settle.ACK if job.ends_with_its_worker else Settle.REJECT
         end = Completion(job.delivery.lease, settle, record, reason=reason)
         self._completer.add(self._turning_away.ended(job.call, end, failed.result))
         return False
@@ -381,7 +384,7 @@ def _consumers(app: Celeriac, plan: NodePlan, ledger: Ledger, revoked: Revoked, 
         ledger,
         queues=plan.queues,
         lease=plan.lease,
-        owner=f"{plan.nodename}/{index}",
+        owner=plan.owner(index),
         clock=app.clock,
         revoked=revoked,
     )

@@ -52,7 +52,8 @@ class NodePlan(Struct, frozen=True):
     `custodian` what engines give to `Broker.entrust`.
 
     `inline` runs them in the engine's main thread (one slot). `in_process` puts the one engine into the node's own
-    process. `settings` are those of the command line, for engines that cannot inherit them.
+    process. `settings` are those of the command line, for engines that cannot inherit them. `token` tells it from other
+    nodes of its name.
     """
 
     nodename: str
@@ -72,6 +73,11 @@ class NodePlan(Struct, frozen=True):
     loglevel: str
     logfile: str | None
     settings: Mapping[str, Any] = {}
+    token: str = ""
+
+    def owner(self, index: int) -> str:
+        """Return as whose messages are held that an engine of this node claims; no other node's are."""
+        return f"{self.nodename}/{index}-{self.token}"
 
     @property
     def rows(self) -> int:
@@ -114,6 +120,7 @@ def plan(options: WorkerOptions, conf: Settings, *, queues: tuple[str, ...]) -> 
         loglevel=options.loglevel,
         logfile=expand(options.logfile, nodename) if options.logfile else None,
         settings=conf.given(Layer.COMMAND_LINE),
+        token=os.urandom(4).hex(),
     )
 
 

@@ -68,6 +68,7 @@ class TaskRunner:
         clock: Clock,
         sequels: Sequels,
         revoked: Revoked,
+        tells_deaths: bool = False,
     ) -> None:
         kind = type(task)
         self.task = task
@@ -75,6 +76,7 @@ class TaskRunner:
         self._call: Callable[..., Any] = task if self._wrapped else task.run
         self.is_async = inspect.iscoroutinefunction(task.function or kind.run)
         self.acks_late = conf.task_acks_late if task.acks_late is None else task.acks_late
+        self._tells_deaths = tells_deaths
         self._acks_failures = acks_failures(task, conf)
         self._ignore_result = conf.task_ignore_result if task.ignore_result is None else task.ignore_result
         self._stores_errors = given_or(task.store_errors_even_if_ignored, conf.task_store_errors_even_if_ignored)
@@ -147,8 +149,21 @@ class TaskRunner:
         result = TaskResult(task_id=job.call.id, state=states.FAILURE, result=reason, date_done=done)
         record = self._writer.record_of_error(result, job.call.reply_to) if self._writer.keeps_results else None
         sequel = self._sequels.of_broken_run(job.call, reason)
-        lease = job.delivery.lease if self.acks_late else None
+        lease = job.delivery.lease if self.is_acked_late(job.call) else None
         return Completion(lease, Settle.ACK, record, () if sequel is None else sequel.messages, sequel=sequel)
+
+    def is_acked_late(self, call: TaskCall) -> bool:
+        """Tell whether its message is held while it runs.
+
+        With ``acks_late=False`` too, if a workflow waits for it and deaths are noticed: who has it then ends the task.
+        """
+        return self.acks_late or (self._tells_deaths and has_sequel(call))
+
+    def is_once(self, call: TaskCall) -> bool:
+        """Tell whether the death of its worker is its end, and somebody has to be told of that."""
+        if self.acks_late:
+            return False
+        return self.is_acked_late(call) or (self._writer.keeps_results and not self._ignores(call))
 
     def soft_limit(self, call: TaskCall) -> Seconds | None:
         """Return after how many seconds the task is told that it runs too long; None for never."""
@@ -332,7 +347,8 @@ class TaskRunner:
         sequel: Sequel | None = None,
     ) -> Completion:
         delivery = context.delivery
-        lease = None if delivery is None or not self.acks_late else delivery.lease
+        lease = None if delivery is None or not self.is_acked_late(context.call) else delivery.lease
+        settle = settle if self.acks_late else Settle.ACK
         sends = [*context.follow_ups, *(follow_ups or ())]
         if sequel is None:
             return Completion(lease, settle, record, sends, reason=reason)

@@ -126,17 +126,20 @@ class Runs:
         board = self._board
         if board is None:
             return 0
-        if hard is None:
+        is_once = job.runner.is_once(job.call)
+        if hard is None and not is_once:
             return board.begin(tag, now, task_id=job.call.id)
-        name = job.call.name + FOLLOWED if has_sequel(job.call) else job.call.name
         whole = addressed(job.call.id, job.call.reply_to)
-        return board.begin(tag, now, now + hard, task_id=whole, name=name)
+        if hard is None:
+            return board.begin(tag, now, task_id=whole, is_once=True)
+        name = job.call.name + FOLLOWED if has_sequel(job.call) else job.call.name
+        return board.begin(tag, now, now + hard, task_id=whole, name=name, is_once=is_once)
 
     def _end(self, job: Job, completion: Completion, row: int) -> None:
         if self._board is not None:
             self._board.end(row, _what_is_left(completion))
         is_counted = job.delivery.redelivered and job.delivery.crashes is None
-        if is_counted and completion.settle is Settle.REQUEUE and job.runner.acks_late:
+        if is_counted and completion.settle is Settle.REQUEUE and job.acks_late:
             self._crashes.count_back(job.call)
         self._completer.add(completion)
         self._wear.note()

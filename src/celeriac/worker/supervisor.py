@@ -233,16 +233,16 @@ class Supervisor:
         for index, status in self._launcher.exits():
             engine = self._engines[index - 1]
             self._read_rest(engine)
-            held, ended = engine.holdings.take_all(), engine.board.ended()
+            held, ended, ran = engine.holdings.take_all(), engine.board.ended(), engine.board.running()
             if self._stopping:
                 engine.is_done = True
-                self._recovery.give_back(held, ended)
+                if status or held:
+                    self._recovery.give_back(index, held, ended, ran)
             elif engine.worn and status == 0:
                 logger.info("Engine %s is replaced: %s", engine.index, engine.worn)
                 engine.start_at = time.monotonic()
             else:
-                ran = engine.board.running()
-                self._recovery.settle(held, ended, ran, overdue=engine.overdue, revoked=engine.revoked)
+                self._recovery.settle(index, held, ended, ran, overdue=engine.overdue, revoked=engine.revoked)
                 self._replace(engine, status, held)
 
     def _read_rest(self, engine: _Engine) -> None:

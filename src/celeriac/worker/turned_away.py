@@ -17,7 +17,7 @@ from celeriac.types import Seconds
 from celeriac.wire.message import Message
 from celeriac.wire.tasks import TaskCall
 from celeriac.worker.admission import Admission, Expired, Job, Postponed, Refused
-from celeriac.worker.outcome import Completion, Settle
+from celeriac.worker.outcome import Completion, Settle, again
 from celeriac.worker.sequel import Sequels, has_sequel
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class TurningAway:
 
     def refused(self, admission: Admission, job: Job, revocation: Revocation) -> Completion:
         """Return the end of a job that was revoked after it was admitted, and perhaps acknowledged."""
-        lease = job.delivery.lease if job.runner.acks_late else None
+        lease = job.delivery.lease if job.acks_late else None
         return self.discarded(admission.discard(job.delivery, job.call, revocation), lease)
 
     def discarded(self, discarded: Expired, lease: Lease | None) -> Completion:
@@ -68,9 +68,15 @@ class TurningAway:
     def ended_before(self, job: Job) -> Completion | None:
         """Return the end of a task that comes again though its result is stored: what follows was not sent then.
 
-        So it is when its engine died in between, or was ended for it. None where it has to run. Raises `BackendError`.
+        So it is when its engine died in between, or was ended for it. And so it is with the second message of a task:
+        nothing follows that. None where it has to run. Raises `BackendError`.
         """
-        return self._ended_before(job.call, job.delivery.lease if job.runner.acks_late else None)
+        if job.delivery.redelivered:
+            return self._ended_before(job.call, job.delivery.lease)
+        if not self._writer.keeps_results or not self._reader.ends([job.call.id]):
+            return None
+        logger.info("Task %s[%s] has ended already: this second message of it is dropped", job.call.name, job.call.id)
+        return Completion(job.delivery.lease)
 
     def _ended_before(self, call: TaskCall, lease: Lease | None) -> Completion | None:
         if not self._writer.keeps_results or not (has_sequel(call) or call.callbacks):
@@ -78,10 +84,13 @@ class TurningAway:
         found = self._reader.ends([call.id]).get(call.id)
         if found is None:
             return None
-        if found.state != states.SUCCESS:
-            return self.ended(call, Completion(lease), found.result, state=found.state)
-        sequel = self._sequels.of_success(call, found.result)
-        return Completion(lease, follow_ups=sequel.messages, sequel=sequel)
+        if found.state == states.SUCCESS:
+            sequel = self._sequels.of_success(call, found.result)
+        elif has_sequel(call):
+            sequel = self._sequels.of_failure(call, found.result, state=found.state)
+        else:
+            return Completion(lease)
+        return Completion(lease, follow_ups=again(sequel.messages), sequel=sequel, repeats=True)
 
     def ended(self, call: TaskCall | None, end: Completion, error: Any, *, state: str = states.FAILURE) -> Completion:
         """Return the end of a call with what follows from it."""

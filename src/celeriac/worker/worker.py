@@ -173,7 +173,8 @@ class Worker:
         app = self._app
         boards = [board.of(index) for index in range(1, node.engines + 1)]
         revoked = Revoked(app.stores.revocations)
-        recovery = Recovery(app.broker, app.writer, acks_timeouts=acks_timeouts(app.tasks, app.conf), clock=app.clock)
+        timeouts = acks_timeouts(app.tasks, app.conf)
+        recovery = Recovery(app.broker, app.writer, acks_timeouts=timeouts, owner=node.owner, clock=app.clock)
         supervisor = Supervisor(
             launcher,
             recovery,

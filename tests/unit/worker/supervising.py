@@ -73,8 +73,12 @@ class Pipes:
         self._reporter.send_bytes(b"!")
 
 
+def owner_of(index: int) -> str:
+    return f"engine {index} of the test's node"
+
+
 def recovery(app: Any) -> Recovery:
-    return Recovery(app.broker, app.writer, acks_timeouts={"strict": False}, clock=app.clock)
+    return Recovery(app.broker, app.writer, acks_timeouts={"strict": False}, owner=owner_of, clock=app.clock)
 
 
 class Node:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,39 +10,12 @@ import pytest
 from celeriac.exceptions import BrokerUnavailable
 from celeriac.interfaces.store import Store
 from celeriac.testing.faults import BrokerBefore
-from celeriac.worker.engine import Engine
 from celeriac.worker.holdings import Holdings
-from celeriac.worker.options import WorkerOptions, plan
-from tests.unit.spine import NODE, Spine
+from tests.unit.spine import Spine
 
 DEADLINE = 10.0
 
 Work = Callable[[], Holdings]
-
-
-@pytest.fixture
-def work(spine: Spine) -> Work:
-    """Return what sends the task ``last``, and runs an engine until that has run; it returns the engine's ledger."""
-    engines: list[Engine] = []
-
-    @spine.app.task(name="last")
-    def last() -> None:
-        engines[0].stop()
-
-    def run() -> Holdings:
-        last.delay()
-        holdings = Holdings()
-        node = plan(WorkerOptions(pool="solo", hostname=NODE), spine.app.conf, queues=("celery",))
-
-        def engine() -> None:
-            engines.append(Engine(spine.app, node, holdings, index=1))
-            engines[0].run()
-
-        with ThreadPoolExecutor(1) as pool:  # in the main thread it would take SIGALRM for itself
-            pool.submit(engine).result(DEADLINE)
-        return holdings
-
-    return run
 
 
 def test_it_runs_what_is_there_in_order_and_leaves_nothing_behind(spine, work):

@@ -8,12 +8,13 @@ import msgspec
 import pytest
 
 from celeriac.exceptions import TimeLimitExceeded
-from celeriac.testing.conformance.samples import eventually, receive
+from celeriac.interfaces.broker import Terms
+from celeriac.testing.conformance.samples import eventually, receive, send
 from celeriac.wire.results import TaskResult
 from celeriac.worker.board import Board
 from celeriac.worker.notes import Finished, Lost, Ready, Stop, read_supervisor_note
 from celeriac.worker.supervisor import Supervisor
-from tests.unit.worker.supervising import DEADLINE, Pipes, recovery
+from tests.unit.worker.supervising import DEADLINE, Pipes, owner_of, recovery
 
 
 def test_every_engine_is_started_and_the_node_is_ready_when_all_are(node):
@@ -68,6 +69,21 @@ def test_what_a_dead_engine_held_is_ready_at_once_and_only_what_it_ran_is_marked
     again = receive(spine.app.broker)
     assert [delivery.redelivered for delivery in again] == [False, False, True, False]
     assert running.board.of(1).running() == []
+
+
+@pytest.mark.parametrize("is_stopping", [False, True])
+def test_what_an_engine_claimed_in_the_moment_of_its_death_is_ready_at_once(node, spine, leases, is_stopping):
+    running = node(1)
+    send(spine.app.broker, *range(2))
+    terms = Terms(limit=2, lease=60.0, owner=owner_of(1))
+    unheard = spine.app.broker.receive(["work"], terms, wait=0)
+    assert len(unheard) == 2
+    if is_stopping:
+        running.supervisor.stop()
+        running.pipes.hear(1)
+    running.pipes.end(1, status=-9)
+    again = eventually(lambda: receive(spine.app.broker))
+    assert [delivery.redelivered for delivery in again] == [False, False]
 
 
 def test_what_a_dead_engine_had_ended_is_completed_and_not_run_again(node, spine, leases):

@@ -157,6 +157,10 @@ class MemoryBroker:
     def entrust(self, custodian: str) -> None:
         """Do nothing: see `take_custody`."""
 
+    def held_by(self, owner: str) -> Sequence[Lease]:
+        with self._shelves.changed:
+            return [Lease(held.queue, tag) for tag, held in self._shelves.held.items() if held.owner == owner]
+
     def brace(self, lease: Lease) -> bool:  # noqa: ARG002  the contract's
         """Return True: who died is told here, and the core counts."""
         return True

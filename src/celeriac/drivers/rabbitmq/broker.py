@@ -298,6 +298,9 @@ class RabbitBroker:
                 self._cemetery.bury(list(found.values()), reason)
         return [*lost, *self._settled(found, self._holdings.ack)]
 
+    def held_by(self, owner: str) -> Sequence[Lease]:  # noqa: ARG002  a connection's end gives all back
+        return ()
+
     def brace(self, lease: Lease) -> bool:
         with self._failing(f"marking a message of queue {lease.queue!r} that runs again"):
             try:
@@ -324,8 +327,6 @@ class RabbitBroker:
     def purge(self, queue: str) -> int:
         with self._failing(f"purging queue {queue!r}"):
             return self._survey.purge(queue)
-
-    # -- parts ------------------------------------------------------------------------------------------------------
 
     def _settled(self, found: Mapping[str, Held], settle: Callable[[Sequence[str]], None]) -> list[Lease]:
         """Settle; return what was lost in that moment, with its connection."""

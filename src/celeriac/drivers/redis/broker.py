@@ -11,6 +11,7 @@ import msgspec
 
 from celeriac.drivers.redis import bindings
 from celeriac.drivers.redis.client import Client, call_script
+from celeriac.drivers.redis.deliveries import queue_of
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.receiving import Receiver
 from celeriac.drivers.redis.revocations import Heard
@@ -175,6 +176,19 @@ class RedisBroker:
     def entrust(self, custodian: str) -> None:
         """Do nothing: see `take_custody`."""
 
+    def held_by(self, owner: str) -> Sequence[Lease]:
+        doing = "looking for what a dead engine held"
+        pattern, tags, cursor = bindings.escaped(f"cel:{owner}:") + "*", set[bytes](), b"0"
+        while True:
+            scan = ("ZSCAN", self._keys.unacked_index, cursor, "MATCH", pattern, "COUNT", 5000)
+            cursor, found = self._client.one(scan, doing=doing)
+            tags.update(found[::2])
+            if int(cursor) == 0:
+                break
+        names = sorted((tag.decode() for tag in tags), key=_place)
+        entries = self._client.one(("HMGET", self._keys.unacked, *names), doing=doing) if names else ()
+        return [Lease(queue_of(entry), tag) for tag, entry in zip(names, entries, strict=True) if entry is not None]
+
     def brace(self, lease: Lease) -> bool:  # noqa: ARG002  the contract's
         """Return True: who died is told here, and the core counts."""
         return True
@@ -267,6 +281,12 @@ class RedisBroker:
             return []
         replies = self._client.all([command for _, command in parts], doing=doing)
         return [part[place] for (part, _), lost in zip(parts, replies, strict=True) for place in lost]
+
+
+def _place(tag: str) -> tuple[str, int]:
+    """Return what sorts tags of ours by the order of their claims and, within one, of its messages."""
+    claim, _, number = tag.rpartition(":")[0].rpartition(".")
+    return claim, int(number)
 
 
 def _visibility_timeout(value: Any) -> float:

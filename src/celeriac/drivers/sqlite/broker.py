@@ -172,6 +172,11 @@ class SQLiteBroker:
     def entrust(self, custodian: str) -> None:
         """Do nothing: see `take_custody`."""
 
+    def held_by(self, owner: str) -> Sequence[Lease]:
+        with self._database.read(BrokerError) as connection:
+            rows = connection.execute(_SQL["held_by"], (owner,)).fetchall()
+        return [_lease(*row) for row in rows]
+
     def brace(self, lease: Lease) -> bool:  # noqa: ARG002  the contract's
         """Return True: who died is told here, and the core counts."""
         return True
@@ -296,8 +301,12 @@ def _deliveries(claimed: Sequence[Claimed]) -> list[Delivery]:
     return [_delivery(queue, *row[1:]) for queue, rows in claimed for row in sorted(rows)]
 
 
+def _lease(queue: str, row_id: int, deliveries: int) -> Lease:
+    return Lease(queue, f"{row_id}-{deliveries}")
+
+
 def _delivery(queue: str, row_id: int, deliveries: int, redelivered: int, payload: bytes) -> Delivery:
-    lease = Lease(queue, f"{row_id}-{deliveries}")
+    lease = _lease(queue, row_id, deliveries)
     try:
         envelope = decode(payload)
     except DecodeError as error:

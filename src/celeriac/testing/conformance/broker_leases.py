@@ -297,6 +297,24 @@ def test_follow_ups_of_a_lost_lease_are_not_sent(broker: Broker, clock: FakeCloc
     assert drain(broker) == ["lost", "right"]
 
 
+def test_what_an_owner_holds_is_known_to_others(broker: Broker, holder: Broker) -> None:
+    odd = 'queue with ,"","quotes" in [its] name'
+    for queue in (QUEUE, odd):
+        broker.send([outgoing(number, queue=queue) for number in range(3)])
+    mine = Terms(limit=2, lease=LEASE, owner="mine*[x]/1")
+    theirs = Terms(limit=9, lease=LEASE, owner="mine*[x]/10")
+    held = [lease for queue in (QUEUE, odd) for lease in leases(holder.receive((queue,), mine, wait=1.0))]
+    holder.receive((QUEUE, odd), theirs, wait=1.0)
+    found = broker.held_by(mine.owner)
+    assert sorted((lease.queue, lease.tag) for lease in found) == (
+        sorted((lease.queue, lease.tag) for lease in held) if broker.capabilities.leases else []
+    )
+    if found:
+        assert list(broker.requeue(found)) == []
+        assert list(broker.held_by(mine.owner)) == []
+        assert names(receive(broker, QUEUE, odd)) == [0, 1, 0, 1]
+
+
 def test_a_message_that_is_about_to_run_keeps_its_lease(broker: Broker) -> None:
     send(broker, 1)
     broker.requeue(leases(receive(broker)), redelivered=True)

@@ -28,6 +28,11 @@ def add(x, y):
 
 
 @app.task
+def total(values):
+    return sum(values)
+
+
+@app.task
 def mark(subject):
     note("done", subject)
 

@@ -40,6 +40,10 @@ DELETE FROM messages WHERE id = ? AND deliveries = ? AND state = 2;
 -- held, else none.
 UPDATE messages SET state = ?, due = ?, redelivered = redelivered OR ?, owner = NULL WHERE id = ? AND deliveries = ? AND state = 2;
 
+-- name: held_by
+-- args: owner. result: queue, id, deliveries of what it holds, in their order.
+SELECT queue, id, deliveries FROM messages WHERE state > 0 AND state = 2 AND owner = ? ORDER BY urgency, id;
+
 -- name: bury
 -- args: died, reason, id, deliveries. Copies a held message to the dead letters; `ack` removes it after.
 INSERT INTO dead_letters (queue, urgency, died, reason, redelivered, payload)
