@@ -31,11 +31,10 @@ from celeriac.wire.identity import peek_identity
 from celeriac.wire.message import Message
 from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
-from celeriac.worker.outcome import REPEATED
 from celeriac.worker.renewals import Claim
 from celeriac.worker.revoked import Revoked
 from celeriac.worker.run import TaskRunner
-from celeriac.worker.sequel import Sequels
+from celeriac.worker.sequel import REPEATED, Sequels
 from celeriac.worker.task_log import TaskLog
 from celeriac.worker.telling import tell_revoked
 

@@ -21,7 +21,7 @@ from celeriac.types import Seconds
 from celeriac.wire import groups as wire
 from celeriac.wire import json
 from celeriac.wire.content import accepted
-from celeriac.worker.outcome import Completion, again
+from celeriac.worker.outcome import Completion
 from celeriac.worker.sequel import Counted, Sequel, Sequels
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,10 @@ class ChordEnds:
         sequels = [(place, one.sequel) for place, one in enumerate(left) if one.sequel is not None]
         gathered = self.gather(sequels)
         for place, messages in gathered.messages.items():
-            follow_ups = [*left[place].follow_ups, *(again(messages) if left[place].repeats else messages)]
+            follow_ups = [
+                *left[place].follow_ups,
+                *(self._sequels.again(messages) if left[place].repeats else messages),
+            ]
             left[place] = msgspec.structs.replace(left[place], follow_ups=follow_ups, sequel=None)
         ending = [(left[place].lease, chords) for place, chords in gathered.closing.items()]
         lost = settle(left)
@@ -114,7 +117,7 @@ class ChordEnds:
             gathered = self.gather([(0, sequel)])
             messages = [*sequel.messages, *gathered.messages.get(0, ())]
             if messages:
-                self._app.broker.send(again(messages))
+                self._app.broker.send(self._sequels.again(messages))
             groups.close([chord.id, *gathered.closing.get(0, ())])
 
     def _has_run(self, body: Raw) -> bool:

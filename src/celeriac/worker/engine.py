@@ -258,12 +258,13 @@ class Engine:
     def _may_run_again(self, job: Job) -> bool:
         """Decide about a task whose holder died: not too often, and not where that was its end."""
         try:
-            ended = self._turning_away.ended_before(job)
-            if ended is not None:
-                self._completer.add(ended)
-                return False
-            if not job.delivery.redelivered:
-                return True
+            again = job.delivery.redelivered
+            away = self._turning_away
+            end = away.ended_before(job) if again else away.of_second(job)
+            if end is not None:
+                self._completer.add(end)
+            if end is not None or not again:
+                return end is None
             counted = job.delivery.crashes
             crashes = self._crashes.crashes_before(job.call) if counted is None else counted
             ends = job.ends_with_its_worker and (crashes > 0 or self._broker.capabilities.tells_deaths)

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from celeriac.interfaces.broker import Lease, Outgoing
 from celeriac.interfaces.results import ResultRecord
 from celeriac.worker.sequel import Sequel
-
-REPEATED: Final = "celeriac_repeated"
-"""Header of a message that may be there twice: whoever takes it looks first whether its task has ended."""
 
 
 class Settle(Enum):
@@ -31,7 +26,7 @@ class Completion(Struct, frozen=True):
 
     `lease` None stands for a state on the way (STARTED), whose message is not settled. `delay` (seconds) goes with
     REQUEUE, `reason` with REJECT. `sequel` is what else concerns the workflow of which the task is part; its messages
-    are among the `follow_ups`. `repeats` tells that all this may have been sent before; see `again`.
+    are among the `follow_ups`. `repeats` tells that all this may have been sent before; see `Sequels.again`.
     """
 
     lease: Lease | None
@@ -42,13 +37,3 @@ class Completion(Struct, frozen=True):
     reason: str = ""
     sequel: Sequel | None = None
     repeats: bool = False
-
-
-def again(messages: Sequence[Outgoing]) -> list[Outgoing]:
-    """Return messages, marked as perhaps sent before: by one who died between sending and settling."""
-    return [
-        msgspec.structs.replace(
-            each, message=msgspec.structs.replace(each.message, headers={**each.message.headers, REPEATED: True})
-        )
-        for each in messages
-    ]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from celeriac import states
 from celeriac.app.base import Celeriac
@@ -22,6 +23,7 @@ from celeriac.interfaces.groups import ChordPart, NewChord
 from celeriac.interfaces.results import ResultRecord
 from celeriac.result.graph import beginning
 from celeriac.wire import groups as wire
+from celeriac.wire.message import Message
 from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
 
@@ -29,6 +31,12 @@ logger = logging.getLogger(__name__)
 
 _OLD_STYLE: Final = 1
 """Arguments of an error callback that gets the id alone, and runs as a task of its own."""
+
+
+REPEATED: Final = "celeriac_repeated"
+"""Header of a message that may be there twice: until when (a Unix time) its task waits for the other one to have ended."""
+_OTHERS: Final = 3.0
+"""Seconds that the other one has for that."""
 
 
 class Counted(Struct, frozen=True):
@@ -126,6 +134,20 @@ class Sequels:
         found = Following(self, Failure(error))
         found.fail(self._formed(body, chord), None, is_loud=True)
         return found.sequel()
+
+    def now(self) -> float:
+        """Return the Unix time."""
+        return self._app.clock.now()
+
+    def again(self, messages: Sequence[Outgoing]) -> list[Outgoing]:
+        """Return what one has perhaps sent already who died before it could acknowledge, marked as such.
+
+        Where the store does both in one step, it has not.
+        """
+        if self._app.broker.capabilities.atomic_follow_ups:
+            return list(messages)
+        mark = {REPEATED: self.now() + _OTHERS}
+        return [replace(each, message=_with_headers(each.message, mark)) for each in messages]
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
@@ -270,6 +292,10 @@ class Following:
 def has_sequel(call: TaskCall) -> bool:
     """Tell whether a failure of the call concerns others."""
     return bool(call.chain or call.chord or call.errbacks)
+
+
+def _with_headers(message: Message, headers: Mapping[str, Any]) -> Message:
+    return replace(message, headers={**message.headers, **headers})
 
 
 def _given(call: TaskCall) -> dict[str, Any]:

@@ -17,13 +17,16 @@ from celeriac.types import Seconds
 from celeriac.wire.message import Message
 from celeriac.wire.tasks import TaskCall
 from celeriac.worker.admission import Admission, Expired, Job, Postponed, Refused
-from celeriac.worker.outcome import Completion, Settle, again
-from celeriac.worker.sequel import Sequels, has_sequel
+from celeriac.worker.outcome import Completion, Settle
+from celeriac.worker.sequel import REPEATED, Sequels, has_sequel
 
 logger = logging.getLogger(__name__)
 
 _LATER: Final[Seconds] = 1.0
 """Seconds until a message that cannot be settled now is looked at again."""
+
+_LONGEST: Final[Seconds] = 5.0
+"""The same for one that waits for another, whatever its message says."""
 
 
 class TurningAway:
@@ -68,15 +71,24 @@ class TurningAway:
     def ended_before(self, job: Job) -> Completion | None:
         """Return the end of a task that comes again though its result is stored: what follows was not sent then.
 
-        So it is when its engine died in between, or was ended for it. And so it is with the second message of a task:
-        nothing follows that. None where it has to run. Raises `BackendError`.
+        So it is when its engine died in between, or was ended for it. None where it has to run. Raises `BackendError`.
         """
-        if job.delivery.redelivered:
-            return self._ended_before(job.call, job.delivery.lease)
-        if not self._writer.keeps_results or not self._reader.ends([job.call.id]):
+        return self._ended_before(job.call, job.delivery.lease)
+
+    def of_second(self, job: Job) -> Completion | None:
+        """Return what becomes of a message that may be a task's second (see `Sequels.again`).
+
+        It waits for the first one's end, for a while, and goes with it. None where it has to run. Raises `BackendError`.
+        """
+        if not self._writer.keeps_results:
             return None
-        logger.info("Task %s[%s] has ended already: this second message of it is dropped", job.call.name, job.call.id)
-        return Completion(job.delivery.lease)
+        until = job.call.headers[REPEATED]
+        if self._reader.ends([job.call.id]):
+            text = "Task %s[%s] has ended already: this second message of it is dropped"
+            logger.info(text, job.call.name, job.call.id)
+            return Completion(job.delivery.lease)
+        wait = until - self._sequels.now() if isinstance(until, int | float) else 0.0
+        return Completion(job.delivery.lease, Settle.REQUEUE, delay=min(wait, _LONGEST)) if wait > 0 else None
 
     def _ended_before(self, call: TaskCall, lease: Lease | None) -> Completion | None:
         if not self._writer.keeps_results or not (has_sequel(call) or call.callbacks):
@@ -90,7 +102,7 @@ class TurningAway:
             sequel = self._sequels.of_failure(call, found.result, state=found.state)
         else:
             return Completion(lease)
-        return Completion(lease, follow_ups=again(sequel.messages), sequel=sequel, repeats=True)
+        return Completion(lease, follow_ups=self._sequels.again(sequel.messages), sequel=sequel, repeats=True)
 
     def ended(self, call: TaskCall | None, end: Completion, error: Any, *, state: str = states.FAILURE) -> Completion:
         """Return the end of a call with what follows from it."""

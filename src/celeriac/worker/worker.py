@@ -53,6 +53,7 @@ _LONGEST_PAUSE: Final[Seconds] = 5.0
 _FORCE: Final[Seconds] = 1.0
 """Seconds that an engine in the node's own process gets to end after it was told to stop at once."""
 _UNENDING: Final[Seconds] = 10.0
+_ANNOUNCING: Final[Seconds] = 1.0
 """Seconds beyond the grace after which a node whose engines run beside it is ended, if it does not end by itself."""
 _SELDOM: Final[Seconds] = 60.0
 _OFTEN: Final[Seconds] = 10.0
@@ -69,7 +70,7 @@ class Worker:
         self._options = options
         self._guard_stopping = threading.Lock()
         self._stop: Callable[..., None] | None = None
-        self._stopped = threading.Event()
+        self._stopped, self._announced = threading.Event(), threading.Event()
         self._asked_now = False
 
     def run(self) -> int:
@@ -304,6 +305,7 @@ class Worker:
 
     def _say_stopped(self, node: NodePlan) -> None:
         if self._stopped.is_set():
+            self._announced.wait(_ANNOUNCING)  # another thread says it, perhaps to a log that nobody reads
             logger.warning("%s has stopped: what ran has ended or was given back", node.nodename)
 
     def _on_stop(self, now: bool) -> None:  # noqa: FBT001  what StopSignals says
@@ -317,6 +319,7 @@ class Worker:
             logger.warning("Cold shutdown: what runs is given back")
         else:
             logger.warning("Warm shutdown: what runs may end, what waits is given back; a second signal stops at once")
+        self._announced.set()
 
     def _stop_with(self, stop: Callable[..., None]) -> None:
         """Hand requests to stop on to `stop`; also one that came before."""

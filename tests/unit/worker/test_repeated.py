@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
 import pytest
 
 from celeriac import chord
 from celeriac.worker.chords import sequels_of
-from celeriac.worker.outcome import REPEATED, Settle
+from celeriac.worker.outcome import Settle
+from celeriac.worker.sequel import REPEATED
 from celeriac.worker.turned_away import TurningAway
+
+
+@pytest.fixture
+def spine(spine):
+    """One on a store that sends and acknowledges in two steps."""
+    broker = spine.app.broker
+    broker.capabilities = msgspec.structs.replace(broker.capabilities, atomic_follow_ups=False)
+    return spine
 
 
 @pytest.fixture
@@ -29,7 +39,7 @@ def test_a_second_message_of_what_has_ended_is_dropped(spine, work, caplog):
     ran: list[int] = []
     task = spine.app.task(name="work")(ran.append)
     for number in range(2):
-        task.apply_async((number,), task_id="x", headers={REPEATED: True})
+        task.apply_async((number,), task_id="x", headers={REPEATED: spine.clock.now() - 1.0})
     with caplog.at_level(logging.INFO):
         work()
     assert ran == [0]
@@ -37,6 +47,24 @@ def test_a_second_message_of_what_has_ended_is_dropped(spine, work, caplog):
     assert "Task work[x] has ended already" in caplog.text
     stats = spine.app.broker.stats(["celery"])["celery"]
     assert (stats.ready, stats.leased, stats.dead) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("mark", "delay"), [(2.0, 2.0), (1e9, 5.0), (-1.0, None), ("odd", None)])
+def test_it_waits_for_the_first_to_end_but_not_for_long(spine, turning_away, mark, delay):
+    task = spine.app.task(name="work")(abs)
+    until = mark if isinstance(mark, str) else spine.clock.now() + mark
+    task.apply_async((1,), task_id="x", headers={REPEATED: until})
+    end = turning_away.of_second(spine.job())
+    assert (end and (end.settle, end.delay)) == (delay and (Settle.REQUEUE, pytest.approx(delay)))
+
+
+def test_a_store_that_does_both_in_one_step_has_no_second_messages(spine, turning_away):
+    broker = spine.app.broker
+    broker.capabilities = msgspec.structs.replace(broker.capabilities, atomic_follow_ups=True)
+    work, after = spine.app.task(name="work")(lambda: 7), spine.app.task(name="after")(abs)
+    (work.s() | after.s()).apply_async()
+    (sent,) = ended_and_back(spine, turning_away, 7).follow_ups
+    assert REPEATED not in sent.message.headers
 
 
 def test_without_the_mark_nobody_looks(spine, work):
@@ -53,7 +81,7 @@ def test_what_follows_one_that_comes_again_is_marked(spine, turning_away):
     (work.s() | after.s()).apply_async()
     completion = ended_and_back(spine, turning_away, 7)
     assert completion.settle is Settle.ACK
-    assert [each.message.headers[REPEATED] for each in completion.follow_ups] == [True]
+    assert [each.message.headers[REPEATED] > spine.clock.now() for each in completion.follow_ups] == [True]
 
 
 def test_so_is_the_body_of_the_chord_whose_last_member_comes_again(spine, turning_away):
@@ -66,7 +94,7 @@ def test_so_is_the_body_of_the_chord_whose_last_member_comes_again(spine, turnin
         return set()
 
     sequels_of(spine.app)[1].carry_out([ended_and_back(spine, turning_away, 7)], settle)
-    assert [(each.message.headers["task"], each.message.headers[REPEATED]) for each in sent] == [("body", True)]
+    assert [(each.message.headers["task"], REPEATED in each.message.headers) for each in sent] == [("body", True)]
 
 
 def test_what_acknowledges_early_and_comes_again_after_its_end_is_settled(spine, turning_away):
