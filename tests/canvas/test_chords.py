@@ -181,3 +181,29 @@ def test_where_nothing_can_count_the_call_says_what_to_configure(label):
     with pytest.raises(ImproperlyConfigured, match="cannot count the members of a chord: set result_backend"):
         chord([own.tasks.step.s(label="m")], own.tasks.step.s(label="b")).apply_async()
     own.app.close()
+
+
+def test_so_it_does_where_the_chord_comes_later_in_a_chain(label):
+    own = make_bench("memory", None, result_backend="disabled://")
+    step = own.tasks.step.s(label="m")
+    chord_in_chain = chain(step, group(step, step), step)
+    for workflow in (chord_in_chain, group(step, chain(step, chord_in_chain))):
+        with pytest.raises(ImproperlyConfigured, match="cannot count the members of a chord: set result_backend"):
+            workflow.apply_async()
+    own.app.close()
+
+
+def test_where_nothing_can_count_a_task_that_gives_way_to_a_group_has_failed(label):
+    own = make_bench("memory", None, result_backend="disabled://")
+    step = own.tasks.step.si(label=label("m"))
+    own.start()
+    try:
+        errback = own.tasks.step.si(label=label("failed"))
+        own.tasks.replace.s(label=label("r"), by=group(step, step)).on_error(errback).apply_async()
+        own.tasks.step.apply_async(
+            kwargs={"label": label("linked")}, link=group(step, step) | step, link_error=errback
+        )
+        own.rest()
+        assert own.runs(label("")) == {label("r"): 1, label("linked"): 1, label("failed"): 2}
+    finally:
+        own.stop()

@@ -19,6 +19,7 @@ from celeriac.canvas.kinds import (
     GROUP,
     Raw,
     as_group,
+    holds_chord,
     kind_of,
     leaves,
     member_id,
@@ -96,7 +97,10 @@ class Workflows:
         return result
 
     def prepared(self, launched: Iterable[Launched]) -> tuple[list[Outgoing], list[NewChord]]:
-        """Return the messages and the chords of what a worker sends when a task has ended."""
+        """Return the messages and the chords of what a worker sends when a task has ended.
+
+        Raises `ImproperlyConfigured` when there are chords and no store can count them.
+        """
         messages: list[Outgoing] = []
         chords: list[NewChord] = []
         for one in launched:
@@ -104,6 +108,8 @@ class Workflows:
                 chords.append(self.new_chord(one))
             else:
                 messages.append(self._dispatcher.prepare(self.call_of(one)))
+        if chords:
+            self._keeper.require_store()
         return messages, chords
 
     def call_of(self, leaf: Raw) -> Call:
@@ -193,6 +199,8 @@ class Workflows:
         if found is None:
             return None
         form, is_extended = found
+        if holds_chord(form):
+            self._keeper.require_store()
         result = self._result(form, is_extended)
         launched = list(launch(form, args, kwargs))
         openings = [one for one in launched if isinstance(one, Opening)]

@@ -144,7 +144,7 @@ class TaskRunner:
         let_go(error)
         logger.error("Task %s[%s]: its end could not be recorded as it was", job.call.name, job.call.id, exc_info=error)
         tell_internal_error(self.task, job, error)
-        reason = TaskError(f"The end of the task could not be recorded: {type(error).__name__}")
+        reason = TaskError(f"The end of the task could not be recorded: {shown(error, _MOST_SAID)}")
         done = datetime.fromtimestamp(self._clock.now(), UTC)
         result = TaskResult(task_id=job.call.id, state=states.FAILURE, result=reason, date_done=done)
         record = self._writer.record_of_error(result, job.call.reply_to) if self._writer.keeps_results else None
@@ -249,7 +249,10 @@ class TaskRunner:
         call = context.call
         sequel: Sequel | None
         if isinstance(error, Replaced):
-            sequel = self._sequels.of_replacement(call, error.signature)
+            try:
+                sequel = self._sequels.of_replacement(call, error.signature)
+            except Exception as problem:  # noqa: BLE001  as in `_succeeded`
+                return self._failed_for_good(context, problem)
         else:
             sequel = self._sequels.of_ignored(call) if has_sequel(call) else None
         self._log.ignored(context)
