@@ -45,7 +45,9 @@ _CHUNK: Final = 500
 _SENT_BY: Final[Seconds] = 60.0
 """A sender of whom nothing was heard for so long is dead, and its chord is over."""
 _WEEK: Final[Seconds] = 7 * 86400.0
-"""The longest that a chord may take where results are kept for ever."""
+"""The longest that a chord may take where results are kept for ever; and how long one whose time is up waits for a worker
+that ends it, where none was there.
+"""
 
 
 class Workflows:
@@ -129,7 +131,7 @@ class Workflows:
             size=opening.size,
             body=json.dumps(opening.body),
             deadline=deadline,
-            ttl=time + _SENT_BY,
+            ttl=time + _WEEK,
             sent_by=sent_by,
         )
 
