@@ -200,9 +200,7 @@ def test_where_nothing_can_count_a_task_that_gives_way_to_a_group_has_failed(lab
     try:
         errback = own.tasks.step.si(label=label("failed"))
         own.tasks.replace.s(label=label("r"), by=group(step, step)).on_error(errback).apply_async()
-        own.tasks.step.apply_async(
-            kwargs={"label": label("linked")}, link=group(step, step) | step, link_error=errback
-        )
+        own.tasks.step.apply_async(kwargs={"label": label("linked")}, link=group(step, step) | step, link_error=errback)
         own.rest()
         assert own.runs(label("")) == {label("r"): 1, label("linked"): 1, label("failed"): 2}
     finally:

@@ -72,8 +72,8 @@ class Composing(Generic[P, R]):
         """Let `sig` run in place of the running task, whose id, callbacks, chain and chord it takes over.
 
         Ends the run: write ``return self.replace(sig)``. A group's value is the list of its members' values. Raises
-        `ImproperlyConfigured` outside a run, and for a signature that is empty or part of a chord, TypeError for what is
-        no signature.
+        `ImproperlyConfigured` outside a run, and for a signature that is empty or part of a chord, and TypeError for
+        what is no signature.
         """
         request = self.request
         if request.called_directly or request.id is None:

@@ -45,8 +45,8 @@ _CHUNK: Final = 500
 _SENT_BY: Final[Seconds] = 60.0
 """A sender of whom nothing was heard for so long is dead, and its chord is over."""
 _WEEK: Final[Seconds] = 7 * 86400.0
-"""The longest that a chord may take where results are kept for ever; and how long one whose time is up waits for a worker
-that ends it, where none was there.
+"""The longest that a chord may take where results are kept for ever; and how long one whose time is up, and that no
+worker was there to end, waits for one.
 """
 
 
