@@ -162,6 +162,19 @@ def test_results_that_are_ignored_are_counted_all_the_same(bench, label):
     assert chord(members, bench.tasks.step.s(label=label("b"))).apply_async().get(DEADLINE) is not None
 
 
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("how", ["expired", "too late", "ignored"])
+def test_what_follows_the_end_follows_one_that_never_ran_too(bench, label, how, last):
+    step = bench.tasks.step
+    first = bench.tasks.give_up.si("ignore") if how == "ignored" else step.si(label=label("never"))
+    errback = step.si(label=label("failed"))
+    options = {"expired": {"expires": -1}, "too late": {"workflow_deadline": -1}, "ignored": {}}[how]
+    workflow = first if last else first | step.s(label=label("never"))
+    workflow.on_error(errback).apply_async(on_end=step.si(label=label("end")), **options)
+    bench.rest()
+    assert bench.runs(label("")) == {label("end"): 1}
+
+
 @pytest.mark.parametrize("expires", [0, None, 1])
 def test_how_long_results_live_does_not_matter(tmp_path, label, expires):
     own = make_bench(

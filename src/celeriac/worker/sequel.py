@@ -16,6 +16,7 @@ from celeriac.app.workflows import Workflows
 from celeriac.canvas import forms
 from celeriac.canvas.kinds import ACCUMULATE, CHORD, GROUP, Raw, derived_id, kind_of, members_of, plain
 from celeriac.canvas.launching import launch
+from celeriac.canvas.wholes import is_of_end
 from celeriac.exceptions import EncodeError, TaskRevokedError
 from celeriac.interfaces.broker import Outgoing
 from celeriac.interfaces.groups import ChordPart, NewChord
@@ -97,8 +98,7 @@ class Sequels:
     ) -> Sequel:
         """Return what follows a task that has failed, or was revoked: those after it have ended as it did."""
         found = Following(self, Failure(error, state, trace))
-        if state == states.FAILURE:
-            found.errbacks(call)
+        found.errbacks(call)
         found.part(call)
         for step in reversed(call.chain or ()):
             found.fail(plain(step), call)
@@ -200,9 +200,11 @@ class Following:
         return Sequel(messages, self._records, chords, self._parts)
 
     def errbacks(self, call: TaskCall) -> None:
-        """Call the error callbacks of a call here, or have them sent."""
+        """Call the error callbacks of a call here, or have them sent; after a revocation only what follows any end."""
         failure = self._failure
         for place, errback in enumerate(map(plain, call.errbacks or ())):
+            if failure.state != states.FAILURE and not is_of_end(errback):
+                continue
             if self._sequels.old_style(errback):
                 given = {"root_id": call.root_id or call.id, "parent_id": call.id}
                 self._launched += self._sequels.launched(errback, call.id, place, (call.id,), **given)
