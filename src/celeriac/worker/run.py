@@ -16,7 +16,7 @@ from celeriac.app.context import Context, running
 from celeriac.app.error_info import ErrorInfo, traceback_of
 from celeriac.app.task import Task
 from celeriac.clock import Clock
-from celeriac.exceptions import Ignore, Reject, Replaced, Retry, TaskError, TaskRevokedError, Terminated
+from celeriac.exceptions import Ignore, Reject, Retry, TaskError, TaskRevokedError, Terminated
 from celeriac.interfaces.broker import Delivery, Outgoing
 from celeriac.interfaces.results import ResultRecord
 from celeriac.result.joining import joining_forbidden
@@ -246,15 +246,10 @@ class TaskRunner:
 
     def _ignored(self, context: Context, error: Ignore) -> Completion:
         """Leave the task's state alone. What waits for its value has ended, unless another takes its place."""
-        call = context.call
-        sequel: Sequel | None
-        if isinstance(error, Replaced):
-            try:
-                sequel = self._sequels.of_replacement(call, error.signature)
-            except Exception as problem:  # noqa: BLE001  as in `_succeeded`
-                return self._failed_for_good(context, problem)
-        else:
-            sequel = self._sequels.of_ignored(call) if has_sequel(call) else None
+        try:
+            sequel = self._sequels.of_ignored(context.call, error)
+        except Exception as problem:  # noqa: BLE001  as in `_succeeded`
+            return self._failed_for_good(context, problem)
         self._log.ignored(context)
         tell_that_it_ran(self.task, context, states.IGNORED, error)
         return self._completion(context, sequel=sequel)
