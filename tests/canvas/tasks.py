@@ -82,6 +82,17 @@ def _make_others(task: Any, step: Any) -> tuple[Any, Any, Any]:
     def fan_out(width: int) -> None:
         group(forward.s(n) for n in range(width)).apply_async()
 
+    @task("give_way", bind=True)
+    def give_way(self: Any, how: str) -> Any:
+        given = {
+            "unwritable": lambda: step.s(object(), label="-"),
+            "late": lambda: step.s(label="-").set(countdown="soon"),
+            "none": lambda: None,
+            "text": lambda: "step",
+            "json": lambda: {"task": "step", "kwargs": {"label": "given"}},
+        }
+        return self.replace(given[how]())
+
     return give_up, grow, fan_out
 
 

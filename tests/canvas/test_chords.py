@@ -162,6 +162,19 @@ def test_results_that_are_ignored_are_counted_all_the_same(bench, label):
     assert chord(members, bench.tasks.step.s(label=label("b"))).apply_async().get(DEADLINE) is not None
 
 
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("how", ["expired", "too late", "ignored"])
+def test_what_follows_the_end_follows_one_that_never_ran_too(bench, label, how, last):
+    step = bench.tasks.step
+    first = bench.tasks.give_up.si("ignore") if how == "ignored" else step.si(label=label("never"))
+    errback = step.si(label=label("failed"))
+    options = {"expired": {"expires": -1}, "too late": {"workflow_deadline": -1}, "ignored": {}}[how]
+    workflow = first if last else first | step.s(label=label("never"))
+    workflow.on_error(errback).apply_async(on_end=step.si(label=label("end")), **options)
+    bench.rest()
+    assert bench.runs(label("")) == {label("end"): 1}
+
+
 @pytest.mark.parametrize("expires", [0, None, 1])
 def test_how_long_results_live_does_not_matter(tmp_path, label, expires):
     own = make_bench(
@@ -181,3 +194,27 @@ def test_where_nothing_can_count_the_call_says_what_to_configure(label):
     with pytest.raises(ImproperlyConfigured, match="cannot count the members of a chord: set result_backend"):
         chord([own.tasks.step.s(label="m")], own.tasks.step.s(label="b")).apply_async()
     own.app.close()
+
+
+def test_so_it_does_where_the_chord_comes_later_in_a_chain(label):
+    own = make_bench("memory", None, result_backend="disabled://")
+    step = own.tasks.step.s(label="m")
+    chord_in_chain = chain(step, group(step, step), step)
+    for workflow in (chord_in_chain, group(step, chain(step, chord_in_chain))):
+        with pytest.raises(ImproperlyConfigured, match="cannot count the members of a chord: set result_backend"):
+            workflow.apply_async()
+    own.app.close()
+
+
+def test_where_nothing_can_count_a_task_that_gives_way_to_a_group_has_failed(label):
+    own = make_bench("memory", None, result_backend="disabled://")
+    step = own.tasks.step.si(label=label("m"))
+    own.start()
+    try:
+        errback = own.tasks.step.si(label=label("failed"))
+        own.tasks.replace.s(label=label("r"), by=group(step, step)).on_error(errback).apply_async()
+        own.tasks.step.apply_async(kwargs={"label": label("linked")}, link=group(step, step) | step, link_error=errback)
+        own.rest()
+        assert own.runs(label("")) == {label("r"): 1, label("linked"): 1, label("failed"): 2}
+    finally:
+        own.stop()

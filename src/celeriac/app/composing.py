@@ -72,14 +72,16 @@ class Composing(Generic[P, R]):
         """Let `sig` run in place of the running task, whose id, callbacks, chain and chord it takes over.
 
         Ends the run: write ``return self.replace(sig)``. A group's value is the list of its members' values. Raises
-        `ImproperlyConfigured` outside a run, and for a signature that is empty or part of a chord.
+        `ImproperlyConfigured` outside a run, and for a signature that is empty or part of a chord, and TypeError for
+        what is no signature.
         """
         request = self.request
         if request.called_directly or request.id is None:
             raise ImproperlyConfigured(f"{self.name}.replace() was called outside a run: there is nothing to replace.")
-        if "chord" in sig.options:
+        given = plain(sig)
+        if "chord" in given["options"]:
             raise ImproperlyConfigured("What replaces a task must not be part of a chord: it joins the task's own.")
-        form = forms.normal(plain(sig))
+        form = forms.normal(given)
         if form is None or not list(leaves(form)):
             raise ImproperlyConfigured(f"{self.name} cannot be replaced with an empty chain or group.")
         return self.on_replace(Signature.from_dict(self._in_place(form, request), app=self.app))

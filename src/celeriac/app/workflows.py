@@ -19,6 +19,7 @@ from celeriac.canvas.kinds import (
     GROUP,
     Raw,
     as_group,
+    holds_chord,
     kind_of,
     leaves,
     member_id,
@@ -44,7 +45,9 @@ _CHUNK: Final = 500
 _SENT_BY: Final[Seconds] = 60.0
 """A sender of whom nothing was heard for so long is dead, and its chord is over."""
 _WEEK: Final[Seconds] = 7 * 86400.0
-"""The longest that a chord may take where results are kept for ever."""
+"""The longest that a chord may take where results are kept for ever; and how long one whose time is up, and that no
+worker was there to end, waits for one.
+"""
 
 
 class Workflows:
@@ -96,7 +99,10 @@ class Workflows:
         return result
 
     def prepared(self, launched: Iterable[Launched]) -> tuple[list[Outgoing], list[NewChord]]:
-        """Return the messages and the chords of what a worker sends when a task has ended."""
+        """Return the messages and the chords of what a worker sends when a task has ended.
+
+        Raises `ImproperlyConfigured` when there are chords and no store can count them.
+        """
         messages: list[Outgoing] = []
         chords: list[NewChord] = []
         for one in launched:
@@ -104,6 +110,8 @@ class Workflows:
                 chords.append(self.new_chord(one))
             else:
                 messages.append(self._dispatcher.prepare(self.call_of(one)))
+        if chords:
+            self._keeper.require_store()
         return messages, chords
 
     def call_of(self, leaf: Raw) -> Call:
@@ -123,7 +131,7 @@ class Workflows:
             size=opening.size,
             body=json.dumps(opening.body),
             deadline=deadline,
-            ttl=time + _SENT_BY,
+            ttl=time + _WEEK,
             sent_by=sent_by,
         )
 
@@ -193,6 +201,8 @@ class Workflows:
         if found is None:
             return None
         form, is_extended = found
+        if holds_chord(form):
+            self._keeper.require_store()
         result = self._result(form, is_extended)
         launched = list(launch(form, args, kwargs))
         openings = [one for one in launched if isinstance(one, Opening)]

@@ -110,6 +110,12 @@ def as_group(header: Any) -> Mapping[str, Any]:
     return group([dict(header)] if isinstance(header, Mapping) else list(header))
 
 
+def holds_chord(form: Mapping[str, Any]) -> bool:
+    """Tell whether there is a chord in a workflow in its normal form, now or later; callbacks are left out."""
+    kind = kind_of(form)
+    return kind == CHORD or (kind != "" and any(map(holds_chord, members_of(form))))
+
+
 def leaves(sig: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Yield the tasks in a signature, in reading order; callbacks are not among them."""
     kind = kind_of(sig)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Self, TypeVar, 
 
 from celeriac.canvas.host import CanvasHost, current
 from celeriac.canvas.kinds import as_list, plain
+from celeriac.canvas.shapes import shaped
 from celeriac.canvas.stamping import NOBODY, StampingVisitor, stamp, stamp_links
 from celeriac.canvas.wholes import OF_WHOLES
 from celeriac.result.handle import AsyncResult
@@ -78,7 +79,8 @@ class Signature(dict[str, Any], Generic[I_contra, R_co]):
 
     @staticmethod
     def from_dict(d: Mapping[str, Any], app: Any = None) -> Signature[Any, Any]:
-        """Return the signature that a mapping describes, of the class that its kind asks for."""
+        """Return the signature that a mapping describes, of the class that its kind asks for. Raises TypeError."""
+        d = shaped(d)
         kind = d.get("subtask_type") or d.get("task")
         found = Signature.TYPES.get(str(kind), Signature)
         made = found.__new__(found)

@@ -12,6 +12,8 @@ from celeriac.types import Moment
 
 OF_WHOLES: Final = frozenset({"workflow_deadline", "on_end"})
 _HEADER: Final = "workflow_deadline"
+_MARK: Final = "workflow_end"
+"""The header of a callback that follows the end of a whole, by which a worker knows it among the error callbacks."""
 
 
 def give_deadline(form: Raw, moment: Moment) -> None:
@@ -40,10 +42,18 @@ def give_end(form: Raw, callback: Raw) -> tuple[Raw, bool]:
     is_extended = kind_of(last) == GROUP
     if is_extended:
         form = forms.ends_in_one(form)
-    callback = {**callback, "immutable": True}
+    options = callback["options"]
+    options = {**options, "headers": {**(options.get("headers") or {}), _MARK: True}}
+    callback = {**callback, "immutable": True, "options": options}
     forms.link(form, callback)
     _link_failure(form, callback)
     return form, is_extended
+
+
+def is_of_end(errback: Mapping[str, Any]) -> bool:
+    """Tell whether an error callback is one of `give_end`, which follows also what was revoked or expired."""
+    headers = (errback.get("options") or {}).get("headers")
+    return isinstance(headers, Mapping) and _MARK in headers
 
 
 def _link_failure(form: Raw, callback: Raw) -> None:

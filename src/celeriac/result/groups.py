@@ -34,6 +34,10 @@ class GroupKeeper:
             )
         return groups
 
+    def require_store(self) -> None:
+        """Raise `ImproperlyConfigured` when the store that is configured keeps no groups."""
+        _ = self.store
+
 
 class GroupResult(ResultSet[R_co], Generic[R_co]):
     """The results of a group, in order; in it those of groups are `GroupResult` too.

@@ -16,7 +16,7 @@ from celeriac.app.context import Context, running
 from celeriac.app.error_info import ErrorInfo, traceback_of
 from celeriac.app.task import Task
 from celeriac.clock import Clock
-from celeriac.exceptions import Ignore, Reject, Replaced, Retry, TaskError, TaskRevokedError, Terminated
+from celeriac.exceptions import Ignore, Reject, Retry, TaskError, TaskRevokedError, Terminated
 from celeriac.interfaces.broker import Delivery, Outgoing
 from celeriac.interfaces.results import ResultRecord
 from celeriac.result.joining import joining_forbidden
@@ -144,7 +144,7 @@ class TaskRunner:
         let_go(error)
         logger.error("Task %s[%s]: its end could not be recorded as it was", job.call.name, job.call.id, exc_info=error)
         tell_internal_error(self.task, job, error)
-        reason = TaskError(f"The end of the task could not be recorded: {type(error).__name__}")
+        reason = TaskError(f"The end of the task could not be recorded: {shown(error, _MOST_SAID)}")
         done = datetime.fromtimestamp(self._clock.now(), UTC)
         result = TaskResult(task_id=job.call.id, state=states.FAILURE, result=reason, date_done=done)
         record = self._writer.record_of_error(result, job.call.reply_to) if self._writer.keeps_results else None
@@ -246,12 +246,10 @@ class TaskRunner:
 
     def _ignored(self, context: Context, error: Ignore) -> Completion:
         """Leave the task's state alone. What waits for its value has ended, unless another takes its place."""
-        call = context.call
-        sequel: Sequel | None
-        if isinstance(error, Replaced):
-            sequel = self._sequels.of_replacement(call, error.signature)
-        else:
-            sequel = self._sequels.of_ignored(call) if has_sequel(call) else None
+        try:
+            sequel = self._sequels.of_ignored(context.call, error)
+        except Exception as problem:  # noqa: BLE001  as in `_succeeded`
+            return self._failed_for_good(context, problem)
         self._log.ignored(context)
         tell_that_it_ran(self.task, context, states.IGNORED, error)
         return self._completion(context, sequel=sequel)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from celeriac.app.workflows import Workflows
 from celeriac.canvas import forms
 from celeriac.canvas.kinds import ACCUMULATE, CHORD, GROUP, Raw, derived_id, kind_of, members_of, plain
 from celeriac.canvas.launching import launch
-from celeriac.exceptions import EncodeError, TaskRevokedError
+from celeriac.canvas.wholes import is_of_end
+from celeriac.exceptions import EncodeError, Ignore, Replaced, TaskRevokedError
 from celeriac.interfaces.broker import Outgoing
 from celeriac.interfaces.groups import ChordPart, NewChord
 from celeriac.interfaces.results import ResultRecord
@@ -90,13 +91,15 @@ class Sequels:
         messages, chords = self._workflows.prepared(launched)
         return Sequel(messages, (), chords, self.parts(call, states.SUCCESS, value), children)
 
-    def of_replacement(self, call: TaskCall, sig: Mapping[str, Any]) -> Sequel:
-        """Return what takes the place of a task."""
-        messages, chords = self._workflows.prepared(launch(dict(sig), given=_given(call)))
-        return Sequel(messages, (), chords)
-
-    def of_ignored(self, call: TaskCall) -> Sequel:
-        """Return what follows a task that left its own state alone: those after it will never have a value."""
+    def of_ignored(self, call: TaskCall, ignored: Ignore) -> Sequel | None:
+        """Return what takes the place of a task that left its own state alone; or what follows it: those after it will
+        never have a value.
+        """
+        if isinstance(ignored, Replaced):
+            messages, chords = self._workflows.prepared(launch(dict(ignored.signature), given=_given(call)))
+            return Sequel(messages, (), chords)
+        if not has_sequel(call):
+            return None
         reason = TaskRevokedError(f"{call.name}[{call.id}] was ignored")
         return self.of_failure(call, reason, state=states.REVOKED)
 
@@ -105,8 +108,7 @@ class Sequels:
     ) -> Sequel:
         """Return what follows a task that has failed, or was revoked: those after it have ended as it did."""
         found = Following(self, Failure(error, state, trace))
-        if state == states.FAILURE:
-            found.errbacks(call)
+        found.errbacks(call)
         found.part(call)
         for step in reversed(call.chain or ()):
             found.fail(plain(step), call)
@@ -222,9 +224,11 @@ class Following:
         return Sequel(messages, self._records, chords, self._parts)
 
     def errbacks(self, call: TaskCall) -> None:
-        """Call the error callbacks of a call here, or have them sent."""
+        """Call the error callbacks of a call here, or have them sent; after a revocation only what follows any end."""
         failure = self._failure
         for place, errback in enumerate(map(plain, call.errbacks or ())):
+            if failure.state != states.FAILURE and not is_of_end(errback):
+                continue
             if self._sequels.old_style(errback):
                 given = {"root_id": call.root_id or call.id, "parent_id": call.id}
                 self._launched += self._sequels.launched(errback, call.id, place, (call.id,), **given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from celeriac import states
+from celeriac import chord, states
 from celeriac.interfaces.groups import ChordPart, NewChord
 from celeriac.wire import groups as wire
 from celeriac.wire import json
@@ -40,3 +40,14 @@ def test_a_body_that_has_ended_is_not_sent_once_more(spine, ends):
     ends.sweep()
     assert spine.app.broker.stats(["celery"])["celery"].ready == 0
     assert list(spine.app.groups.overdue(now=spine.clock.now() + 1000, again=0.0, limit=9)) == []
+
+
+def test_a_chord_whose_time_was_up_while_no_worker_was_there_has_failed(spine):
+    for name in ("step", "total"):
+        spine.app.task(name=name)(lambda *_: None)
+    tasks = spine.app.tasks
+    result = chord([tasks["step"].s(), tasks["step"].s()], tasks["total"].s()).apply_async()
+    spine.clock.advance(spine.app.workflows.chord_time + 3 * 86400)
+    sequels_of(spine.app)[1].sweep()
+    assert result.state == states.FAILURE
+    assert "Only 0 of 2 members" in str(result.result)

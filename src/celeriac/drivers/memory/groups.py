@@ -92,7 +92,7 @@ class MemoryGroups:
                     found = self._kept.chords[part.chord] = Chord(now + part.ttl)
                 if not found.is_closed:
                     found.parts.setdefault((part.member, part.index), part.payload)
-                    found.ends = now + part.ttl
+                    found.ends = max(found.ends, now + part.ttl)
             return [self._is_owner(part) for part in parts]
 
     def parts(self, chord: str) -> Sequence[bytes]:

@@ -143,6 +143,19 @@ def test_a_chord_is_overdue_at_its_deadline_and_names_what_is_missing(groups: Gr
     assert (found.is_sealed, found.is_complete) == (True, False)
 
 
+def test_a_part_that_is_kept_for_a_shorter_time_does_not_shorten_the_life_of_its_chord(
+    groups: GroupStore, clock: FakeClock
+) -> None:
+    groups.open([new(clock, 2)])
+    groups.join([part(0, ttl=SHORT)])
+    time.sleep(SHORT * 1.2)
+    clock.advance(101)
+    (found,) = overdue(groups, clock)
+    assert (found.counted, found.missing) == (1, 1)
+    assert list(groups.join([part(1)])) == [True]
+    assert len(groups.parts("c")) == 2
+
+
 def test_an_overdue_chord_is_given_to_one_and_again_when_that_one_took_too_long(
     groups: GroupStore, peer: GroupStore, clock: FakeClock
 ) -> None:

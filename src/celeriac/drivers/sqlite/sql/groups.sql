@@ -41,8 +41,9 @@ ON CONFLICT DO NOTHING;
 UPDATE chords SET grown = grown + ?2 WHERE id = ?1 AND is_closed = 0;
 
 -- name: expect
--- args: id, ends. Makes room for parts of a chord, whether or not it is known yet.
-INSERT INTO chords (id, ends) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET ends = excluded.ends WHERE is_closed = 0;
+-- args: id, ends. Makes room for parts of a chord, whether or not it is known yet; one that is known lives no shorter.
+INSERT INTO chords (id, ends) VALUES (?1, ?2)
+ON CONFLICT (id) DO UPDATE SET ends = max(chords.ends, excluded.ends) WHERE is_closed = 0;
 
 -- name: add_part
 -- args: chord, member, place, payload. Changes no row when the part is there, or the chord is closed.
