@@ -82,11 +82,8 @@ class ChordEnds:
         sequels = [(place, one.sequel) for place, one in enumerate(left) if one.sequel is not None]
         gathered = self.gather(sequels)
         for place, messages in gathered.messages.items():
-            follow_ups = [
-                *left[place].follow_ups,
-                *(self._sequels.again(messages) if left[place].repeats else messages),
-            ]
-            left[place] = msgspec.structs.replace(left[place], follow_ups=follow_ups, sequel=None)
+            one, more = left[place], self._sequels.again(messages) if left[place].repeats else messages
+            left[place] = msgspec.structs.replace(one, follow_ups=[*one.follow_ups, *more], sequel=None)
         ending = [(left[place].lease, chords) for place, chords in gathered.closing.items()]
         lost = settle(left)
         closing = [chord for lease, chords in ending if lease is None or lease.tag not in lost for chord in chords]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ _OLD_STYLE: Final = 1
 
 
 REPEATED: Final = "celeriac_repeated"
-"""Header of a message that may be there twice: until when (a Unix time) its task waits for the other one to have ended."""
+"""Header of a message that may be there twice: until when (a Unix time) it waits for the other one's end."""
 _OTHERS: Final = 3.0
 """Seconds that the other one has for that."""
 

@@ -78,7 +78,7 @@ class TurningAway:
     def of_second(self, job: Job) -> Completion | None:
         """Return what becomes of a message that may be a task's second (see `Sequels.again`).
 
-        It waits for the first one's end, for a while, and goes with it. None where it has to run. Raises `BackendError`.
+        It waits a while for the first one's end, and is dropped then. None where it has to run. Raises `BackendError`.
         """
         if not self._writer.keeps_results:
             return None
