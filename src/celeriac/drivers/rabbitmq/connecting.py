@@ -40,6 +40,7 @@ class Connector:
         self.address = address
         self._options = options
         self._first = 0
+        self._doubted_at = 0.0
 
     def open(self, *, purpose: str) -> Link:
         """Connect to the first server that serves. `purpose` is shown in the server's list of connections.
@@ -65,10 +66,21 @@ class Connector:
         return len(self.address.nodes) > 1
 
     def leave(self, link: Link) -> None:
-        """Take note that the server of a connection does not answer: the next one is tried first from now on."""
+        """Take note that the server of a connection does not answer: the next one is tried first from now on.
+
+        Other connections of which nothing was heard since are in doubt: see `doubts`.
+        """
+        self._doubted_at = time.monotonic()
         nodes = self.address.nodes
         if nodes[self._first] is link.node:
             self._first = (self._first + 1) % len(nodes)
+
+    def doubts(self, link: Link) -> bool:
+        """Tell whether another connection was left unanswered since this one was heard of last.
+
+        The way to the server is cut for all of them as a rule: to find that out for each would take 4 s each time.
+        """
+        return link.read_at < self._doubted_at
 
     def _open(self, node: Node, purpose: str) -> Link:
         until = time.monotonic() + self._options.connect_timeout

@@ -71,6 +71,8 @@ class Links:
         if link is not None and link.is_open:
             if time.monotonic() - link.read_at > _FRESH:
                 link.look()
+            if self.connector.doubts(link):
+                link.drop(LinkLost("another connection was not answered, and nothing was heard of this one since"))
             if link.is_open:
                 return link
         with self._guard_opening:
