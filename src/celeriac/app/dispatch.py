@@ -32,13 +32,11 @@ from celeriac.wire.content import is_plain_json, serializer_of
 from celeriac.wire.message import Message
 from celeriac.wire.tasks import TaskCall
 
-_CHUNK: Final = 500
-"""Messages that `send_many` encodes before it hands them to the broker: bounds memory, fills the pipeline."""
+_CHUNK: Final = 500  # messages that `send_many` encodes before it hands them on: bounds memory, fills the pipeline
 _HIGHEST_PRIORITY: Final = 9
 _ORDER_OF: Final = {"lowest": "low_first", "highest": "high_first"}
 _REPLACEABLE: Final = ("time_limit", "soft_time_limit", "ignore_result", "shadow")
-_MOST_PLANS: Final = 10_000
-"""Names of tasks; they come from callers."""
+_MOST_PLANS: Final = 10_000  # names of tasks; they come from callers
 
 
 class SendDefaults(Protocol):
@@ -122,8 +120,9 @@ class Dispatcher:
         # asyncio costs 40 of the 60 ms that `import celeriac` may take (ADR 0004); who is here has imported it.
         import asyncio  # noqa: PLC0415
 
+        plan = self._plan_of(call)
         # A mailbox needs a queue to begin with, whose making would block the event loop.
-        at_once = self._reader().is_address_at_hand
+        at_once = (plan is not None and not plan.is_answered) or self._reader().is_address_at_hand
         outgoing = self.prepare(call) if at_once else await asyncio.to_thread(self.prepare, call)
         policy = self.policy(call.options)
         if policy is None:
@@ -134,21 +133,16 @@ class Dispatcher:
 
     def prepare(self, call: Call) -> Outgoing:
         """Give the call an id, a route and its bytes."""
-        outgoing = self._prepare_plain(call) if not call.options else None
-        if outgoing is None:
-            outgoing = self._prepare(call)
+        outgoing = self._prepare_plain(call) or self._prepare(call)
         if signals.before_task_publish.receivers:
             _tell(signals.before_task_publish, call, outgoing)
         return outgoing
 
     def _prepare_plain(self, call: Call) -> Outgoing | None:
         """Prepare a call that has nothing but arguments by its task's plan; None when it takes more than that."""
-        if not self._router.is_static or not running.get().called_directly:
+        plan = self._plan_of(call)
+        if plan is None:
             return None
-        holds = said(self._conf, call.task)
-        plan = self._plans.get(call.name)
-        if plan is None or plan.said != holds:
-            plan = self._plan(call, holds)
         reply_to = self._reader().address() if plan.is_answered else None
         message = plan.headers and wire.encode_plain(plan.headers, new_id(), call.args, call.kwargs, reply_to)
         if not message:
@@ -157,8 +151,16 @@ class Dispatcher:
             self._check_size(call.name, message)
         return Outgoing(plan.route, message, plan.priority)
 
+    def _plan_of(self, call: Call) -> Plan | None:
+        """Return the plan of the calls that are like this one but for their arguments; None if it may be like none."""
+        if call.options or not self._router.is_static or not running.get().called_directly:
+            return None
+        holds = said(self._conf, call.task)
+        plan = self._plans.get(call.name)
+        return self._plan(call, holds) if plan is None or plan.said != holds else plan
+
     def _plan(self, call: Call, holds: Said) -> Plan:
-        """Make the plan of the calls that are like this one but for their arguments, and keep it."""
+        """Make such a plan, and keep it."""
         route, options = self._route(call)
         serializer = options.get("serializer") or self._conf.task_serializer
         compression = options.get("compression") or self._conf.task_compression

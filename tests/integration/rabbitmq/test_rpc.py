@@ -155,6 +155,20 @@ def test_coroutines_send_and_wait_without_blocking_their_loop(place):
     assert asyncio.run(call_all()) == [2 * number for number in range(20)]
 
 
+def test_coroutines_that_want_no_result_need_no_thread_to_send(place):
+    client = place.client()
+
+    @client.task(name="calc.add", ignore_result=True)
+    def add(x: int, y: int) -> int: ...
+
+    async def send() -> list[str]:
+        await asyncio.gather(*(add.adelay(number, number) for number in range(20)))
+        return [thread.name for thread in threading.enumerate() if thread.name.startswith("asyncio")]
+
+    assert asyncio.run(send()) == []
+    assert client.broker.stats(["celery"])["celery"].ready == 20
+
+
 def test_a_forked_child_has_results_of_its_own(place):
     place.worker(app="calc")
     client = place.client()
