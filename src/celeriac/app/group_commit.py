@@ -54,21 +54,22 @@ class GroupCommit:
         self._closed = False
         self._bridge: LoopBridge | None = None
 
-    def add(self, outgoing: Outgoing) -> Future[None]:
-        """Return a future that is done when the broker has the message; it carries the error otherwise.
+    def add(self, outgoing: Sequence[Outgoing]) -> Sequence[Future[None]]:
+        """Return a future for each message that is done when the broker has it; it carries the error otherwise.
 
         A future that is cancelled before its batch is sent takes its message back. Raises RuntimeError, and takes
         nothing, when the system has no thread for it.
         """
-        future: Future[None] = Future()
+        futures: list[Future[None]] = [Future() for _ in outgoing]
         with self._guard_pending:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="celeriac-group-commit", daemon=True)
                 thread.start()
                 self._thread = thread
-            self._pending.append(_Pending(outgoing, self._clock.monotonic(), future))
+            now = self._clock.monotonic()
+            self._pending += [_Pending(each, now, future) for each, future in zip(outgoing, futures, strict=True)]
             self._guard_pending.notify()
-        return future
+        return futures
 
     async def send(self, outgoing: Outgoing) -> None:
         """Return when the broker has the message; raises as the future of `add` does."""
@@ -77,8 +78,8 @@ class GroupCommit:
 
         bridge, loop = self._bridge, asyncio.get_running_loop()
         if bridge is None or bridge.loop is not loop:
-            bridge = self._bridge = LoopBridge(loop)
-        await bridge.wait(self.add(outgoing))
+            bridge = self._bridge = LoopBridge(loop, self.add)
+        await bridge.send(outgoing)
 
     def close(self) -> None:
         """Send what is pending, then end the thread."""
