@@ -21,12 +21,16 @@ from tests.servers.redis import RedisServer
 
 Say = Callable[[str], None]
 
+OURS = ("celeriac", "floor")
+"""Systems whose failure ends the run."""
+
 
 def run(
     systems: Sequence[System], scenarios: Sequence[Scenario], *, rounds: int, fast: bool, say: Say
 ) -> dict[str, Any]:
     """Return the record of the run: facts, all samples, and their medians."""
     samples: dict[str, dict[str, list[float]]] = {system.name: {} for system in systems}
+    failures: list[str] = []
     calibration: list[dict[str, float]] = []
     record: dict[str, Any] = {
         "date": dt.datetime.now(dt.UTC).replace(microsecond=0).isoformat(),
@@ -43,8 +47,13 @@ def run(
                 for group in [able] if scenario.together else [[system] for system in able]:
                     calibration.append(machine.calibrate())
                     titles = ", ".join(system.title for system in group)
-                    say(f"round {number + 1} of {rounds}: {scenario.name}, {titles}")
+                    turn = f"round {number + 1} of {rounds}: {scenario.name}"
+                    say(f"{turn}, {titles}")
                     for system, values in zip(group, _measured(scenario, group, node, fast=fast), strict=True):
+                        if isinstance(values, Exception):
+                            failures.append(f"{turn}, {system.title}: {values}")
+                            say(f"failed, and goes on without: {failures[-1]}")
+                            continue
                         for key, value in values.items():
                             samples[system.name].setdefault(key, []).append(value)
         record["versions"] = _versions(systems, scenarios, node)
@@ -53,6 +62,7 @@ def run(
         for scenario in scenarios
     }
     record["calibration"] = calibration
+    record["failures"] = failures
     record["samples"] = samples
     record["medians"] = {name: medians(own) for name, own in samples.items()}
     return record
@@ -79,9 +89,18 @@ def measure(
         return scenario.measure(site, count)
 
 
-def _measured(scenario: Scenario, systems: Sequence[System], node: RabbitNode, *, fast: bool) -> list[dict[str, float]]:
-    def one(system: System) -> dict[str, float]:
-        values: dict[str, float] = measure(scenario, system, node, count=scenario.count(system.pace, fast=fast))
+def _measured(
+    scenario: Scenario, systems: Sequence[System], node: RabbitNode, *, fast: bool
+) -> list[dict[str, float] | Exception]:
+    """Return what was measured of each; of a peer that failed (lost a task, say) why, since others went well."""
+
+    def one(system: System) -> dict[str, float] | Exception:
+        try:
+            values: dict[str, float] = measure(scenario, system, node, count=scenario.count(system.pace, fast=fast))
+        except Exception as error:
+            if system.name in OURS:
+                raise
+            return error
         return values
 
     with ThreadPoolExecutor(len(systems) or 1) as pool:

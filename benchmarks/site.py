@@ -120,11 +120,13 @@ class Site:
         command = [str(SIDES / "client.py"), self.system.side]
         process = self._start("client", command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert process.stdin is not None
+        assert process.stdout is not None
         try:
             yield Client(process)
         finally:
             process.stdin.close()  # the client's loop ends here
             _end(process)
+            process.stdout.close()
 
     @contextlib.contextmanager
     def worker(self, shape: Shape = TWO_ENGINES) -> Iterator[Worker]:
