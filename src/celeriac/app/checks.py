@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from celeriac.app.options import CELERY_ONLY, SEND_OPTIONS
+from celeriac.canvas.kinds import stamp_names
 from celeriac.wire.identity import is_text
 
 _HIGHEST: Final = 255
@@ -36,7 +37,7 @@ def check_call(name: str, options: Mapping[str, Any]) -> None:
 
 def refuse_unknown(options: Mapping[str, Any]) -> None:
     """Raise TypeError for options that no call has; stamps are named by ``stamped_headers``."""
-    unknown = sorted(options.keys() - SEND_OPTIONS - CELERY_ONLY - set(options.get("stamped_headers") or ()))
+    unknown = sorted(options.keys() - SEND_OPTIONS - CELERY_ONLY - set(stamp_names(options)))
     if unknown:
         known = ", ".join(sorted(SEND_OPTIONS))
         raise TypeError(f"Unknown options of a call: {', '.join(unknown)}. Known: {known}.")
@@ -51,8 +52,10 @@ def _text(value: Any) -> None:
 
 def _place(value: Any) -> None:
     """A queue or an exchange may also be an object, which the router reads."""
-    if isinstance(value, str):
-        _text(value)
+    name = value if isinstance(value, str) else getattr(value, "name", None)
+    if not isinstance(name, str):
+        raise TypeError(f"must be a name, or an object that has one, not {type(value).__name__}.")
+    _text(name)
 
 
 def _whole(value: Any) -> None:
@@ -101,6 +104,12 @@ def _truth(value: Any) -> None:
         raise TypeError(f"must be True or False, not {type(value).__name__}.")
 
 
+def _deadline(value: Any) -> None:
+    seconds = _seconds(value)
+    if not 0 <= seconds <= _LONGEST:  # also what is no number
+        raise ValueError("must be a number of seconds from now, not negative, within a hundred years.")
+
+
 def _mapping(value: Any) -> None:
     if not isinstance(value, Mapping):
         raise TypeError(f"must be a mapping, not {type(value).__name__}.")
@@ -131,4 +140,5 @@ _CHECKS: Final[Mapping[str, Callable[[Any], None]]] = {
     "group_id": _text,
     "group_index": _whole,
     "reply_to": _text,
+    "workflow_deadline": _deadline,
 }

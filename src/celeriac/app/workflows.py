@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
+from celeriac.app.checks import check_call
 from celeriac.app.context import running
 from celeriac.app.dispatch import Call, Dispatcher
 from celeriac.app.eager_workflows import apply
@@ -19,6 +20,7 @@ from celeriac.canvas.kinds import (
     GROUP,
     Raw,
     as_group,
+    bounded_depth,
     holds_chord,
     kind_of,
     leaves,
@@ -85,6 +87,10 @@ class Workflows:
         """
         if self._conf.task_always_eager:
             return self.apply(sig, args, kwargs, options)
+        with bounded_depth():
+            return self._send(sig, args, kwargs, options)
+
+    def _send(self, sig: Mapping[str, Any], args: Args, kwargs: Kwargs, options: Mapping[str, Any]) -> Any:
         kind, options = kind_of(sig), dict(options)
         wanted = options.pop("add_to_parent", True)
         if kind == GROUP and isinstance(members_of(sig), Once):
@@ -139,11 +145,12 @@ class Workflows:
 
     def freeze(self, sig: Mapping[str, Any], last_id: str | None) -> Any:
         """Give an id to every task of a signature, in it; return the handle on its result."""
-        _name_in_place(sig, last_id)
-        found = self._form(sig, {}, last_id)
-        if found is None:
-            raise ValueError("An empty chain has no result: give it a task.")
-        return self._result(*found)
+        with bounded_depth():
+            _name_in_place(sig, last_id)
+            found = self._form(sig, {}, last_id)
+            if found is None:
+                raise ValueError("An empty chain has no result: give it a task.")
+            return self._result(*found)
 
     def _result(self, form: Raw, is_extended: bool) -> Any:  # noqa: FBT001  as `_form` returns it
         result = self.handle(form)
@@ -192,6 +199,7 @@ class Workflows:
         if whole["on_end"] is not None:
             form, is_extended = give_end(form, whole["on_end"])
         if whole["workflow_deadline"] is not None:
+            check_call(form["task"], {"workflow_deadline": whole["workflow_deadline"]})
             give_deadline(form, self._clock.now() + whole["workflow_deadline"])
         forms.name_all(form, new_id, None if is_extended else last_id or copy["options"].get("task_id"))
         return form, is_extended

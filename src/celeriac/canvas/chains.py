@@ -7,7 +7,7 @@ from typing import Any, TypeVar, overload
 
 from celeriac.canvas.chords import chord
 from celeriac.canvas.groups import group, is_empty, unrolled
-from celeriac.canvas.kinds import CHAIN, as_list
+from celeriac.canvas.kinds import CHAIN, SIGNATURES, as_list, each_of
 from celeriac.canvas.signature import I_contra, R_co, Signature, Workflow, maybe_signature, revived
 
 I = TypeVar("I")  # noqa: E741
@@ -143,7 +143,7 @@ Signature.TYPES[CHAIN] = chain
 
 def _steps(tasks: tuple[Any, ...]) -> list[Any]:
     if len(tasks) == 1 and not isinstance(tasks[0], Mapping):
-        tasks = tuple(tasks[0])
+        tasks = tuple(each_of(tasks[0], SIGNATURES))
     return [unrolled(maybe_signature(one)) for one in tasks if not is_empty(one) or len(tasks) == 1]
 
 

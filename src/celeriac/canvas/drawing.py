@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from celeriac.canvas.forms import normal
-from celeriac.canvas.kinds import CHAIN, CHORD, GROUP, Raw, kind_of, members_of, plain
+from celeriac.canvas.kinds import CHAIN, CHORD, GROUP, Raw, bounded_depth, kind_of, members_of, plain
 from celeriac.result.drawing import Drawing
 
 
 def draw(sig: Mapping[str, Any]) -> Drawing:
     """Return a drawing of what will be sent for a signature: its normal form, after Celery's upgrades."""
     drawing = Drawing()
-    form = normal(plain(sig))
-    if form is not None:
-        _draw_form(form, drawing, 0, [])
+    with bounded_depth():
+        form = normal(plain(sig))
+        if form is not None:
+            _draw_form(form, drawing, 0, [])
     return drawing
 
 

@@ -7,7 +7,7 @@ from itertools import chain as concatenated
 from itertools import islice
 from typing import Any, Final, TypeVar, cast
 
-from celeriac.canvas.kinds import GROUP
+from celeriac.canvas.kinds import GROUP, SIGNATURES, each_of
 from celeriac.canvas.signature import I_contra, Signature, maybe_signature, revived
 from celeriac.result.groups import GroupResult
 from celeriac.types import Args, Kwargs
@@ -187,6 +187,6 @@ def _given(tasks: tuple[Any, ...]) -> Any:
         return list(revived(only))
     if isinstance(only, Once):
         return only
-    members = iter(only)
+    members = iter(each_of(only, SIGNATURES))
     first = list(revived(islice(members, _KEPT + 1)))
     return first if len(first) <= _KEPT else Once(first, members)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 from celeriac.canvas.groups import group
-from celeriac.canvas.kinds import CHUNKS, MAP, STARMAP
+from celeriac.canvas.kinds import CHUNKS, ITEMS, MAP, STARMAP, each_of
 from celeriac.canvas.signature import Signature, maybe_signature
 from celeriac.result.groups import GroupResult
 from celeriac.types import Args, Kwargs
@@ -31,7 +31,7 @@ class xmap(_OfItems[list[R]], Generic[R]):  # noqa: N801  Celery's name
 
     def __init__(self, task: Signature[Any, R], it: Iterable[Any], **options: Any) -> None:
         app = options.pop("app", None)
-        super().__init__(MAP, (), {"task": task, "it": list(it)}, options, immutable=True, app=app)
+        super().__init__(MAP, (), {"task": task, "it": list(each_of(it, ITEMS))}, options, immutable=True, app=app)
 
     def __repr__(self) -> str:
         return f"[{self.kwargs['task'].task}(x) for x in {self.kwargs['it']!r}]"
@@ -42,7 +42,7 @@ class xstarmap(_OfItems[list[R]], Generic[R]):  # noqa: N801  Celery's name
 
     def __init__(self, task: Signature[Any, R], it: Iterable[Any], **options: Any) -> None:
         app = options.pop("app", None)
-        super().__init__(STARMAP, (), {"task": task, "it": list(it)}, options, immutable=True, app=app)
+        super().__init__(STARMAP, (), {"task": task, "it": list(each_of(it, ITEMS))}, options, immutable=True, app=app)
 
     def __repr__(self) -> str:
         return f"[{self.kwargs['task'].task}(*x) for x in {self.kwargs['it']!r}]"
@@ -55,7 +55,9 @@ class chunks(_OfItems[list[list[R]]], Generic[R]):  # noqa: N801  Celery's name
         if n < 1:
             raise ValueError(f"chunks of {n} items: give a number from 1.")
         app = options.pop("app", None)
-        super().__init__(CHUNKS, (), {"task": task, "it": list(it), "n": n}, options, immutable=True, app=app)
+        super().__init__(
+            CHUNKS, (), {"task": task, "it": list(each_of(it, ITEMS)), "n": n}, options, immutable=True, app=app
+        )
 
     def __call__(self, **options: Any) -> GroupResult[list[R]]:
         return self.apply_async(**options)

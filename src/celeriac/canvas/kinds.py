@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 Raw: TypeAlias = dict[str, Any]
@@ -18,6 +19,10 @@ STARMAP: Final = "celery.starmap"
 CHUNKS: Final = "celery.chunks"
 _NO_OPTIONS: Final[Mapping[str, Any]] = {}
 _OF_ITEMS: Final = frozenset({MAP, STARMAP, CHUNKS})
+
+SIGNATURES: Final = "signature, nor a list of such: write task.s(...), or a chain, group or chord of such"
+"""What `each_of` says that workflows are made of."""
+ITEMS: Final = "list of items: give one, or a generator"
 
 PLACE: Final = ("chord", "group_id", "group_index")
 """The options that say which group the end of a signature counts for."""
@@ -73,6 +78,41 @@ def as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+@contextmanager
+def bounded_depth() -> Iterator[None]:
+    """Have a workflow that is nested so deep that Python cannot walk through it be a ValueError that says so."""
+    try:
+        yield
+    except RecursionError:
+        raise ValueError(
+            "The workflow is nested too deep: groups, chords and callbacks in one another are followed to a depth of"
+            " some 100. Let a task send the rest (Task.replace), or write what follows as the steps of one chain."
+        ) from None
+
+
+def task_name(task: Any) -> str:
+    """Return the name of a task. Raises TypeError for what is none."""
+    name = getattr(task, "name", None)
+    if not isinstance(name, str):
+        raise TypeError(f"{task!r} is no task: give a task, its name, or the mapping of a signature.")
+    return name
+
+
+def stamp_names(options: Mapping[str, Any]) -> list[str]:
+    """Return the names of the stamps in the options of a signature. Raises TypeError where they are no list of such."""
+    names = options.get("stamped_headers") or ()
+    if isinstance(names, str) or not isinstance(names, Iterable) or not all(isinstance(each, str) for each in names):
+        raise TypeError(f"stamped_headers={names!r} must be a list of names.")
+    return list(names)
+
+
+def each_of(given: Any, wanted: str) -> Iterable[Any]:
+    """Return what was given if it can be gone through, and is no text. Raises TypeError, naming what was `wanted`."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise TypeError(f"{given!r} is no {wanted}.")
+    return given
 
 
 def plain(sig: Mapping[str, Any]) -> Raw:
@@ -141,8 +181,15 @@ def plain_options(options: Mapping[str, Any]) -> Raw:
             found[name] = plain(found[name])
     for name in ("queue", "exchange"):
         if name in found and not isinstance(found[name], str):
-            found[name] = found[name].name
+            found[name] = _name_of(name, found[name])
     return found
+
+
+def _name_of(option: str, place: Any) -> str:
+    name = getattr(place, "name", None)
+    if not isinstance(name, str):
+        raise TypeError(f"{option}={place!r} must be a name, or an object that has one, not {type(place).__name__}.")
+    return name
 
 
 def _raw(  # noqa: PLR0913  the fields of a signature

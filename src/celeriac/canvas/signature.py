@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Self, TypeVar, cast, overload
 
 from celeriac.canvas.host import CanvasHost, current
-from celeriac.canvas.kinds import as_list, plain
+from celeriac.canvas.kinds import as_list, bounded_depth, plain, stamp_names, task_name
 from celeriac.canvas.shapes import shaped
 from celeriac.canvas.stamping import NOBODY, StampingVisitor, stamp, stamp_links
 from celeriac.canvas.wholes import OF_WHOLES
@@ -57,7 +57,7 @@ class Signature(dict[str, Any], Generic[I_contra, R_co]):
             super().__init__(task)
             return
         if task is not None and not isinstance(task, str):
-            self._type, task = self._type or task, task.name
+            self._type, task = self._type or task, task_name(task)
         super().__init__(
             task=task,
             args=tuple(args or ()),
@@ -153,7 +153,8 @@ class Signature(dict[str, Any], Generic[I_contra, R_co]):
         """The application: that of its task, else the current one."""
         if self._app is not None:
             return self._app
-        first = self.first_task()
+        with bounded_depth():
+            first = self.first_task()
         known = None if first is None else first.known_app
         return current() if known is None else known
 
@@ -192,7 +193,7 @@ class Signature(dict[str, Any], Generic[I_contra, R_co]):
         waits; the signature ``on_end`` is sent once, as it is, when all has ended, well or not.
         """
         given = {name: value for name, value in options.items() if value is not None}
-        if self._is_plain and self._type is not None and OF_WHOLES.isdisjoint(self.options.keys() | given):
+        if self.kind is None and self._type is not None and OF_WHOLES.isdisjoint(self.options.keys() | given):
             args, kwargs, options = self._merge(args or (), kwargs or {}, given)
             return cast("AsyncResult[R_co]", self._type.apply_async(args, kwargs, **options))
         return cast("AsyncResult[R_co]", self.app.workflows.send(self, args or (), kwargs or {}, given))
@@ -334,10 +335,6 @@ class Signature(dict[str, Any], Generic[I_contra, R_co]):
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
-    @property
-    def _is_plain(self) -> bool:
-        return self.kind is None
-
     def _merge(
         self,
         args: Iterable[Any] = (),
@@ -345,7 +342,7 @@ class Signature(dict[str, Any], Generic[I_contra, R_co]):
         options: Mapping[str, Any] | None = None,
     ) -> tuple[Any, Any, Any]:
         own = self.options
-        fixed = FIXED.union(own.get("stamped_headers") or ())
+        fixed = FIXED.union(stamp_names(own))
         given = {name: value for name, value in (options or {}).items() if name not in fixed or name not in own}
         merged = {**own, **given}
         if self.immutable:

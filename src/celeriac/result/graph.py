@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from celeriac.exceptions import IncompleteStream
 from celeriac.result.drawing import Drawing
@@ -36,6 +36,22 @@ def descend(root: Any, *, intermediate: bool) -> Iterator[tuple[Any, Any]]:
                 f"{node!r} has not ended, so what it sends is not known: call get() first, use collect(), which waits,"
                 " or pass intermediate=True to see what there is."
             )
+
+
+def line_of(result: Any) -> Iterator[Any]:
+    """Yield a result and those that led to it, the nearest first."""
+    while result is not None:
+        yield result
+        result = result.parent
+
+
+def told_line(result: Any) -> tuple[Any, Any]:
+    """Return Celery's nested form of a result: ``((id, that of its parent), its members)``; None for no members."""
+    told: Any = None
+    for one in reversed(list(line_of(result))):
+        members = getattr(one, "results", None)
+        told = (one.id, told), None if members is None else [each.as_tuple() for each in members]
+    return cast("tuple[Any, Any]", told)
 
 
 def beginning(result: Any) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any, Generic
 
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.interfaces.groups import GroupStore
+from celeriac.result.graph import line_of, told_line
 from celeriac.result.handle import AsyncResult, R_co, ResultBase
 from celeriac.result.host import ResultHost, host_of
 from celeriac.result.reader import ResultReader
@@ -114,12 +115,11 @@ class GroupResult(ResultSet[R_co], Generic[R_co]):
 
     def as_tuple(self) -> tuple[Any, Any]:
         """Celery's nested form: ``((id, parent), [member, ...])``."""
-        parent = None if self.parent is None else self.parent.as_tuple()
-        return (self.id, parent), [one.as_tuple() for one in self.results]
+        return told_line(self)
 
     def as_list(self) -> list[str]:
         """Return its id and those of the results that led to it, the nearest first."""
-        return [self.id, *(self.parent.as_list() if self.parent is not None else ())]
+        return [each.id for each in line_of(self)]
 
     def __bool__(self) -> bool:
         return bool(self.id or self.results)
@@ -184,11 +184,16 @@ def result_from_tuple(r: Any, app: ResultHost | None = None) -> Any:
 
 def from_tuple(told: Any, keeper: GroupKeeper) -> Any:
     """Return the handle that `as_tuple` has described."""
-    if isinstance(told, str):
-        return AsyncResult(told, keeper.reader)
-    head, members = told
-    task_id, parent = (head, None) if isinstance(head, str) else head  # Celery reads both
-    above = None if parent is None else from_tuple(parent, keeper)
-    if members is None:
-        return AsyncResult(task_id, keeper.reader, parent=above)
-    return GroupResult(task_id, [from_tuple(one, keeper) for one in members], parent=above, keeper=keeper)
+    line: list[tuple[str, Any]] = []
+    while told is not None:
+        head, members = (told, None) if isinstance(told, str) else told
+        task_id, told = (head, None) if isinstance(head, str) else head  # Celery reads both
+        line.append((task_id, members))
+    above: Any = None
+    for task_id, members in reversed(line):
+        if members is None:
+            above = AsyncResult(task_id, keeper.reader, parent=above)
+        else:
+            handles = [from_tuple(one, keeper) for one in members]
+            above = GroupResult(task_id, handles, parent=above, keeper=keeper)
+    return above

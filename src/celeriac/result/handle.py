@@ -10,7 +10,7 @@ from celeriac import states
 from celeriac.exceptions import RemoteError, TaskError, TimeoutError
 from celeriac.interfaces.results import ResultBackend
 from celeriac.result.callbacks import call_back
-from celeriac.result.graph import DependencyGraph, descend
+from celeriac.result.graph import DependencyGraph, descend, line_of, told_line
 from celeriac.result.host import ResultHost, host_of
 from celeriac.result.joining import refuse_in_task
 from celeriac.result.reader import ResultReader
@@ -293,11 +293,11 @@ class AsyncResult(ResultBase, Generic[R_co]):
 
     def as_tuple(self) -> tuple[Any, Any]:
         """Celery's nested form: ``((id, parent), children)``."""
-        return (self.id, self.parent.as_tuple() if self.parent is not None else None), None
+        return told_line(self)
 
     def as_list(self) -> list[str]:
         """Return its id and those of the results that led to it, the nearest first."""
-        return [self.id, *(self.parent.as_list() if self.parent is not None else ())]
+        return [each.id for each in line_of(self)]
 
     def __repr__(self) -> str:
         return f"<AsyncResult: {self.id}>"
@@ -321,12 +321,8 @@ class AsyncResult(ResultBase, Generic[R_co]):
 
     def _first_error(self) -> BaseException | None:
         """Return the error of the first that failed of those that led here, as Celery does; None where none did."""
-        before: list[Any] = []
-        above = self.parent
-        while above is not None:
-            before.append(above)
-            above = above.parent
-        return next((error for one in reversed(before) for error in errors_of(one)), None)
+        before = reversed(list(line_of(self.parent)))
+        return next((error for one in before for error in errors_of(one)), None)
 
     def _ended(self, timeout: Seconds | None) -> TaskResult:
         if self._end is None:

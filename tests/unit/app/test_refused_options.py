@@ -49,6 +49,8 @@ WRONG_TYPES = [
     {"headers": ["x"]},
     {"headers": {5: "x"}},
     {"retry_policy": 5},
+    {"queue": 5},
+    {"exchange": 5},
 ]
 
 WRONG_VALUES = [
