@@ -58,6 +58,16 @@ def test_an_empty_header_runs_the_body_with_nothing(bench, label):
     assert chord(iter(()), bench.tasks.step.s(label=label("c")))().get(DEADLINE) == f"{label('c')}([])"
 
 
+def test_a_frozen_signature_that_stands_several_times_counts_as_often(bench, label):
+    frozen = bench.tasks.step.s(label=label("m"))
+    frozen.freeze()
+    members = [frozen, frozen, bench.tasks.step.s(label=label("other")), frozen]
+    result = chord(members, bench.tasks.step.s(label=label("b"))).apply_async()
+    same = f"{label('m')}()"
+    assert result.get(DEADLINE) == f"{label('b')}([{same},{same},{label('other')}(),{same}])"
+    assert bench.runs(label("")) == {label("m"): 3, label("other"): 1, label("b"): 1}
+
+
 def test_the_get_of_a_broken_chord_raises_what_the_member_raised(bench, label):
     result = chord([bench.tasks.fail.s(label=label("m"))], bench.tasks.step.s(label=label("b"))).apply_async()
     with pytest.raises(Broken):

@@ -14,7 +14,10 @@ end
 for n = 3, #ARGV, 3 do
   if redis.call('SADD', KEYS[4], ARGV[n] .. ':' .. ARGV[n + 1]) == 1 then
     if ARGV[1] == '1' then
-      redis.call('ZADD', KEYS[1], ARGV[n + 1], ARGV[n + 2])
+      local value = ARGV[n + 2]
+      while redis.call('ZADD', KEYS[1], 'NX', ARGV[n + 1], value) == 0 do
+        value = value .. ' ' -- a frozen signature that stands twice: its parts may be the same, and a set merges these
+      end
     else
       redis.call('RPUSH', KEYS[1], ARGV[n + 2])
     end
