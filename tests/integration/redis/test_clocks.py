@@ -8,6 +8,7 @@ import pytest
 
 from celeriac.clock import SystemClock
 from celeriac.interfaces.broker import Broker, Delivery, Terms
+from celeriac.interfaces.groups import NewChord
 from celeriac.testing.conformance.samples import outgoing
 from tests.integration.redis.conftest import Open
 from tests.servers.redis import RedisServer
@@ -61,6 +62,26 @@ def test_a_clock_that_is_set_does_not_end_its_own_leases(
         assert due is not None
         assert 25 < due - time.time() < 35
     assert ours.ack([held.lease]) == []
+
+
+@pytest.mark.parametrize("shift", [3600.0, -3600.0])
+def test_a_chord_is_due_when_its_sender_said_whoever_s_clock_is_wrong(
+    redis_server: RedisServer, connect: Open, prefix: str, shift: float
+) -> None:
+    clock = SetClock()
+    clock.shift = shift
+    options = {"global_keyprefix": prefix}
+    stores = [
+        connect(redis_server.url, clock=each, transport_options=options).groups for each in (clock, SystemClock())
+    ]
+    wrong, right = (store for store in stores if store is not None)
+    for name, ours, theirs, at in (("a", wrong, right, time.time), ("b", right, wrong, clock.now)):
+        begun = clock.now() if ours is wrong else time.time()
+        ours.open([NewChord(name, 2, b"{}", deadline=begun + 600, ttl=900, sent_by=begun + 60)])
+        assert theirs.overdue(now=at(), again=at() + 5, limit=10) == []
+        assert [each.id for each in theirs.overdue(now=at() + 61, again=at() + 600, limit=10)] == [name]
+        assert ours.seal(name, size=None)
+        theirs.close([name])
 
 
 def test_a_delay_is_as_long_as_it_was_said_after_the_clock_is_set(

@@ -50,6 +50,11 @@ class Client:
         """Return a moment of the local clock as the server's clock has it."""
         return moment + self.pool.clock_offset
 
+    def compare_clocks(self, *, doing: str) -> None:
+        """Know by how much the clocks differ, before the first moment is told."""
+        if not self.pool.knows_clock:
+            self.one(("PING",), doing=doing)
+
     def local_time(self, moment: float) -> float:
         """Return a moment of the server's clock as the local clock has it."""
         return moment - self.pool.clock_offset

@@ -36,7 +36,8 @@ class Pool:
         self._connector = Connector(address, options)
         self._kept = int(options.transport_options.get("max_connections") or _KEPT)
         self._clock = options.clock
-        self._calibrated = not isinstance(options.clock, SystemClock)
+        self.knows_clock = not isinstance(options.clock, SystemClock)
+        """Whether the clocks were compared, since the local one was set: `clock_offset` is a guess until then."""
         self._offset = 0.0  # as it was measured
         self._started: float | None = None  # the local clock less the time since the boot, when that was measured
         self._idle: list[tuple[Wire, float]] = []
@@ -54,7 +55,7 @@ class Pool:
         if self._started is not None:
             step = self._clock.now() - self._clock.boottime() - self._started
             if abs(step) > _CLOCKS_AGREE:
-                self._calibrated = False
+                self.knows_clock = False
                 offset -= step
         return offset if abs(offset) > _CLOCKS_AGREE else 0.0
 
@@ -66,7 +67,7 @@ class Pool:
                     break
                 wire, used_at = self._idle.pop()
             if time.monotonic() - used_at < _FRESH or wire.is_quiet():
-                return wire if self._calibrated else self._calibrated_by(wire)
+                return wire if self.knows_clock else self._compared_by(wire)
             wire.close()
         return self.open()
 
@@ -83,7 +84,7 @@ class Pool:
 
         Raises `ConnectionLost`, or the `Refusal` of a server that does not let us in.
         """
-        return self._calibrated_by(self._connector.open(resp3=resp3))
+        return self._compared_by(self._connector.open(resp3=resp3))
 
     def close(self) -> None:
         """Close all idle connections. Later calls open new ones."""
@@ -106,10 +107,10 @@ class Pool:
         self._idle_lock = threading.Lock()
         self.close()
 
-    def _calibrated_by(self, wire: Wire) -> Wire:
+    def _compared_by(self, wire: Wire) -> Wire:
         """Compare the clocks over this connection if that must be done, and return it."""
         try:
-            if not self._calibrated:
+            if not self.knows_clock:
                 self._calibrate(wire)
         except BaseException:
             wire.close()
@@ -127,7 +128,7 @@ class Pool:
         now = self._clock.now()
         self._offset = int(seconds) + int(micros) / 1e6 - (before + now) / 2
         self._started = now - self._clock.boottime()
-        self._calibrated = True
+        self.knows_clock = True
         if abs(self._offset) > _CLOCKS_AGREE:
             log.warning(
                 "The clock of Redis at %s is %+.1f s from this machine's; leases and delays follow the server's.",

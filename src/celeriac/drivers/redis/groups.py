@@ -45,13 +45,15 @@ class RedisGroups:
         self._ordered = "1" if options.get("result_chord_ordered", True) else "0"
 
     def open(self, chords: Sequence[NewChord], *, anew: bool = False) -> None:
-        commands = [self._on_chord(OPEN_CHORD, new.id, *_opening(new, anew=anew)) for new in chords]
-        if commands:
-            self._client.all(commands, doing=f"beginning chord {chords[0].id}")
+        if chords:
+            doing = f"beginning chord {chords[0].id}"
+            self._client.compare_clocks(doing=doing)
+            commands = [self._on_chord(OPEN_CHORD, new.id, *self._opening(new, anew=anew)) for new in chords]
+            self._client.all(commands, doing=doing)
 
     def seal(self, chord: str, *, size: int | None, sent_by: Moment | None = None) -> bool:
         keys = [self._prefix + chord + ".s", self._prefix + chord + ".c", self._record + chord, self._chords]
-        arguments = (chord, "" if size is None else size, "" if sent_by is None else sent_by)
+        arguments = (chord, "" if size is None else size, self._moment(sent_by))
         command = call_script(SEAL_CHORD, keys, arguments)
         return bool(self._client.one(command, doing=f"counting the members of chord {chord}") == 1)
 
@@ -91,6 +93,7 @@ class RedisGroups:
         doing = "looking for overdue chords"
         if not self._client.one(("EXISTS", self._chords), doing=doing):  # an idle node asks this all its life
             return []
+        now, again = self._client.server_time(now), self._client.server_time(again)
         ids = self._client.one(call_script(DUE_CHORDS, [self._chords], [now, again, limit]), doing=doing)
         chords = [raw.decode() for raw in ids]
         if not chords:
@@ -120,21 +123,24 @@ class RedisGroups:
     def _on_chord(self, script: Script, chord: str, *arguments: str | bytes | float) -> Command:
         return call_script(script, self._keys(chord), arguments)
 
+    def _opening(self, new: NewChord, *, anew: bool) -> tuple[str | bytes | float, ...]:
+        return (
+            new.id,
+            "1" if anew else "0",
+            "" if new.size is None else new.size,
+            new.body,
+            self._moment(new.deadline),
+            self._moment(new.sent_by),
+            max(1, math.ceil(new.ttl * 1000)),
+        )
+
+    def _moment(self, moment: Moment | None) -> float | str:
+        """Return a moment by the server's clock, on which clients and workers agree."""
+        return "" if moment is None else self._client.server_time(moment)
+
     def _keys(self, chord: str) -> list[str]:
         own = [f"{self._prefix}{chord}.{end}" for end in "jtsdc"]
         return [*own, self._record + chord, self._chords]
-
-
-def _opening(new: NewChord, *, anew: bool) -> tuple[str | bytes | float, ...]:
-    return (
-        new.id,
-        "1" if anew else "0",
-        "" if new.size is None else new.size,
-        new.body,
-        new.deadline,
-        "" if new.sent_by is None else new.sent_by,
-        max(1, math.ceil(new.ttl * 1000)),
-    )
 
 
 def _overdue(chord: str, told: Sequence[Reply]) -> OverdueChord:
