@@ -181,6 +181,7 @@ class Site:
             "BENCHMARK_SETTINGS": json.dumps(dict(self.settings)),
             "BENCHMARK_LEDGER": self.ledger,
             "BENCHMARK_REDIS_URL": self.redis_url,
+            "BENCHMARK_COROUTINES": "1" if self.work == "waiting" else "",
             "PYTHONPATH": os.pathsep.join(path),
             "PYTHONWARNINGS": "ignore",
             "PYTHONDONTWRITEBYTECODE": "",  # installed packages are compiled, and so is this one then

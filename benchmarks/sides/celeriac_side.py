@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Callable, Iterable
@@ -42,7 +41,7 @@ def total(numbers: list[int]) -> int:
 
 TASKS = {"noop": noop, "echo": echo}
 FLOWS = flows.make(celeriac, add, total)
-for function in (work.burn, work.nap, work.anap, work.mark):
+for function in work.FUNCTIONS:
     TASKS[function.__name__] = app.task(ignore_result=True)(function)
 
 
@@ -56,6 +55,7 @@ def send_many(task: str, values: Iterable[Any]) -> None:
 
 def send_grouped(task: str, values: Iterable[Any]) -> None:
     """Send from as many coroutines as there are values."""
+    import asyncio
 
     async def send() -> None:
         await asyncio.gather(*(TASKS[task].adelay(value) for value in values))

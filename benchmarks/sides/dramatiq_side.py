@@ -22,7 +22,7 @@ from dramatiq.results.backends import RedisBackend
 URL = os.environ["BENCHMARK_URL"]
 
 results = RedisBackend(url=os.environ.get("BENCHMARK_REDIS_URL") or URL)
-middleware = [Retries(), AsyncIO(), Results(backend=results)]
+middleware = [Retries(), *((AsyncIO(),) if work.HAS_COROUTINES else ()), Results(backend=results)]
 broker = (
     RabbitmqBroker(url=URL, middleware=middleware, confirm_delivery=bool(os.environ.get("BENCHMARK_CONFIRMED")))
     if URL.startswith("amqp")
@@ -42,7 +42,7 @@ def echo(number: int) -> int:
 
 
 TASKS = {"noop": noop, "echo": echo}
-for function in (work.burn, work.nap, work.anap, work.mark):
+for function in work.FUNCTIONS:
     TASKS[function.__name__] = dramatiq.actor(function)
 
 

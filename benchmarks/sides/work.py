@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 
@@ -21,6 +20,8 @@ def nap(seconds: float) -> None:
 
 
 async def anap(seconds: float) -> None:
+    import asyncio
+
     await asyncio.sleep(seconds)
 
 
@@ -30,3 +31,8 @@ def mark(seconds: float) -> None:
     ledger = os.open(LEDGER, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(ledger, f"{seconds} {time.monotonic()}\n".encode())
     os.close(ledger)
+
+
+HAS_COROUTINES = bool(os.environ.get("BENCHMARK_COROUTINES"))
+"""Whether the application has an ``async def`` task: an event loop takes memory and processor, also unused."""
+FUNCTIONS = (burn, nap, mark, *((anap,) if HAS_COROUTINES else ()))

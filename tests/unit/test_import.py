@@ -32,6 +32,10 @@ def test_importing_celeriac_loads_no_worker_no_command_and_no_driver():
     assert {name for name in own if name.startswith("celeriac.drivers.")} == set()
 
 
+def test_a_worker_has_no_event_loop_before_it_needs_one():
+    assert loaded("import celeriac.worker.worker") & {"asyncio", "ssl", "subprocess", "encodings.idna"} == set()
+
+
 @pytest.mark.parametrize(
     "module", ["celeriac.app", "celeriac.exceptions", "celeriac.result", "celeriac.signals", "celeriac.states"]
 )

@@ -134,6 +134,13 @@ class Task(Composing[P, R], LackingTask):
         return type(self).__call__ is not Task.__call__
 
     @property
+    def is_async(self) -> bool:
+        """Tell whether it is an ``async def``, which runs on an event loop."""
+        import inspect  # noqa: PLC0415  ADR 0012
+
+        return inspect.iscoroutinefunction(self.function or type(self).run)
+
+    @property
     def origin(self) -> tuple[str, str]:
         """Module and qualified name of the function or class."""
         source = self.function or type(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import cast
 from urllib.parse import SplitResult, urlsplit
 
 from celeriac.exceptions import ImproperlyConfigured
@@ -19,6 +20,14 @@ def split_url(url: str) -> SplitResult:
             " redis://[::1]:6379/0; in names and passwords write [ ] / ? # @ and % as %5B %5D %2F %3F %23 %40 %25."
         )
     return parts
+
+
+def plain_host(host: str) -> str:
+    """Return a host's name as the resolver shall have it: bytes, which the socket module takes too, where it is ASCII.
+
+    For a name that is text Python loads its tables of international names, some 250 KiB in each process.
+    """
+    return cast("str", host.encode()) if host.isascii() else host
 
 
 def without_user(url: str) -> str:

@@ -6,7 +6,6 @@ C never reaches. Coroutines are cancelled, at their hard limit too.
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import heapq
 import itertools
@@ -180,6 +179,8 @@ def _raise_in(thread: int, error: type[BaseException]) -> None:
 
 async def limited(call: Awaitable[Any], *, soft: Seconds | None, hard: Seconds | None) -> Any:
     """Await a coroutine within its limits: it is cancelled at the soft one, and again at the hard one."""
+    import asyncio  # noqa: PLC0415  ADR 0004
+
     outer, inner = asyncio.timeout(hard), asyncio.timeout(soft)
     try:
         async with outer, inner:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import logging
 import os
 import time
@@ -74,7 +72,7 @@ class TaskRunner:
         self.task = task
         self._wrapped = task.wraps_runs
         self._call: Callable[..., Any] = task if self._wrapped else task.run
-        self.is_async = inspect.iscoroutinefunction(task.function or kind.run)
+        self.is_async = task.is_async
         self.acks_late = conf.task_acks_late if task.acks_late is None else task.acks_late
         self._tells_deaths = tells_deaths
         self._acks_failures = acks_failures(task, conf)
@@ -133,7 +131,7 @@ class TaskRunner:
         except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
             self._copy.end_if_one(job.call, error)
             let_go(error)
-            if isinstance(error, asyncio.CancelledError) and _is_cancelled() and not self._revoked.ends(job.call):
+            if _is_cancelled(error) and not self._revoked.ends(job.call):
                 return self._cancelled(context, error, time.perf_counter() - started)
             return self._failed(context, error)
         self._copy.end_if_one(job.call, None)
@@ -392,7 +390,9 @@ class TaskRunner:
             self._log.handler_failed(context, handler, error)
 
 
-def _is_cancelled() -> bool:
+def _is_cancelled(error: BaseException) -> bool:
     """Tell whether the engine has cancelled the running coroutine, rather than its own code something of its own."""
+    import asyncio  # noqa: PLC0415  ADR 0004
+
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -22,6 +21,9 @@ from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.revoked import Revoked
 from celeriac.worker.sequel import has_sequel
 from celeriac.worker.wear import Wear
+
+if TYPE_CHECKING:
+    import asyncio
 
 _UNWILLING: Final[Seconds] = 5.0
 """Seconds beyond its hard limit after which a coroutine that will not be cancelled takes its engine with it."""
@@ -83,6 +85,8 @@ class Runs:
 
     async def run_async(self, job: Job) -> Seconds:
         """Run a coroutine in this thread's event loop; return how long it took."""
+        import asyncio  # noqa: PLC0415  ADR 0004
+
         started, tag = time.monotonic(), job.delivery.lease.tag
         hard = job.runner.hard_limit(job.call)
         row = self._begin(job, tag, started, hard=None if hard is None else hard + _UNWILLING)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -32,7 +31,7 @@ def unkept_limits(tasks: Iterable[Task[..., Any]], limit: float | None) -> Itera
 
     `limit` is ``task_time_limit``. Coroutines keep their limits in any pool.
     """
-    ordinary = [task for task in tasks if not inspect.iscoroutinefunction(task.function or task.run)]
+    ordinary = [task for task in tasks if not task.is_async]
     setters = ["task_time_limit"] if limit and ordinary else []
     setters += sorted(task.name for task in ordinary if task.time_limit)
     if setters:

@@ -13,6 +13,7 @@ from celeriac.drivers.rabbitmq.link import Link
 from celeriac.drivers.rabbitmq.methods import Method, method_frame
 from celeriac.drivers.rabbitmq.tables import write_table
 from celeriac.drivers.rabbitmq.transport import Transport, said
+from celeriac.drivers.urls import plain_host
 from celeriac.interfaces.store import StoreOptions
 
 __all__ = ["Connector"]
@@ -99,7 +100,7 @@ class Connector:
 
     def _transport(self, node: Node, until: float) -> Transport:
         try:
-            connected = socket.create_connection((node.host, node.port), self._options.connect_timeout)
+            connected = socket.create_connection((plain_host(node.host), node.port), self._options.connect_timeout)
         except TimeoutError as error:
             raise NoAnswer(f"{node.host}:{node.port} does not accept connections in time") from error
         except OSError as error:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from celeriac.drivers.redis.address import Address, Node
 from celeriac.drivers.redis.errors import AWAY, Asker, ConnectionLost, Refusal, WireError
 from celeriac.drivers.redis.wire import Command, Reply, Wire, pack_all
+from celeriac.drivers.urls import plain_host
 from celeriac.interfaces.store import StoreOptions
 
 __all__ = ["Connector"]
@@ -77,7 +78,7 @@ class Connector:
         if node.path is not None:
             connected = socket.socket(socket.AF_UNIX)
         else:
-            connected = socket.create_connection((node.host, node.port), self._connect_timeout)
+            connected = socket.create_connection((plain_host(node.host), node.port), self._connect_timeout)
         try:
             if node.path is not None:
                 connected.settimeout(self._connect_timeout)

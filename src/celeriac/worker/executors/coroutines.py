@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from celeriac.interfaces.executor import TimeLeft
 from celeriac.types import Seconds
+
+if TYPE_CHECKING:
+    import asyncio
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +78,7 @@ class CoroutineExecutor(Generic[J]):
         # at the length is what makes this safe: a loop that found nothing left a length of 1 for this job.
         self._submitted.append(job)
         if len(self._submitted) == 1:
-            loop.call_soon_threadsafe(self._begin)
+            loop.call_soon_threadsafe(self._begin, loop)
 
     def stop(self, time_left: TimeLeft) -> bool:
         loop = self._loop
@@ -96,12 +98,16 @@ class CoroutineExecutor(Generic[J]):
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
+            import asyncio  # noqa: PLC0415  ADR 0004
+
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="celeriac-loop", daemon=True)
             self._thread.start()
         return self._loop
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        import asyncio  # noqa: PLC0415  ADR 0004
+
         asyncio.set_event_loop(loop)
         try:
             while not self._closing:
@@ -120,8 +126,7 @@ class CoroutineExecutor(Generic[J]):
             if not self._closing:
                 logger.error("A task stopped the event loop, which goes on")
 
-    def _begin(self) -> None:
-        loop = asyncio.get_running_loop()
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._submitted:
             self._begin_one(loop, self._submitted.popleft())
 
