@@ -26,8 +26,10 @@ def main() -> None:
     systems = _present([s for s in SYSTEMS if s.name in options.systems], console)
     scenarios = _possible([scenario for scenario in SCENARIOS if scenario.name in options.only], console)
     rounds = options.rounds or (1 if options.fast else 3)
-    with console.status("") as status:
-        record = run(systems, scenarios, rounds=rounds, fast=options.fast, say=status.update)
+    progress = Console(stderr=True)
+    with progress.status("") as status:
+        say = status.update if progress.is_terminal else progress.print
+        record = run(systems, scenarios, rounds=rounds, fast=options.fast, say=say)
     report.show(record, scenarios, systems, console)
     if not options.fast:
         for path in report.write(record, scenarios, systems, RESULTS, name=options.name):
