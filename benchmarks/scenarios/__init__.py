@@ -31,6 +31,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     latency.SCENARIO,
     latency.AWAKE,
     workflows.SCENARIO,
+    workflows.MANY,
     sleeps.COROUTINES,
     sleeps.THREADS,
     burn.SCENARIO,

@@ -21,9 +21,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flows
@@ -96,6 +98,17 @@ class Client:
     def flow(self, kind: str, count: int) -> dict[str, Any]:
         """Run a workflow again and again; answers the seconds that each took."""
         return {"seconds": flows.timed(self._side.FLOWS[kind], count)}
+
+    def chord_of(self, size: int) -> dict[str, Any]:
+        """Run one chord; answers the seconds that it took, and by how many bytes its peak of memory is the highest."""
+        highest = _highest()
+        (took,) = flows.timed(partial(self._side.FLOWS["chord"], size), 1)
+        return {"seconds": took, "memory": _highest() - highest}
+
+
+def _highest() -> int:
+    """Return the most memory (RSS, bytes) that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _measured(work: Callable[[], None]) -> dict[str, Any]:
