@@ -60,8 +60,8 @@ class Client:
         return _measured(lambda: self._side.send_many(task, values))
 
     def send_grouped(self, count: int, task: str = "noop") -> dict[str, Any]:
-        importlib.import_module("asyncio")  # whoever has coroutines has it
         """Send from many coroutines at once, where the system can."""
+        importlib.import_module("asyncio")  # whoever has coroutines has it
         return _measured(lambda: self._side.send_grouped(task, range(count)))
 
     def call_all(self, count: int) -> dict[str, Any]:
