@@ -84,7 +84,7 @@ def facts(record: dict[str, Any]) -> str:
     for name, versions in record["versions"].items():
         known = versions if isinstance(versions, str) else ", ".join(f"{k} {v}" for k, v in versions.items())
         lines.append(f"{name}: {known}")
-    lines += [f"failed and left out: {failure}" for failure in record["failures"]]
+    lines += [f"failed and left out: {failure}" for failure in record.get("failures", ())]  # older ones have none
     return "\n".join(lines)
 
 

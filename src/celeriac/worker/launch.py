@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from multiprocessing import AuthenticationError, Pipe
 from multiprocessing.connection import Client, Connection, Listener
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.types import Seconds
 from celeriac.worker.options import NodePlan
 from celeriac.worker.zygote import EngineMain, Spawned, Zygote
-
-if TYPE_CHECKING:
-    import subprocess
 
 _CONNECT: Final[Seconds] = 30.0
 """Seconds that a new interpreter may take until it connects to the node."""
@@ -94,8 +92,6 @@ class SpawnLauncher:
         self._listener = Listener(authkey=self._key)
 
     def launch(self, index: int) -> Connection:
-        import subprocess  # noqa: PLC0415  ADR 0012: nodes whose engines are forked need none
-
         command = [sys.executable, "-m", "celeriac.worker.spawned", str(self._listener.address), str(index)]
         environment = {**os.environ, "CELERIAC_ENGINE_KEY": self._key.hex()}
         child = self._children[index] = subprocess.Popen(command, env=environment, pass_fds=self._inherited)
