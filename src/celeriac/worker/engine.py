@@ -36,6 +36,7 @@ from celeriac.worker.renewals import Renewals
 from celeriac.worker.revoked import Revoked
 from celeriac.worker.runs import Runs
 from celeriac.worker.side_claims import SideClaims
+from celeriac.worker.slack import Slack
 from celeriac.worker.task_log import TaskLog
 from celeriac.worker.tenure import Tenure, without
 from celeriac.worker.turned_away import TurningAway
@@ -118,6 +119,7 @@ class Engine:
         self._attendant = Attendant(self._completer, give_back=self._give_back_stuck)
         self._backlog: deque[Job] = deque()
         self._last_was_async = False
+        self._slack = Slack()
         self._grace = plan.grace
         self._ends: float | None = None
 
@@ -202,6 +204,7 @@ class Engine:
             return found
         if not self._completer.flush():
             self._attendant.watch()  # a store is away: somebody must try again while this thread is in a task
+        self._slack.let_go()
         return self._consumer.take(limit=limit, freely=freely, wait=_IDLE_WAIT)
 
     def _freely(self, limit: int) -> int:
@@ -211,6 +214,7 @@ class Engine:
         return max(self._sync.free, self._claims.freely(slots=self._sync.slots))
 
     def _admit(self, deliveries: Sequence[Delivery]) -> None:
+        self._slack.note(len(deliveries))
         for delivery in deliveries:
             admitted = self._admission.admit(delivery, self._consumer.claim)
             if isinstance(admitted, Job):
