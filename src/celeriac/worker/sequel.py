@@ -141,12 +141,17 @@ class Sequels:
         """Return the Unix time."""
         return self._app.clock.now()
 
+    @property
+    def settles_apart(self) -> bool:
+        """Tell whether an end may be stored whose message is not settled: by who died, or was cut off, in between."""
+        return not self._app.broker.capabilities.atomic_follow_ups
+
     def again(self, messages: Sequence[Outgoing]) -> list[Outgoing]:
         """Return what one has perhaps sent already who died before it could acknowledge, marked as such.
 
         Where the store does both in one step, it has not.
         """
-        if self._app.broker.capabilities.atomic_follow_ups:
+        if not self.settles_apart:
             return list(messages)
         mark = {REPEATED: self.now() + _OTHERS}
         return [replace(each, message=_with_headers(each.message, mark)) for each in messages]

@@ -69,9 +69,10 @@ class TurningAway:
         return self.ended(call, Completion(lease, Settle.ACK, record), error, state=states.REVOKED)
 
     def ended_before(self, job: Job) -> Completion | None:
-        """Return the end of a task that comes again though its result is stored: what follows was not sent then.
+        """Return the end of a task that comes again though its result is stored: perhaps what follows was not sent.
 
-        So it is when its engine died in between, or was ended for it. None where it has to run. Raises `BackendError`.
+        So it is when its engine died in between, or was ended for it; and where the store copies a message whose holder
+        has died, and both are there. None where it has to run. Raises `BackendError`.
         """
         return self._ended_before(job.call, job.delivery.lease)
 
@@ -91,11 +92,15 @@ class TurningAway:
         return Completion(job.delivery.lease, Settle.REQUEUE, delay=min(wait, _LONGEST)) if wait > 0 else None
 
     def _ended_before(self, call: TaskCall, lease: Lease | None) -> Completion | None:
-        if not self._writer.keeps_results or not (has_sequel(call) or call.callbacks):
+        is_followed = has_sequel(call) or bool(call.callbacks)
+        if not self._writer.keeps_results or not (is_followed or self._sequels.settles_apart):
             return None
         found = self._reader.ends([call.id]).get(call.id)
-        if found is None:
+        if found is None or (not is_followed and found.state != states.SUCCESS):
             return None
+        if not is_followed:
+            logger.info("Task %s[%s] has ended well already: it does not run again", call.name, call.id)
+            return Completion(lease)
         if found.state == states.SUCCESS:
             sequel = self._sequels.of_success(call, found.result)
         elif has_sequel(call):

@@ -67,6 +67,21 @@ def test_a_store_that_does_both_in_one_step_has_no_second_messages(spine, turnin
     assert REPEATED not in sent.message.headers
 
 
+@pytest.mark.parametrize(("state", "runs"), [("SUCCESS", 0), ("FAILURE", 1)])
+def test_what_comes_again_and_has_ended_well_does_not_run_again(spine, work, caplog, state, runs):
+    ran: list[int] = []
+    spine.app.task(name="work")(ran.append).apply_async((1,), task_id="x")
+    delivery = spine.delivery()
+    spine.app.writer.write_state("x", state, 5 if state == "SUCCESS" else ValueError("no"))
+    spine.app.broker.requeue([delivery.lease], redelivered=True)
+    with caplog.at_level(logging.INFO):
+        work()
+    assert len(ran) == runs
+    assert ("Task work[x] has ended well already" in caplog.text) == (not runs)
+    stats = spine.app.broker.stats(["celery"])["celery"]
+    assert (stats.ready, stats.leased, stats.dead) == (0, 0, 0)
+
+
 def test_without_the_mark_nobody_looks(spine, work):
     ran: list[int] = []
     task = spine.app.task(name="work")(ran.append)
