@@ -346,6 +346,8 @@ class TaskRunner:
         lease = None if delivery is None or not self.is_acked_late(context.call) else delivery.lease
         settle = settle if self.acks_late else Settle.ACK
         sends = [*context.follow_ups, *(follow_ups or ())]
+        if sends and delivery is not None and delivery.redelivered:
+            sends = self._sequels.again(sends)  # a retry, which an earlier run may have sent
         if sequel is None:
             return Completion(lease, settle, record, sends, reason=reason)
         return Completion(lease, settle, record, [*sends, *sequel.messages], reason=reason, sequel=sequel)

@@ -99,6 +99,19 @@ def test_what_follows_one_that_comes_again_is_marked(spine, turning_away):
     assert [each.message.headers[REPEATED] > spine.clock.now() for each in completion.follow_ups] == [True]
 
 
+@pytest.mark.parametrize("again", [True, False])
+def test_so_is_the_retry_of_one_that_comes_again(spine, work, again):
+    @spine.app.task(name="work", bind=True)
+    def task(self):
+        raise self.retry(countdown=0)
+
+    task.apply_async(task_id="x")
+    spine.app.broker.requeue([spine.delivery().lease], redelivered=again)
+    work()
+    sent = spine.delivery().message.headers
+    assert (sent["retries"], REPEATED in sent) == (1, again)
+
+
 def test_so_is_the_body_of_the_chord_whose_last_member_comes_again(spine, turning_away):
     work, body = spine.app.task(name="work")(lambda: 7), spine.app.task(name="body")(list)
     chord([work.s()], body.s()).apply_async()
