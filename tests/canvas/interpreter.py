@@ -155,7 +155,7 @@ def _break(steps: list[Any], world: World) -> None:
     if isinstance(step, Task):
         world.runs.update([step.errback] if step.errback else [])
     elif isinstance(step, Chord):
-        _break([step.body], world)
+        _break([step.body, *rest], world)
     elif len(_members(step)) == 1:
         _break([_members(step)[0], *rest], world)
     elif rest:

@@ -259,16 +259,18 @@ class Following:
         elif kind == CHORD:
             header, body = sig["kwargs"]["header"], sig["kwargs"]["body"]
             self.fail(header, after, is_loud=is_loud and body["task"] == ACCUMULATE)  # a group is what the user wrote
-            self.fail(body, after, is_loud=is_loud)
-            for step in reversed(sig["options"].get("chain") or ()):
-                self.fail(step, after)
+            self._fail_row([body, *reversed(sig["options"].get("chain") or ())], after, is_loud=is_loud)
         elif kind:
-            first, *rest = members_of(sig)
-            self.fail(first, after, is_loud=is_loud)
-            for step in rest:
-                self.fail(step, after)
+            self._fail_row(members_of(sig), after, is_loud=is_loud)
         else:
             self._fail_task(sig, after, is_loud=is_loud)
+
+    def _fail_row(self, steps: Sequence[Raw], after: TaskCall | None, *, is_loud: bool) -> None:
+        """Note it of steps in a row; the loud one is the first that is no group which another follows."""
+        for place, step in enumerate(steps, 1):
+            goes_on = place < len(steps) and kind_of(forms.last_of(step)) == GROUP
+            self.fail(step, after, is_loud=is_loud and not goes_on)
+            is_loud = is_loud and goes_on
 
     def _fail_task(self, sig: Raw, after: TaskCall | None, *, is_loud: bool) -> None:
         options, failure = sig["options"], self._failure
