@@ -76,9 +76,9 @@ def test_what_is_of_a_wrong_type_is_named(add, make, said):
         make(add)
 
 
-@pytest.mark.parametrize("deadline", [-1, float("nan"), float("inf"), 1e300])
+@pytest.mark.parametrize("deadline", [float("nan"), float("inf"), -1e300])
 def test_a_deadline_is_a_number_of_seconds(add, deadline):
-    with pytest.raises(ValueError, match=r"workflow_deadline=.* must be a number of seconds from now, not negative"):
+    with pytest.raises(ValueError, match=r"workflow_deadline=.* must be a number of seconds from now, within"):
         add.s(1).apply_async(workflow_deadline=deadline)
 
 

@@ -104,12 +104,6 @@ def _truth(value: Any) -> None:
         raise TypeError(f"must be True or False, not {type(value).__name__}.")
 
 
-def _deadline(value: Any) -> None:
-    seconds = _seconds(value)
-    if not 0 <= seconds <= _LONGEST:  # also what is no number
-        raise ValueError("must be a number of seconds from now, not negative, within a hundred years.")
-
-
 def _mapping(value: Any) -> None:
     if not isinstance(value, Mapping):
         raise TypeError(f"must be a mapping, not {type(value).__name__}.")
@@ -140,5 +134,5 @@ _CHECKS: Final[Mapping[str, Callable[[Any], None]]] = {
     "group_id": _text,
     "group_index": _whole,
     "reply_to": _text,
-    "workflow_deadline": _deadline,
+    "workflow_deadline": _from_now,
 }
