@@ -32,6 +32,7 @@ EXAMPLES = (
     Chain((Group((OK, OK)), Group((Group((Chain((OK, OK)),)),)))),
     Group((Chain((OK, Group((OK, Chain((OK, Group((OK, OK)))))))), OK)),
     Chord(Group((Task("?", kind="replace", by=Group((OK,))), OK)), OK),
+    Chain((OK, Chain((Group((OK, OK)), Group((OK, OK)))))),
     Chain((Group((Task("?", kind="fail"), OK)), Group((OK, Task("?", errback="?"))), Chord(Group((OK, OK)), OK))),
 )
 """Those that once came to something else."""

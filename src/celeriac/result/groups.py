@@ -140,6 +140,9 @@ class GroupResult(ResultSet[R_co], Generic[R_co]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.id} [{', '.join(map(str, self.results))}]>"
 
+    def __copy__(self) -> GroupResult[R_co]:
+        return GroupResult(self.id, self.results, parent=self.parent, keeper=self._keeper)
+
     def __reduce__(self) -> Any:
         return result_from_tuple, (self.as_tuple(),)
 
