@@ -8,7 +8,7 @@ from queue import Queue
 import pytest
 
 from celeriac import Signature, chain, chord, group, signature
-from celeriac.canvas import draw, tree
+from celeriac.canvas import draw
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.result import AsyncResult, GroupResult
 from tests.canvas.bench import DEADLINE
@@ -195,6 +195,7 @@ def test_a_workflow_that_was_sent_is_drawn_with_its_states(bench):
         [bench.tasks.step.s(label="a"), bench.tasks.fail.s(label="b")], bench.tasks.step.s(label="c")
     ).apply_async()
     bench.until(lambda: bench.app.AsyncResult(result.id).ready())
-    assert [box.state for box in tree(result).boxes] == ["SUCCESS", "FAILURE", "FAILURE"]
-    assert f"{result.id}  FAILURE" in str(tree(result))
-    assert "fill:#f4c7c3" in tree(result).mermaid()
+    assert [box.state for box in result.tree().boxes] == ["SUCCESS", "FAILURE", "FAILURE"]
+    assert f"{result.id}  FAILURE" in str(result.tree())
+    assert "fill:#f4c7c3" in result.tree().mermaid()
+    assert str(result.parent.tree()) in str(result.tree())

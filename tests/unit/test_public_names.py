@@ -44,7 +44,6 @@ PUBLIC: dict[str, set[str]] = {
         "maybe_signature",
         "signature",
         "subtask",
-        "tree",
         "xmap",
         "xstarmap",
     },

@@ -2,7 +2,7 @@
 
 from celeriac.canvas.chains import chain
 from celeriac.canvas.chords import chord
-from celeriac.canvas.drawing import draw, tree
+from celeriac.canvas.drawing import draw
 from celeriac.canvas.groups import group
 from celeriac.canvas.items import chunks, xmap, xstarmap
 from celeriac.canvas.signature import Signature, maybe_signature, signature, subtask
@@ -19,7 +19,6 @@ __all__ = [
     "maybe_signature",
     "signature",
     "subtask",
-    "tree",
     "xmap",
     "xstarmap",
 ]

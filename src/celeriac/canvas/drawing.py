@@ -1,8 +1,8 @@
-"""Showing a workflow: planned, from a signature; and under way, from its result with the states of its tasks."""
+"""Showing a workflow as it will be sent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from celeriac.canvas.forms import normal
@@ -17,19 +17,6 @@ def draw(sig: Mapping[str, Any]) -> Drawing:
         form = normal(plain(sig))
         if form is not None:
             _draw_form(form, drawing, 0, [])
-    return drawing
-
-
-def tree(result: Any) -> Drawing:
-    """Return a drawing of a workflow that was sent, from its result and those before it, with the states of now."""
-    drawing = Drawing()
-    before: list[Any] = []
-    while result is not None:
-        before.append(result)
-        result = result.parent
-    ends: list[str] = []
-    for one in reversed(before):
-        ends = _draw_result(one, drawing, 0, ends)
     return drawing
 
 
@@ -54,23 +41,7 @@ def _draw_form(form: Raw, drawing: Drawing, depth: int, after: list[str]) -> lis
 def _draw_group(form: Raw, drawing: Drawing, depth: int, after: list[str], title: str) -> list[str]:
     members = members_of(form)
     drawing.note(f"{title} of {len(members)}", depth)
-    return _each(members, lambda one: _draw_form(one, drawing, depth + 1, after))
-
-
-def _draw_result(result: Any, drawing: Drawing, depth: int, after: list[str]) -> list[str]:
-    members = getattr(result, "results", None)
-    if members is None:
-        name = f"{result.name} " if getattr(result, "name", None) else ""
-        return [drawing.add(f"{name}{result.id}", depth, after=after, state=result.state)]
-    drawing.note(f"group of {len(members)}  {result.id}", depth)
-    return _each(members, lambda one: _draw_result(one, drawing, depth + 1, after))
-
-
-def _each(members: list[Any], one: Callable[[Any], list[str]]) -> list[str]:
-    ends: list[str] = []
-    for member in members:
-        ends += one(member)
-    return ends
+    return [end for one in members for end in _draw_form(one, drawing, depth + 1, after)]
 
 
 def _call(form: Raw) -> str:

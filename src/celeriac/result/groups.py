@@ -7,11 +7,13 @@ from typing import Any, Generic
 
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.interfaces.groups import GroupStore
+from celeriac.result.drawing import Drawing
 from celeriac.result.graph import line_of, told_line
 from celeriac.result.handle import AsyncResult, R_co, ResultBase
 from celeriac.result.host import ResultHost, host_of
 from celeriac.result.reader import ResultReader
 from celeriac.result.sets import ResultSet
+from celeriac.result.trees import tree
 from celeriac.types import Seconds
 from celeriac.wire import groups as wire
 
@@ -116,6 +118,10 @@ class GroupResult(ResultSet[R_co], Generic[R_co]):
     def as_tuple(self) -> tuple[Any, Any]:
         """Celery's nested form: ``((id, parent), [member, ...])``."""
         return told_line(self)
+
+    def tree(self) -> Drawing:
+        """Return a drawing of the group and what led to it, with the states of now. Raises `BackendError` kin."""
+        return tree(self)
 
     def as_list(self) -> list[str]:
         """Return its id and those of the results that led to it, the nearest first."""

@@ -10,10 +10,12 @@ from celeriac import states
 from celeriac.exceptions import RemoteError, TaskError, TimeoutError
 from celeriac.interfaces.results import ResultBackend
 from celeriac.result.callbacks import call_back
+from celeriac.result.drawing import Drawing
 from celeriac.result.graph import DependencyGraph, descend, line_of, told_line
 from celeriac.result.host import ResultHost, host_of
 from celeriac.result.joining import refuse_in_task
 from celeriac.result.reader import ResultReader
+from celeriac.result.trees import tree
 from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
 
@@ -294,6 +296,13 @@ class AsyncResult(ResultBase, Generic[R_co]):
     def as_tuple(self) -> tuple[Any, Any]:
         """Celery's nested form: ``((id, parent), children)``."""
         return told_line(self)
+
+    def tree(self) -> Drawing:
+        """Return a drawing of the workflow that led here, with the states of now: text, Mermaid, DOT.
+
+        Raises `BackendError` kin.
+        """
+        return tree(self)
 
     def as_list(self) -> list[str]:
         """Return its id and those of the results that led to it, the nearest first."""

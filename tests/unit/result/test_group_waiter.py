@@ -82,8 +82,19 @@ def end(results: ResultBackend, *ids: str) -> None:
     results.store([ResultRecord(task_id, "SUCCESS", task_id.encode(), None) for task_id in ids])
 
 
+OTHERS: set[threading.Thread] = set()
+"""Threads of tests before this one, which may go on for a while."""
+
+
+@pytest.fixture(autouse=True)
+def _own_threads():
+    OTHERS.update(threading.enumerate())
+    yield
+    OTHERS.clear()
+
+
 def threads() -> int:
-    return sum(thread.name == "celeriac-results" for thread in threading.enumerate())
+    return sum(thread.name == "celeriac-results" for thread in threading.enumerate() if thread not in OTHERS)
 
 
 def until(condition: Callable[[], bool]) -> None:
