@@ -21,6 +21,8 @@ class Link:
     def __init__(self, near: socket.socket, far: socket.socket, proxy: Proxy) -> None:
         self.near, self.far = near, far
         self.is_deaf = False
+        self.has_lost = False
+        """Something came in a black hole: no connection goes on behind what it has lost."""
         self._loses_answer = False
         self._proxy = proxy
         for one, other in ((near, far), (far, near)):
@@ -55,6 +57,7 @@ class Link:
             if not data:
                 break
             if self.is_deaf or self._proxy.is_black_hole:
+                self.has_lost = True
                 continue
             if source is self.far and self._loses_answer:
                 self.reset()
@@ -85,7 +88,7 @@ class Proxy:
 
     def __init__(self, port: int) -> None:
         self.delay = 0.0
-        self.is_black_hole = False
+        self._is_black_hole = False
         self.loses_answer_to: bytes | None = None
         self.is_closed = False
         self._target = port
@@ -94,6 +97,19 @@ class Proxy:
         self._listener.settimeout(TICK)
         self.port = int(self._listener.getsockname()[1])
         self._thread = threading.Thread(target=self._accept, name="proxy", daemon=True)
+
+    @property
+    def is_black_hole(self) -> bool:
+        """Whether all that comes is lost, in silence. Connections that lost something are reset when that is over."""
+        return self._is_black_hole
+
+    @is_black_hole.setter
+    def is_black_hole(self, value: bool) -> None:
+        self._is_black_hole = value
+        if not value:
+            for link in list(self._links):
+                if link.has_lost and not link.is_deaf:
+                    link.reset()
 
     def __enter__(self) -> Self:
         self._thread.start()

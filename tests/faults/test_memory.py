@@ -21,7 +21,9 @@ ROOM = 64 * MEBIBYTE
 """Bytes that an engine may take beyond what it has at its start."""
 PIECES = {"at once": 1 << 40, "in large pieces": MEBIBYTE, "in small pieces": 100}
 Results = dict[str, AsyncResult[Any]]
-ENDS_WITHOUT_MEMORY = (MemoryError, TaskError, WorkerLostError)
+ENDS_WITHOUT_MEMORY = (MemoryError, TaskError, WorkerLostError, SystemError)
+"""The last is what CPython 3.11 raises where it has no memory for the frame of a call ("error return without exception
+set": the chunk of its stack of frames is not to be had, and nobody has said so)."""
 
 
 def test_a_task_that_the_system_refuses_memory_fails_and_its_engine_lives(
