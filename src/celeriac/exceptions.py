@@ -188,6 +188,9 @@ class ChordError(TaskError):
 class SoftTimeLimitExceeded(TaskError):
     """Raised inside a task that passed its soft time limit."""
 
+    def __str__(self) -> str:  # it is raised as a class, from outside: nobody can give it a text
+        return super().__str__() or "The task ran longer than its soft time limit"
+
 
 class TimeLimitExceeded(TaskError):
     """The task passed its hard time limit and was ended."""

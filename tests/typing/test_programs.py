@@ -90,12 +90,13 @@ def test_the_example_of_the_readme_has_no_errors(tmp_path: Path) -> None:
     assert run(["mypy", *options, tmp_path / "example.py"]) == ""
 
 
-def test_the_first_example_of_the_page_on_workflows_has_no_errors(tmp_path: Path) -> None:
+def test_the_first_examples_of_the_page_on_workflows_have_no_errors(tmp_path: Path) -> None:
     page = (SOURCE.parent / "docs" / "canvas.md").read_text("utf-8")
-    example = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0]
-    (tmp_path / "example.py").write_text(example, "utf-8")
+    shop, *uses = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "shop.py").write_text(shop, "utf-8")
+    (tmp_path / "use.py").write_text("".join(uses[:2]), "utf-8")
     options = ["--strict", f"--config-file={os.devnull}", f"--cache-dir={tmp_path}", "--no-error-summary"]
-    assert run(["mypy", *options, tmp_path / "example.py"]) == ""
+    assert run(["mypy", *options, tmp_path / "shop.py", tmp_path / "use.py"]) == ""
     settings = {"include": [str(tmp_path)], "extraPaths": [str(SOURCE)], "typeCheckingMode": "strict"}
     (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings))
     report = json.loads(run(["basedpyright", "--outputjson", "--project", tmp_path / "pyrightconfig.json"]))

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from celeriac.app.options import CELERY_ONLY, SEND_OPTIONS
 from celeriac.canvas.kinds import stamp_names
+from celeriac.canvas.wholes import OF_WHOLES
 from celeriac.wire.identity import is_text
 
 _HIGHEST: Final = 255
@@ -39,8 +40,21 @@ def refuse_unknown(options: Mapping[str, Any]) -> None:
     """Raise TypeError for options that no call has; stamps are named by ``stamped_headers``."""
     unknown = sorted(options.keys() - SEND_OPTIONS - CELERY_ONLY - set(stamp_names(options)))
     if unknown:
+        of_wholes = [name for name in unknown if name in OF_WHOLES]
+        if of_wholes:
+            names = " and ".join(of_wholes)
+            raise TypeError(
+                f"Only a signature's call takes {names}: write task.s(...).apply_async({of_wholes[0]}=...)."
+            )
         known = ", ".join(sorted(SEND_OPTIONS))
-        raise TypeError(f"Unknown options of a call: {', '.join(unknown)}. Known: {known}.")
+        raise TypeError(f"Unknown options of a call: {', '.join(map(_with_guess, unknown))}. Known: {known}.")
+
+
+def _with_guess(unknown: str) -> str:
+    import difflib  # noqa: PLC0415  ADR 0012
+
+    found = difflib.get_close_matches(unknown, SEND_OPTIONS, n=1, cutoff=0.8)
+    return f"{unknown} (did you mean {found[0]}?)" if found else unknown
 
 
 def _text(value: Any) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Never, ParamSpec, TypeVar, cast, overload
 
 from celeriac.app.context import Context
 from celeriac.app.host import Host
 from celeriac.canvas import forms, items
-from celeriac.canvas.kinds import Raw, chain, derived_id, kind_of, leaves, plain
+from celeriac.canvas.kinds import Raw, chain, derived_id, kind_of, leaves, no_signature, plain
 from celeriac.canvas.signature import Signature
 from celeriac.exceptions import ImproperlyConfigured, Replaced
 from celeriac.types import Args, Kwargs
@@ -17,6 +17,7 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 A = TypeVar("A")
 R = TypeVar("R")
+V = TypeVar("V")
 
 
 class Composing(Generic[P, R]):
@@ -56,6 +57,12 @@ class Composing(Generic[P, R]):
 
     subtask = signature
 
+    def __or__(self, other: Never) -> Never:
+        """Raise TypeError: a task is no step of a chain, its signature is."""
+        raise no_signature(self)
+
+    __ror__ = __or__
+
     def map(self, it: Iterable[Any]) -> items.xmap[R]:
         """Return a signature that runs the task with each item, in one message."""
         return items.xmap(Signature(self), it)
@@ -68,10 +75,11 @@ class Composing(Generic[P, R]):
         """Return a signature that runs the task with each list of arguments, `n` of them in each message."""
         return items.chunks(Signature(self), it, n)
 
-    def replace(self, sig: Signature[Any, Any]) -> Any:
+    def replace(self, sig: Signature[Any, V]) -> V:
         """Let `sig` run in place of the running task, whose id, callbacks, chain and chord it takes over.
 
-        Ends the run: write ``return self.replace(sig)``. A group's value is the list of its members' values. Raises
+        Ends the run: write ``return self.replace(sig)``. To type checkers its value is what becomes of the task: that
+        of `sig`, of a group the list of its members' values. Raises
         `ImproperlyConfigured` outside a run, and for a signature that is empty or part of a chord, and TypeError for
         what is no signature.
         """
@@ -84,7 +92,7 @@ class Composing(Generic[P, R]):
         form = forms.normal(given)
         if form is None or not list(leaves(form)):
             raise ImproperlyConfigured(f"{self.name} cannot be replaced with an empty chain or group.")
-        return self.on_replace(Signature.from_dict(self._in_place(form, request), app=self.app))
+        return cast("V", self.on_replace(Signature.from_dict(self._in_place(form, request), app=self.app)))
 
     def on_replace(self, sig: Signature[Any, Any]) -> Any:
         """Override: called with what takes the task's place; return what ``super().on_replace(sig)`` returns."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import time
 import uuid
 import warnings
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from celeriac.app.lacking import LackingControl
 from celeriac.app.revoking import by_id, by_stamp
 from celeriac.exceptions import DecodeError, RevocationNotKept
 from celeriac.interfaces.pubsub import Channel, Post, PubSub
@@ -24,7 +26,7 @@ _TIMEOUT: Final[Seconds] = 1.0
 _AT_ONCE: Final = 100
 
 
-class Control:
+class Control(LackingControl):
     """What an application can ask of the nodes. Thread-safe."""
 
     def __init__(
@@ -177,5 +179,14 @@ class Control:
                 "No store keeps what is revoked: it is told to the workers that listen now, and others will run it. Set"
                 " result_backend to a store that keeps it, for example result_backend='redis://localhost:6379/0'."
             ),
-            stacklevel=4,
+            stacklevel=_callers_level(),
         )
+
+
+def _callers_level() -> int:
+    """Return the `stacklevel` at which a warning names the line that called into this package: the ways are several."""
+    level, frame = 1, inspect.currentframe()
+    frame = frame and frame.f_back
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("celeriac."):
+        level, frame = level + 1, frame.f_back
+    return level

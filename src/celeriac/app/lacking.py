@@ -13,6 +13,7 @@ _CONNECTION: Final = "celeriac keeps its connections itself; app.broker is the s
 _BOOT: Final = "there are no boot steps; the signals worker_init, worker_process_init and worker_ready tell of a start"
 _SIGNAL: Final = "do it in the module that makes the application, after its tasks"
 _ROUTING: Final = "app.router knows queues and routes; the settings task_queues and task_routes make them"
+_EVENTS: Final = "this version sends no events; signals tell of tasks inside the worker"
 
 _ATTRIBUTES: Final[Mapping[str, str]] = {
     "add_periodic_task": _PERIODIC,
@@ -32,7 +33,7 @@ _ATTRIBUTES: Final[Mapping[str, str]] = {
     "amqp": _ROUTING,
     "select_queues": f"{_ROUTING}, and `celeriac worker -Q NAME` chooses",
     "backend": "app.AsyncResult(id) reads a result; app.results is the store",
-    "events": "this version sends no events; signals tell of tasks inside the worker",
+    "events": _EVENTS,
     "log": "the signals setup_logging and after_setup_logger change a worker's log",
     "loader": "settings come from config_from_object, modules from `include` and autodiscover_tasks",
     "steps": _BOOT,
@@ -44,6 +45,33 @@ _ATTRIBUTES: Final[Mapping[str, str]] = {
     "now": "datetime.now(UTC) says it; countdown and eta are counted in UTC",
     "prepare_config": "hand settings to config_from_object",
     "timezone": "app.conf.timezone names it",
+}
+
+_REMOTE: Final = (
+    "workers of this version obey and answer to what revokes alone; `celeriac health` and `celeriac queues` tell how it"
+    " stands"
+)
+_AT_START: Final = "a worker's queues and size are chosen at its start: `celeriac worker -Q NAMES -c NUMBER`"
+
+_CONTROL_ATTRIBUTES: Final[Mapping[str, str]] = {
+    "inspect": _REMOTE,
+    "ping": _REMOTE,
+    "heartbeat": _REMOTE,
+    "election": _REMOTE,
+    "Mailbox": _REMOTE,
+    "add_consumer": _AT_START,
+    "cancel_consumer": _AT_START,
+    "autoscale": _AT_START,
+    "pool_grow": _AT_START,
+    "pool_shrink": _AT_START,
+    "pool_restart": "stop the worker with SIGTERM, what runs may end, and start it again",
+    "shutdown": "stop a worker with SIGTERM, what runs may end",
+    "enable_events": _EVENTS,
+    "disable_events": _EVENTS,
+    "rate_limit": "give the task a queue of its own, and that a worker with few slots: `celeriac worker -Q NAME -c 1`",
+    "time_limit": "the task and the call have the options time_limit and soft_time_limit",
+    "purge": "`celeriac purge` removes waiting messages",
+    "discard_all": "`celeriac purge` removes waiting messages",
 }
 
 _ARGUMENTS: Final[Mapping[str, str]] = {
@@ -85,6 +113,15 @@ class LackingTask:
 
         def __getattr__(self, name: str) -> Any:
             return _refuse(self, name, _TASK_ATTRIBUTES, "a task")
+
+
+class LackingControl:
+    """The base of ``app.control``: an attribute of Celery's that is not here says so, in its AttributeError."""
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            return _refuse(self, name, _CONTROL_ATTRIBUTES, "app.control")
 
 
 def refuse_arguments(names: Iterable[str]) -> None:

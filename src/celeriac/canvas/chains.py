@@ -7,7 +7,7 @@ from typing import Any, TypeVar, overload
 
 from celeriac.canvas.chords import chord
 from celeriac.canvas.groups import group, is_empty, unrolled
-from celeriac.canvas.kinds import CHAIN, SIGNATURES, as_list, each_of
+from celeriac.canvas.kinds import CHAIN, SIGNATURES, as_list, each_of, no_signature
 from celeriac.canvas.signature import I_contra, R_co, Signature, Workflow, maybe_signature, revived
 
 I = TypeVar("I")  # noqa: E741
@@ -144,6 +144,9 @@ Signature.TYPES[CHAIN] = chain
 def _steps(tasks: tuple[Any, ...]) -> list[Any]:
     if len(tasks) == 1 and not isinstance(tasks[0], Mapping):
         tasks = tuple(each_of(tasks[0], SIGNATURES))
+    for one in tasks:
+        if not isinstance(one, Mapping):
+            raise no_signature(one)
     return [unrolled(maybe_signature(one)) for one in tasks if not is_empty(one) or len(tasks) == 1]
 
 

@@ -7,7 +7,7 @@ from itertools import chain as concatenated
 from itertools import islice
 from typing import Any, Final, TypeVar, cast
 
-from celeriac.canvas.kinds import GROUP, SIGNATURES, each_of
+from celeriac.canvas.kinds import GROUP, SIGNATURES, each_of, no_signature
 from celeriac.canvas.signature import I_contra, Signature, maybe_signature, revived
 from celeriac.result.groups import GroupResult
 from celeriac.types import Args, Kwargs
@@ -171,7 +171,7 @@ def _members(tasks: tuple[Any, ...]) -> Any:
     if not isinstance(found, Once):
         for one in found:
             if not isinstance(one, Signature):
-                raise TypeError(f"{one!r} is no signature: write task.s(...), or a chain, group or chord of such.")
+                raise no_signature(one)
     return found
 
 

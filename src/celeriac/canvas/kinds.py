@@ -115,13 +115,18 @@ def each_of(given: Any, wanted: str) -> Iterable[Any]:
     return given
 
 
+def no_signature(given: Any) -> TypeError:
+    """Return the error for something else where a signature belongs, most often a task without ``.s()``."""
+    return TypeError(f"{given!r} is no signature: write task.s(...), or a chain, group or chord of such.")
+
+
 def plain(sig: Mapping[str, Any]) -> Raw:
     """Return a copy of a signature, down to the last, in the form that travels.
 
     Arguments are the user's and are not copied. Raises TypeError for what is no signature.
     """
     if "task" not in _mapping(sig):
-        raise TypeError(f"{sig!r} is no signature: write task.s(...), or a chain, group or chord of such.")
+        raise no_signature(sig)
     kwargs = sig.get("kwargs") or {}
     kind = kind_of(sig)
     if kind in (CHAIN, GROUP):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from celeriac.canvas.kinds import CHAIN, CHORD, CHUNKS, GROUP, MAP, STARMAP
+from celeriac.canvas.kinds import CHAIN, CHORD, CHUNKS, GROUP, MAP, STARMAP, no_signature
 
 _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     CHAIN: ("tasks",),
@@ -21,7 +21,7 @@ _PARTS: Final[Mapping[str, tuple[str, ...]]] = {
 def shaped(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return a signature with all its fields, those that are missing empty. Raises TypeError, naming what is wrong."""
     if "task" not in found:
-        raise TypeError(f"{found!r} is no signature: write task.s(...), or a chain, group or chord of such.")
+        raise no_signature(found)
     full = {**found, "args": _or(found.get("args"), ())}
     full["kwargs"], full["options"] = _or(found.get("kwargs"), {}), _or(found.get("options"), {})
     name = found["task"]

@@ -261,6 +261,29 @@ assert_type(chain(counts, mean.s())(), AsyncResult[float])
 assert_type(chain(shout.s(1, "!"), group(count.s(), count.s()), mean.s())(), AsyncResult[float])
 assert_type(chain(counts, longest.s(), shout.s("!"))(), AsyncResult[str])
 assert_type((shout.s(1, "!") | group(count.s(), count.s())).delay().get(), list[int])
+
+
+# What replaces a task gives its value.
+@app.task(bind=True)
+def replaced_by_chain(self: Task[[str], str], text: str) -> str:
+    return self.replace(count.s(text) | shout.s("!"))
+
+
+@app.task(bind=True)
+def replaced_by_group(self: Task[[list[str]], list[int]], texts: list[str]) -> list[int]:
+    return self.replace(group(count.s(text) for text in texts))
+
+
+@app.task(bind=True)
+def replaced_by_chord(self: Task[[list[str]], int], texts: list[str]) -> int:
+    return self.replace(chord([count.s(text) for text in texts], longest.s()))
+
+
+@app.task(bind=True)
+def replaced_by_itself(self: Task[[int], int], number: int) -> int:
+    return self.replace(self.s(number - 1)) if number else 0
+
+
 (shout.s(1, "!") | group(count.s(), count.s()))().completed_count()
 
 header = chord(count.s(text) for text in "abc")

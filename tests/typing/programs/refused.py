@@ -25,6 +25,11 @@ def shared(x: int) -> str:
     return str(x)
 
 
+@app.task(bind=True)
+def replaced(self: Task[[int], str], x: int) -> str:
+    return self.replace(add.s(x))  # error
+
+
 # Arguments are the function's.
 add.delay("1")  # error
 add.delay()  # error
@@ -49,6 +54,10 @@ text: str = add.delay(1).get()  # error
 number: int = fetch.delay("u").get()  # error
 flag: bytes = shared.delay(1).get()  # error
 many: list[int] = add.delay_many([(1,)])  # error
+
+# A step of a chain is a signature.
+add.s(1) | add  # error
+add | add.s(1)  # error
 
 # Options of a call exist, and have their types.
 add.apply_async((1,), contdown=3)  # error

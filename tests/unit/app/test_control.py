@@ -123,6 +123,23 @@ def test_without_a_place_to_keep_it_the_caller_is_warned(spine, ear, monkeypatch
     assert len(said(ear)) == 1
 
 
+@pytest.mark.parametrize(
+    "revoke",
+    [
+        lambda app: app.control.revoke("x"),
+        lambda app: app.control.terminate("x"),
+        lambda app: app.control.revoke_by_stamped_headers({"order": "1"}),
+        lambda app: app.AsyncResult("x").revoke(),
+        lambda app: app.ResultSet([app.AsyncResult("x")]).revoke(),
+    ],
+)
+def test_the_warning_names_the_callers_own_line(spine, monkeypatch, revoke):
+    monkeypatch.setattr(type(spine.app.stores), "revocations", None)
+    with pytest.warns(RevocationNotKept) as told:
+        revoke(spine.app)
+    assert [(one.filename, one.lineno) for one in told] == [(__file__, revoke.__code__.co_firstlineno)]
+
+
 def test_a_result_without_an_application_cannot_revoke():
     reader = ResultReader(lambda: None, serializer="json", accept=frozenset(), handle_on=str)
     with pytest.raises(ImproperlyConfigured, match=r"app\.control\.revoke"):

@@ -40,6 +40,16 @@ def test_an_attribute_of_celerys_application_says_what_to_do_instead(app, name, 
     assert not hasattr(app, name)
 
 
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("inspect", "celeriac health"), ("ping", "celeriac health"), ("purge", "celeriac purge"), ("shutdown", "SIGTERM")],
+)
+def test_an_attribute_of_celerys_control_says_what_to_do_instead(app, name, instead):
+    with pytest.raises(AttributeError, match=f"'{name}' of app.control of Celery's is not in celeriac: .*{instead}"):
+        getattr(app.control, name)
+    assert not hasattr(app.control, name)
+
+
 def test_an_unknown_attribute_is_told_in_pythons_words(app):
     with pytest.raises(AttributeError, match="'Celeriac' object has no attribute 'nothing_of_the_kind'"):
         _ = app.nothing_of_the_kind

@@ -73,8 +73,17 @@ def test_headers_of_the_caller_cannot_replace_our_own(spine, task):
 
 
 def test_an_option_that_does_not_exist_is_an_error_that_names_the_ones_that_do(spine, task):
-    with pytest.raises(TypeError, match=r"Unknown options of a call: contdown.*countdown"):
-        task.apply_async(contdown=3)
+    with pytest.raises(
+        TypeError, match=r"Unknown options of a call: contdown \(did you mean countdown\?\), zzz. Known: "
+    ):
+        task.apply_async(contdown=3, zzz=1)
+    assert not spine.taken()
+
+
+@pytest.mark.parametrize("option", ["workflow_deadline", "on_end"])
+def test_an_option_of_whole_workflows_is_refused_with_the_call_that_takes_it(spine, task, option):
+    with pytest.raises(TypeError, match=rf"takes {option}: write task\.s\(\.\.\.\)\.apply_async\({option}="):
+        task.apply_async(**{option: 1})
     assert not spine.taken()
 
 

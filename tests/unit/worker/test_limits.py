@@ -60,7 +60,7 @@ def assert_strikes(limits: ThreadLimits) -> None:
         finally:
             limits.disarm()
 
-    with pytest.raises(SoftTimeLimitExceeded):
+    with pytest.raises(SoftTimeLimitExceeded, match="longer than its soft time limit"):
         in_a_thread(task)
 
 
