@@ -11,11 +11,10 @@ import pytest
 from tests.integration.worker.place import ROOT, Place
 
 PAGE: Final = (ROOT / "docs" / "canvas.md").read_text(encoding="utf-8")
-FIRST, *LATER = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-DEFINITIONS, _, EXAMPLES = FIRST.partition("\n\n\nchain(")
+MODULE, *LATER = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 HEAD: Final = """
 from celeriac import chain, chord, group
-from page import add, total
+from shop import add, app, total
 result = (add.s(1, 1) | group(add.s(2), add.s(3)) | total.s())()
 result.get(timeout=20)
 """
@@ -23,8 +22,8 @@ result.get(timeout=20)
 
 @pytest.fixture
 def place(sqlite_place: Place) -> Place:
-    sqlite_place.write("page", DEFINITIONS)
-    sqlite_place.worker("-c", "2", app="page")
+    sqlite_place.write("shop", MODULE)
+    sqlite_place.worker("-c", "2")
     return sqlite_place
 
 
@@ -34,24 +33,25 @@ def block(words: str) -> str:
 
 
 def test_each_example_has_the_value_that_is_written_beside_it(place):
-    examples = [line.partition("  # ") for line in ("chain(" + EXAMPLES).splitlines()]
-    printed = place.run(HEAD + "".join(f"print({code})\n" for code, _, _ in examples)).splitlines()
+    imports, _, lines = block("from shop import").partition("\n\n")
+    examples = [line.partition("  # ") for line in lines.splitlines()]
+    printed = place.run(f"{imports}\n" + "".join(f"print({code})\n" for code, _, _ in examples)).splitlines()
     assert printed == ["15", "15", str(list(range(0, 19, 2))), "90", "90"]
     said = [comment for _, _, comment in examples]
     assert [said[0][:3], said[2][:15], said[3][:3]] == ["15:", "[0, 2, ..., 18]", "90:"]
 
 
 def test_a_workflow_is_drawn(place):
-    printed = place.run(HEAD + block("draw("))
+    printed = place.run(f"{HEAD}{block('draw(')}result.get(timeout=20)\nprint(result.tree())")
     assert "chord of 2" in printed
-    assert "SUCCESS" in printed
     assert "flowchart" in printed
+    assert printed.count("SUCCESS") >= 4
 
 
 def test_what_followed_from_a_task_is_collected(place):
     lines = textwrap.dedent(block("collect(")).splitlines()
     values, rest = lines[0].partition("  #")[0], "\n".join(lines[1:])
-    first = "from page import app\nresult = app.AsyncResult(result.as_list()[-1])\n"
+    first = "result = app.AsyncResult(result.as_list()[-1])\n"
     printed = place.run(f"{HEAD}{first}print({values})\n{rest}").splitlines()
     assert printed[0] == "[9, 4, 5]"  # the body stands beside the header, whose members are below it
     assert printed[1].startswith("digraph")
