@@ -120,9 +120,9 @@ class Dispatcher:
         # asyncio costs 40 of the 60 ms that `import celeriac` may take (ADR 0004); who is here has imported it.
         import asyncio  # noqa: PLC0415
 
-        plan = self._plan_of(call)
         # A mailbox needs a queue to begin with, whose making would block the event loop.
-        at_once = (plan is not None and not plan.is_answered) or self._reader().is_address_at_hand
+        at_hand = self._reader().is_address_at_hand
+        at_once = at_hand or ((plan := self._plan_of(call)) is not None and not plan.is_answered)
         outgoing = self.prepare(call) if at_once else await asyncio.to_thread(self.prepare, call)
         policy = self.policy(call.options)
         if policy is None:
