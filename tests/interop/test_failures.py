@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.interop.conftest import SHARED
-from tests.interop.fleet import LIBRARIES, OURS, STOCK
+from tests.interop.fleet import LIBRARIES, OURS, STOCK, until
 
 pytestmark = pytest.mark.interop
 
@@ -76,3 +76,19 @@ def test_a_retry_keeps_what_the_caller_sent_with_the_task(fleet, key):
     task_id = fleet.client(STOCK).send("project.wander", (key, [SHARED] * 3), queue=SHARED, headers={"tenant": "t"})
     assert fleet.outcome(task_id)["value"] == 3
     assert [line.split()[0] for line in fleet.written(key)] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize("ends", ["well", "badly"])
+def test_handlers_and_signals_come_in_the_same_order(fleet, key, ends):
+    def told(library: str) -> list[str]:
+        ledger = f"{key}:{library}"
+        fleet.client(OURS).send("project.tell", (ledger, ends), queue=library)
+        until(lambda: sum(line.endswith("task_postrun") for line in fleet.written(ledger)) == 2)
+        return sorted(fleet.written(ledger), key=lambda line: line[0])  # the runs may overlap in different processes
+
+    ours = told(OURS)
+    assert ours == told(STOCK)
+    end = (
+        ["1 task_success", "1 after_return SUCCESS"] if ends == "well" else ["1 task_failure", "1 after_return FAILURE"]
+    )
+    assert ours[-3:-1] == end

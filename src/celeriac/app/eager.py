@@ -122,8 +122,8 @@ class EagerRun:
     def _succeeded(self, context: Context, value: Any, runtime: float) -> TaskResult:
         call, task = context.call, self._task
         end = self._store(context, states.SUCCESS, value)
-        signals.task_success.send(sender=task, result=value, runtime=runtime)
         task.on_success(value, call.id, call.args, call.kwargs)
+        signals.task_success.send(sender=task, result=value, runtime=runtime)
         task.after_return(states.SUCCESS, value, call.id, call.args, call.kwargs, None)
         self._say_it_ran(context, states.SUCCESS, value)
         return end
@@ -161,14 +161,15 @@ class EagerRun:
         reason = retry.exc if retry.exc is not None else retry
         info = ErrorInfo(reason, _told(reason if reason.__traceback__ is not None else retry))
         self._store(context, states.RETRY, reason, info.traceback)
-        signals.task_retry.send(sender=self._task, request=context, reason=retry, einfo=info)
         self._task.on_retry(reason, call.id, call.args, call.kwargs, info)
+        signals.task_retry.send(sender=self._task, request=context, reason=retry, einfo=info)
         self._say_it_ran(context, states.RETRY, retry)
 
     def _failed_for_good(self, context: Context, error: Exception) -> TaskResult:
         call, task = context.call, self._task
         info = ErrorInfo(error, _told(error))
         end = self._store(context, states.FAILURE, error, info.traceback)
+        task.on_failure(error, call.id, call.args, call.kwargs, info)
         signals.task_failure.send(
             sender=task,
             task_id=call.id,
@@ -178,7 +179,6 @@ class EagerRun:
             traceback=error.__traceback__,
             einfo=info,
         )
-        task.on_failure(error, call.id, call.args, call.kwargs, info)
         task.after_return(states.FAILURE, error, call.id, call.args, call.kwargs, info)
         self._say_it_ran(context, states.FAILURE, error)
         return end

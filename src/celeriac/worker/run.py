@@ -220,10 +220,10 @@ class TaskRunner:
         except Exception as error:  # noqa: BLE001  of the encoder, of routes and signals of the user's for what follows
             return self._failed_for_good(context, error)
         self._log.succeeded(self.task, context, value, runtime)
-        if signals.task_success.receivers:
-            signals.task_success.send(sender=self.task, result=value, runtime=runtime)
         if self._on_success is not None:
             self._handler(context, self._on_success, value, context.call.id, context.args, context.kwargs)
+        if signals.task_success.receivers:
+            signals.task_success.send(sender=self.task, result=value, runtime=runtime)
         self._return(context, states.SUCCESS, value, None)
         return self._completion(context, record=record, sequel=sequel)
 
@@ -279,10 +279,10 @@ class TaskRunner:
         info = ErrorInfo(reason, traceback_of(reason if reason.__traceback__ is not None else retry, runner=__file__))
         record = self._record(context, states.RETRY, reason, info.traceback)
         self._log.retried(self.task, context, retry)
-        if signals.task_retry.receivers:
-            signals.task_retry.send(sender=self.task, request=context, reason=retry, einfo=info)
         if self._on_retry is not None:
             self._handler(context, self._on_retry, reason, context.call.id, context.args, context.kwargs, info)
+        if signals.task_retry.receivers:
+            signals.task_retry.send(sender=self.task, request=context, reason=retry, einfo=info)
         tell_that_it_ran(self.task, context, states.RETRY, retry)
         told_to_wait = retry.outgoing in context.follow_ups  # raise self.retry(throw=False)
         return self._completion(context, record=record, follow_ups=[] if told_to_wait else [retry.outgoing])
@@ -305,9 +305,9 @@ class TaskRunner:
         record = self._record(context, states.FAILURE, error, info.traceback)
         sequel = self._after_failure(context, error, info.traceback)
         self._log.failed(self.task, context, info, expected=expected)
-        tell_failure(self.task, context, info)
         if self._on_failure is not None:
             self._handler(context, self._on_failure, error, context.call.id, context.args, context.kwargs, info)
+        tell_failure(self.task, context, info)
         self._return(context, states.FAILURE, error, info)
         if self._acks_failures:
             return self._completion(context, record=record, sequel=sequel)

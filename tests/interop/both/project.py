@@ -157,3 +157,50 @@ def try_thrice(self):
     if self.request.retries < 2:
         raise Broken("not yet")
     return self.request.retries
+
+
+class Telling(app.Task):
+    """Writes down each handler that is called, with the number of the run."""
+
+    def note(self, what):
+        ledger.rpush(self.request.args[0], f"{self.request.retries} {what}")
+
+    def before_start(self, task_id, args, kwargs):
+        self.note("before_start")
+
+    def on_success(self, retval, task_id, args, kwargs):
+        self.note("on_success")
+
+    def on_retry(self, exc, task_id, args, kwargs, einfo):
+        self.note("on_retry")
+
+    def on_failure(self, exc, task_id, args, kwargs, einfo):
+        self.note("on_failure")
+
+    def after_return(self, status, retval, task_id, args, kwargs, einfo):
+        self.note(f"after_return {status}")
+
+
+@app.task(base=Telling, bind=True)
+def tell(self, key, ends):
+    """Retry once, then end as asked."""
+    if not self.request.retries:
+        raise self.retry(countdown=0)
+    if ends == "badly":
+        raise Broken("asked for")
+
+
+def write_signals():
+    def listen(name):
+        def write(sender=None, **_):
+            if sender.name == "project.tell":
+                sender.note(name)
+
+        getattr(signals, name).connect(write, weak=False)
+
+    signals = importlib.import_module(f"{LIBRARY}.signals")
+    for name in ("task_prerun", "task_success", "task_retry", "task_failure", "task_postrun"):
+        listen(name)
+
+
+write_signals()

@@ -234,8 +234,8 @@ def test_signals_and_handlers_tell_of_a_run_as_in_a_worker(spine: Spine, noted: 
     assert work.apply().get() == 1
     begin = ["task_prerun", "before_start", "__call__"]
     assert noted == [
-        *begin, "task_retry", "on_retry ValueError('v')", "task_postrun RETRY",
-        *begin, "task_success", "on_success", "after_return SUCCESS", "task_postrun SUCCESS",
+        *begin, "on_retry ValueError('v')", "task_retry", "task_postrun RETRY",
+        *begin, "on_success", "task_success", "after_return SUCCESS", "task_postrun SUCCESS",
     ]  # fmt: skip
 
 
@@ -245,7 +245,7 @@ def test_signals_and_handlers_tell_of_a_failure(spine: Spine, noted: list[str]) 
         raise ValueError("v")
 
     work.apply()
-    ends = ["task_failure", "on_failure ValueError('v') True", "after_return FAILURE", "task_postrun FAILURE"]
+    ends = ["on_failure ValueError('v') True", "task_failure", "after_return FAILURE", "task_postrun FAILURE"]
     assert noted == ["task_prerun", "before_start", "__call__", *ends]
 
 

@@ -95,7 +95,7 @@ def test_a_value_is_stored_and_the_message_acknowledged(end, noted):
     ended = end(lambda self, x: x + 1)
     assert (ended.handle.state, ended.handle.get(), ended.settle) == ("SUCCESS", 2, Settle.ACK)
     assert noted == [
-        "task_prerun", "before_start", "task_success", "on_success 2", "after_return SUCCESS 2", "task_postrun SUCCESS",
+        "task_prerun", "before_start", "on_success 2", "task_success", "after_return SUCCESS 2", "task_postrun SUCCESS",
     ]  # fmt: skip
 
 
@@ -104,7 +104,7 @@ def test_an_error_is_stored_with_its_traceback_and_the_message_acknowledged(end,
     assert (ended.handle.state, repr(ended.handle.result)) == ("FAILURE", "KeyError('k')")
     assert ended.settle is Settle.ACK
     assert noted == [
-        "task_prerun", "before_start", "task_failure", "on_failure KeyError('k')",
+        "task_prerun", "before_start", "on_failure KeyError('k')", "task_failure",
         "after_return FAILURE KeyError('k')", "task_postrun FAILURE",
     ]  # fmt: skip
 
@@ -132,7 +132,7 @@ def test_a_retry_stores_its_reason_and_puts_a_new_message_in_the_old_one_s_place
     ended = end(function)
     assert (ended.handle.state, repr(ended.handle.result)) == ("RETRY", "ValueError('v')")
     assert (ended.settle, len(ended.completion.follow_ups)) == (Settle.ACK, 1)
-    assert noted == ["task_prerun", "before_start", "task_retry", "on_retry ValueError('v')", "task_postrun RETRY"]
+    assert noted == ["task_prerun", "before_start", "on_retry ValueError('v')", "task_retry", "task_postrun RETRY"]
 
 
 def test_a_retry_has_a_traceback_even_if_its_reason_was_never_raised(end):
