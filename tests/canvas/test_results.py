@@ -196,6 +196,11 @@ def test_a_workflow_that_was_sent_is_drawn_with_its_states(bench):
     ).apply_async()
     bench.until(lambda: bench.app.AsyncResult(result.id).ready())
     assert [box.state for box in result.tree().boxes] == ["SUCCESS", "FAILURE", "FAILURE"]
-    assert f"{result.id}  FAILURE" in str(result.tree())
+    assert str(result.tree()).splitlines() == [
+        f"group of 2  {result.parent.id}",
+        f"  step  {result.parent[0].id}  SUCCESS",
+        f"  fail  {result.parent[1].id}  FAILURE",
+        f"step  {result.id}  FAILURE",
+    ]
     assert "fill:#f4c7c3" in result.tree().mermaid()
     assert str(result.parent.tree()) in str(result.tree())

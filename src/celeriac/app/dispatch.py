@@ -359,7 +359,7 @@ class Dispatcher:
     def _sent(self, call: Call, outgoing: Outgoing) -> AsyncResult[Any]:
         headers = outgoing.message.headers
         result: AsyncResult[Any] = AsyncResult(
-            headers["id"], self._reader(), ignored=bool(headers.get("ignore_result"))
+            headers["id"], self._reader(), ignored=bool(headers.get("ignore_result")), name=call.name
         )
         request = running.get()
         if not request.called_directly:

@@ -169,7 +169,8 @@ class Workflows:
         if kind == GROUP:
             members = [self.handle(one) for one in members_of(form)]
             return GroupResult(task_id, members, parent=parent, keeper=self._keeper)
-        return AsyncResult(task_id, self._keeper.reader, parent=parent, ignored=self._ignores(form))
+        ignored = self._ignores(form)
+        return AsyncResult(task_id, self._keeper.reader, parent=parent, ignored=ignored, name=form["task"])
 
     # -- running here -----------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ def descend(root: Any, *, intermediate: bool) -> Iterator[tuple[Any, Any]]:
         if node.ready():
             followed.add(node)
             children = node.children or []
-            look(handle for child in children for handle in _handles(child))
+            look(handle for child in children for handle in handles_of(child))
             waiting.extend((node, child) for child in children)
         elif not intermediate:
             raise IncompleteStream(
@@ -125,7 +125,7 @@ class DependencyGraph:
                 if node in keys:
                     drawing.arrows.append((above, keys[node]))
                     continue
-                label, state = _told(node)
+                label, state = box_of(node)
                 keys[node] = drawing.add(label, depth, after=[above] if above else [], state=state)
                 waiting += [(one, depth + 1, keys[node]) for one in reversed(self.adjacent[node])]
         return drawing
@@ -158,13 +158,13 @@ class DependencyGraph:
         return result in self.adjacent
 
 
-def _handles(result: Any) -> Sequence[Any]:
+def handles_of(result: Any) -> Sequence[Any]:
     """Return the handles of a group, or the result itself."""
     return result.handles() if hasattr(result, "handles") else (result,)
 
 
-def _told(result: Any) -> tuple[str, str | None]:
+def box_of(result: Any) -> tuple[str, str | None]:
     """Return what stands in the box of a result, and its state; a group has none."""
     if hasattr(result, "handles"):
         return f"group of {len(result)}  {result.id}", None
-    return f"{result.name} {result.id}" if result.name else result.id, result.state
+    return f"{result.name}  {result.id}" if result.name else result.id, result.state

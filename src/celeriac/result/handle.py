@@ -35,7 +35,7 @@ class AsyncResult(ResultBase, Generic[R_co]):
     the application that is current, and so when it was pickled.
     """
 
-    __slots__ = ("_end", "id", "ignored", "parent", "reader")
+    __slots__ = ("_end", "_name", "id", "ignored", "parent", "reader")
 
     TimeoutError = TimeoutError
 
@@ -47,8 +47,10 @@ class AsyncResult(ResultBase, Generic[R_co]):
         parent: AsyncResult[Any] | None = None,
         ignored: bool = False,
         app: ResultHost | None = None,
+        name: str | None = None,
     ) -> None:
         self.id: str = id
+        self._name = name
         self.parent: AsyncResult[Any] | None = parent
         self.ignored: bool = ignored
         """True when the task was sent with ``ignore_result``: `get` then returns None at once, as in Celery."""
@@ -137,8 +139,8 @@ class AsyncResult(ResultBase, Generic[R_co]):
 
     @property
     def name(self) -> str | None:
-        """The task's name; known only with ``result_extended``, as are the next five."""
-        return self._read().name
+        """The task's name: who sent it knows it, others only with ``result_extended``, as the next five always."""
+        return self._name or self._read().name
 
     @property
     def args(self) -> Any:
