@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
+from celeriac.app.base import Celeriac
 from celeriac.cli.group import Command
 from celeriac.cli.outcome import Outcome
-from celeriac.cli.output import write_json
+from celeriac.cli.output import note, write_json
 from celeriac.cli.parameters import Json, Moment, MomentOrSeconds
 from celeriac.cli.session import Session
 from celeriac.exceptions import CeleriacError
@@ -55,6 +56,7 @@ def command(  # noqa: PLR0913  one argument per option
             raise
         except (TypeError, ValueError) as error:  # a name or an option that no task can have
             raise click.UsageError(str(error)) from error
+        _hint(session, app, name)
         if not wait:
             write_json({"id": result.id}) if as_json else click.echo(result.id)
             return
@@ -62,3 +64,10 @@ def command(  # noqa: PLR0913  one argument per option
             click.echo(result.id)
         pending = f"it has not ended after {timeout:g} s; see that a worker serves its queue (celeriac queues)."
         Outcome.wait_for(result, timeout=timeout).show(as_json=as_json, pending=pending)
+
+
+def _hint(session: Session, app: Celeriac, name: str) -> None:
+    """Name the tasks that may have been meant, where the application has none of this name."""
+    near = [] if name in app.tasks else sorted(known for known in app.tasks if known.endswith(f".{name}"))
+    if near:
+        note(session, f"It was sent, but no task here is called {name}: did you mean {' or '.join(near)}?")

@@ -39,7 +39,7 @@ class AsyncResult(ResultBase, Generic[R_co]):
 
     TimeoutError = TimeoutError
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  Celery's, with what its maker knows
         self,
         id: str,  # noqa: A002  Celery's name
         reader: ResultReader | None = None,

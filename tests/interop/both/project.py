@@ -177,7 +177,7 @@ class Telling(app.Task):
     def on_failure(self, exc, task_id, args, kwargs, einfo):
         self.note("on_failure")
 
-    def after_return(self, status, retval, task_id, args, kwargs, einfo):
+    def after_return(self, status, retval, task_id, args, kwargs, einfo):  # noqa: PLR0913  Celery's
         self.note(f"after_return {status}")
 
 

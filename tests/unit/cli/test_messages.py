@@ -35,6 +35,18 @@ def test_call_sends_to_the_queue_that_is_named(project: Project) -> None:
     assert take(project.app, "special").priority == 3
 
 
+def test_call_names_the_task_that_may_have_been_meant(project: Project) -> None:
+    project.write(
+        "jobs.py",
+        "from celeriac import Celeriac\napp = Celeriac('jobs', broker=URL, set_as_current=False)\n"
+        "@app.task\ndef add(x, y): return x + y\n",
+    )
+    near, known, unlike = (project.run("-A", "jobs", "call", name) for name in ("add", "jobs.add", "else"))
+    assert near.stderr == "It was sent, but no task here is called add: did you mean jobs.add?\n"
+    assert [near.exit_code, len(near.stdout.split())] == [0, 1]
+    assert (known.stderr, unlike.stderr) == ("", "")
+
+
 def test_call_with_json_prints_an_object(project: Project) -> None:
     result = project.on_store("call", "proj.add", "--task-id", "my-own", "--json")
     assert json.loads(result.output) == {"id": "my-own"}
