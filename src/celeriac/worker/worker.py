@@ -133,7 +133,7 @@ class Worker:
                 stacklevel=2,
             )
         if any(task.is_async for task in self._app.tasks.values()):
-            import asyncio  # noqa: F401, PLC0415  ADR 0004; here, and not in each engine
+            import celeriac.worker.executors.loops  # noqa: F401, PLC0415  ADR 0004; here, and not in each engine
         return ForkLauncher(lambda index, pipe: serve(self._app, node, logs, index, pipe, board.of(index)))
 
     def _health(self, node: NodePlan) -> Health:

@@ -98,9 +98,9 @@ class CoroutineExecutor(Generic[J]):
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
-            import asyncio  # noqa: PLC0415  ADR 0004
+            from celeriac.worker.executors.loops import new_loop  # noqa: PLC0415  ADR 0004
 
-            self._loop = asyncio.new_event_loop()
+            self._loop = new_loop()
             self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="celeriac-loop", daemon=True)
             self._thread.start()
         return self._loop
