@@ -13,6 +13,7 @@ import os
 import struct
 import tempfile
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -228,9 +229,9 @@ class EngineBoard:
         (length,) = _RECORD.unpack_from(self._memory, area)
         return self._memory[area + _RECORD.size : area + _RECORD.size + length]
 
-    def unread(self) -> list[HoldingNote]:
-        """Return what the engine has noted of its holdings since the last call."""
-        return [read_holding_note(frame) for frame in self.ring.take()]
+    def unread(self) -> Iterator[HoldingNote]:
+        """Yield what the engine has noted of its holdings since the last call."""
+        return map(read_holding_note, self.ring.take())
 
     def clear(self) -> None:
         """Wipe out every run, note and renewal, for the engine's successor."""

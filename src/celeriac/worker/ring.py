@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
 from typing import Final
 
 _WRITTEN, _READ = range(2)
@@ -43,16 +44,15 @@ class Ring:
         self._cells[_WRITTEN] = written + len(whole)
         return True
 
-    def take(self) -> list[bytes]:
-        """Return all frames that were put and not taken, oldest first."""
-        frames: list[bytes] = []
+    def take(self) -> Iterator[bytes]:
+        """Yield the frames that were put and not taken by now, oldest first. Each is taken when it is yielded."""
         read, written = self._cells[_READ], self._cells[_WRITTEN]
         while read < written:
             length = int.from_bytes(self._copy(read, _LENGTH), "little")
-            frames.append(self._copy(read + _LENGTH, length))
+            frame = self._copy(read + _LENGTH, length)
             read += _LENGTH + length
-        self._cells[_READ] = read
-        return frames
+            self._cells[_READ] = read
+            yield frame
 
     @property
     def is_half_full(self) -> bool:

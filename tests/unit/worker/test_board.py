@@ -77,7 +77,7 @@ def test_a_successor_finds_a_clean_board(board):
     mine.end(mine.begin("ended", 1.0), b"")
     mine.ring.put(b"note")
     mine.clear()
-    assert (board.of(1).running(), board.of(1).ended(), board.of(1).ring.take()) == ([], {}, [])
+    assert (board.of(1).running(), board.of(1).ended(), list(board.of(1).ring.take())) == ([], {}, [])
 
 
 def test_another_process_reads_what_it_inherits_open_and_nothing_is_left_of_it(tmp_path, monkeypatch):

@@ -132,7 +132,7 @@ def test_no_renewal_counts_for_what_is_too_long_to_be_told(pipe):
     notes = ring()
     ledger = RingLedger(notes, pipe[1])
     assert ledger.held([Lease("q" * ROOM, "1")]) == -1
-    assert notes.take() == []
+    assert list(notes.take()) == []
     assert ledger.held([Lease("q", "1")]) == 2
 
 
@@ -160,7 +160,7 @@ def test_frames_come_out_as_they_went_in_however_the_ring_turns(batches):
             assert turning.put(frame) == (4 + len(frame) <= room)
             if 4 + len(frame) <= room:
                 waiting.append(frame)
-        assert turning.take() == waiting
+        assert list(turning.take()) == waiting
         waiting.clear()
 
 
@@ -168,7 +168,7 @@ def test_a_cleared_ring_is_empty():
     cleared = ring(64)
     cleared.put(b"left by the dead")
     cleared.clear()
-    assert cleared.take() == []
+    assert list(cleared.take()) == []
     assert not cleared.is_half_full
 
 

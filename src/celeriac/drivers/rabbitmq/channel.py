@@ -6,6 +6,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
+from sys import intern
 from typing import Any, Final
 
 from msgspec import Struct
@@ -299,13 +300,13 @@ class Channel:
 
 def _read_deliver(payload: bytes) -> Arrival:
     at = 5 + payload[4]
-    consumer = payload[5:at].decode()
+    consumer = intern(payload[5:at].decode())  # of many messages the same, as exchange and key
     (tag,) = _U64.unpack_from(payload, at)
     at += 8
     redelivered = bool(payload[at] & 1)
     begin = at + 2
     at = begin + payload[at + 1]
-    exchange = payload[begin:at].decode("utf-8", "backslashreplace")
+    exchange = intern(payload[begin:at].decode("utf-8", "backslashreplace"))
     begin = at + 1
-    key = payload[begin : begin + payload[at]].decode("utf-8", "backslashreplace")
+    key = intern(payload[begin : begin + payload[at]].decode("utf-8", "backslashreplace"))
     return Arrival(consumer, tag, redelivered, exchange, key, b"", b"")

@@ -36,8 +36,8 @@ _LEAST: Final = 0.1
 queue tells its consumer better."""
 _SOON: Final = 0.002
 """Seconds within which a message comes that was ready before it was asked for."""
-_MOST: Final = 65_535
-"""The most that a consumer can have room for."""
+_MOST: Final = 128
+"""The most that a claim takes. With 200 a task costs as much, and each engine takes 200 KiB more."""
 
 
 class Taker:

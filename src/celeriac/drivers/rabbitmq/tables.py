@@ -34,6 +34,12 @@ _NUMBERS: Final = {
 
 _MOST_DEPTH: Final = 64
 
+_SHORT: Final = 32
+"""Text of fewer bytes comes again in the next message, as a rule (a name, where it came from); ids are longer."""
+_MOST_KNOWN: Final = 256
+_known: dict[bytes, str] = {}
+"""Short texts that were read: one copy serves all messages that are in memory together."""
+
 
 class TableError(Exception):
     """A value cannot be written, or bytes are no table."""
@@ -145,17 +151,28 @@ def _read_table(data: bytes, at: int, depth: int) -> tuple[dict[str, Any], int]:
     while at < end:
         begin = at + 1
         at = begin + data[at]
-        key = data[begin:at].decode("utf-8", "backslashreplace")
+        raw = data[begin:at]
+        key = _known.get(raw) or _text(raw)
         if data[at] == _TEXT:
             (size,) = _U32.unpack_from(data, at + 1)
             begin = at + 5
             at = begin + size
-            table[key] = data[begin:at].decode("utf-8", "backslashreplace")
+            raw = data[begin:at]
+            table[key] = _known.get(raw) or _text(raw)
         else:
             table[key], at = _read_value(data, at, depth)
     if at != end:
         raise TableError("a value of the headers is cut short")
     return table, end
+
+
+def _text(raw: bytes) -> str:
+    text = raw.decode("utf-8", "backslashreplace")
+    if len(raw) < _SHORT:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[raw] = text
+    return text
 
 
 def _read_value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
