@@ -88,7 +88,10 @@ def test_a_task_whose_engine_is_killed_for_its_memory_is_a_dead_letter_after_3_c
     runs = runs_of(place.ledger)
     twice = place.ledger.repeated("end")
     figures(tasks=neighbours, kills=len(killer.cuts), lost=0, duplicated=len(twice))
-    assert {subject: [run.end for run in runs[subject]] for subject in greedy} == dict.fromkeys(greedy, [None] * 3)
+    # A store that cannot tell a death from giving back takes the one for the other once: see ADR 0021.
+    counts = {3} if place.app.broker.capabilities.tells_deaths else {2, 3}
+    assert {len(runs[subject]) for subject in greedy} <= counts
+    assert [run.end for subject in greedy for run in runs[subject] if run.end is not None] == []
     assert {run.pid for subject in greedy for run in runs[subject]} == set(killer.cuts)
     assert strays(place.ledger, killer.cuts) == {}, "a neighbour ran twice whose end could have been stored"
     assert all("worker died 3 times" in letter.reason for letter in place.app.dead_letters.list())
