@@ -65,6 +65,8 @@ class Link:
             wanted = self._proxy.loses_answer_to
             self._loses_answer = self._loses_answer or (wanted is not None and source is self.near and wanted in data)
             time.sleep(self._proxy.delay)
+            while source is self.far and self._proxy.holds_answers and not self._proxy.is_closed:
+                time.sleep(TICK)
             try:
                 target.sendall(data)
             except OSError:
@@ -83,11 +85,13 @@ class Link:
 class Proxy:
     """Listens on a free port of its own and forwards to `port`. `delay` is in seconds for each piece that passes.
 
-    What contains `loses_answer_to` reaches the server; its connection is reset when the answer comes.
+    What contains `loses_answer_to` reaches the server; its connection is reset when the answer comes. What the server
+    says is held back while `holds_answers`.
     """
 
     def __init__(self, port: int) -> None:
         self.delay = 0.0
+        self.holds_answers = False
         self._is_black_hole = False
         self.loses_answer_to: bytes | None = None
         self.is_closed = False

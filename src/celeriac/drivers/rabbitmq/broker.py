@@ -12,13 +12,13 @@ from celeriac.drivers.rabbitmq.channel import Channel
 from celeriac.drivers.rabbitmq.custody import Custodian, Ward
 from celeriac.drivers.rabbitmq.dead import Cemetery
 from celeriac.drivers.rabbitmq.delays import LONGEST, delayed_route
-from celeriac.drivers.rabbitmq.errors import BROKER, NOT_FOUND, ChannelClosed, LinkLost, WireError, translate
+from celeriac.drivers.rabbitmq.errors import BROKER, NOT_FOUND, ChannelClosed, Failing, LinkLost, WireError
 from celeriac.drivers.rabbitmq.held import Held, Holdings
 from celeriac.drivers.rabbitmq.link import Link
 from celeriac.drivers.rabbitmq.links import Links
 from celeriac.drivers.rabbitmq.messages import CRASHES, copied, encoded
 from celeriac.drivers.rabbitmq.parking import Parking
-from celeriac.drivers.rabbitmq.publishing import Post, Refused, publish
+from celeriac.drivers.rabbitmq.publishing import Answers, Post, Refused, publish
 from celeriac.drivers.rabbitmq.receiving import Receiver
 from celeriac.drivers.rabbitmq.survey import Survey
 from celeriac.drivers.rabbitmq.tables import TableError
@@ -61,6 +61,7 @@ class RabbitBroker:
         topology: Topology,
         cemetery: Cemetery,
         survey: Survey,
+        answers: Answers,
         *,
         clock: Clock,
         priorities: int,
@@ -80,6 +81,7 @@ class RabbitBroker:
         self._topology = topology
         self._cemetery = cemetery
         self._survey = survey
+        self._answers = answers
         self._clock = clock
         self._longest_hold = consumer_timeout / 3
         taking.on_pulse = self._hold_anew
@@ -165,7 +167,7 @@ class RabbitBroker:
         if delay > 0:
             self._ensure_delays(route.queue)
             exchange, key = delayed_route(delay, route.queue)
-        return Post(exchange, key, properties, message.body)
+        return Post(exchange, key, properties, message.body, message.correlation_id if message.reply_to else None)
 
     def _publish(self, posts: Sequence[Post], queues: Sequence[str]) -> Sequence[int]:
         """Publish, and again what had no queue; return the positions of what could not be stored."""
@@ -183,10 +185,9 @@ class RabbitBroker:
         return sorted([*refused.unwanted, *rest])
 
     def _publish_once(self, posts: Sequence[Post], queues: Sequence[str]) -> Refused:
-        name = queues[0] if len(set(queues)) == 1 else f"{len(set(queues))} queues"
-        with self._failing(f"sending to {name!r}"):
+        with self._failing(f"sending to {_queues(list(set(queues)))}"):
             try:
-                return publish(self._sending, posts)
+                return publish(self._sending, posts, answers=self._answers)
             except ChannelClosed as error:
                 if error.code != NOT_FOUND:
                     raise
@@ -343,8 +344,7 @@ class RabbitBroker:
 
     def _hold_anew(self) -> None:
         """Move what has been held for so long that the server would soon take it away. Raises `WireError`."""
-        old = self._holdings.older_than(time.monotonic() - self._longest_hold)
-        self._parking.hold_anew(list(old), is_crash=False)
+        self._parking.hold_anew(list(self._holdings.older_than(time.monotonic() - self._longest_hold)), is_crash=False)
 
     def _copy(self, held: Held, delay: float) -> Post:
         exchange, key = delayed_route(delay, held.queue) if delay > 0 else ("", held.queue)
@@ -384,12 +384,8 @@ class RabbitBroker:
             for channel in opened:
                 channel.close()
 
-    @contextmanager
-    def _failing(self, doing: str) -> Iterator[None]:
-        try:
-            yield
-        except WireError as error:
-            raise translate(error, kind=BROKER, doing=doing, location=self.location) from error
+    def _failing(self, doing: str) -> Failing:
+        return Failing(BROKER, doing, self._sending.connector.address)
 
 
 def _names(outgoing: Sequence[Outgoing]) -> str:

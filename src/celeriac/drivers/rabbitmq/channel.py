@@ -139,9 +139,9 @@ class Channel:
             self.link.fail(error)
             raise error
 
-    def wait_until(self, ready: Callable[[], object], until: float) -> bool:
-        """Wait until `ready`, or the moment `until`; raise when the channel is closed."""
-        is_ready = self.link.wait(lambda: ready() or self.failure is not None, until)
+    def wait_until(self, ready: Callable[[], object], until: float, *, beside: Link | None = None) -> bool:
+        """Wait until `ready`, or the moment `until`; raise when the channel is closed. For `beside` see `Link.wait`."""
+        is_ready = self.link.wait(lambda: ready() or self.failure is not None, until, beside=beside)
         if is_ready and not ready():
             raise self.lost()
         return is_ready

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from typing import Any, Final
 
 from msgspec import Struct
@@ -53,24 +52,23 @@ def publish_method(exchange: str, routing_key: str, *, mandatory: bool) -> bytes
     return b"%b%b%b%b" % (_PUBLISH, _short(exchange), _short(routing_key), b"\x01" if mandatory else b"\x00")
 
 
-def content_frames(channel: int, method: bytes, properties: bytes, body: bytes, frame_max: int) -> Iterator[bytes]:
-    """Yield the bytes of a message's frames. `properties` is what `write_properties` wrote."""
-    yield _FRAME.pack(METHOD, channel, len(method)) + method + b"\xce"
-    yield _FRAME.pack(HEADER, channel, 12 + len(properties)) + b"\x00\x3c\x00\x00" + _U64.pack(len(body))
-    yield properties
-    yield b"\xce"
+def content_frames(channel: int, method: bytes, properties: bytes, body: bytes, frame_max: int) -> list[bytes]:
+    """Return the bytes of a message's frames, in pieces. `properties` is what `write_properties` wrote."""
+    frames = [
+        _FRAME.pack(METHOD, channel, len(method)) + method + b"\xce",
+        _FRAME.pack(HEADER, channel, 12 + len(properties)) + b"\x00\x3c\x00\x00" + _U64.pack(len(body)),
+        properties,
+        b"\xce",
+    ]
     most = frame_max - _FRAME_OVERHEAD
     if len(body) <= most:
         if body:
-            yield _FRAME.pack(BODY, channel, len(body))
-            yield body
-            yield b"\xce"
-        return
+            frames += _FRAME.pack(BODY, channel, len(body)), body, b"\xce"
+        return frames
     for start in range(0, len(body), most):
         piece = body[start : start + most]
-        yield _FRAME.pack(BODY, channel, len(piece))
-        yield piece
-        yield b"\xce"
+        frames += _FRAME.pack(BODY, channel, len(piece)), piece, b"\xce"
+    return frames
 
 
 def write_properties(properties: Properties) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -13,6 +13,7 @@ __all__ = [
     "BROKER",
     "Blocked",
     "ChannelClosed",
+    "Failing",
     "Kind",
     "LinkLost",
     "LoginRefused",
@@ -60,6 +61,13 @@ class Kind(Struct, frozen=True):
     refused: type[OperationalError]
 
 
+class HasLocation(Protocol):
+    """What has a name that may be shown."""
+
+    @property
+    def location(self) -> str: ...
+
+
 BROKER: Final = Kind(BrokerUnavailable, BrokerError)
 BACKEND: Final = Kind(BackendError, BackendError)
 
@@ -103,6 +111,24 @@ def translate(error: WireError, *, kind: Kind, doing: str, location: str) -> Ope
     if isinstance(error, LoginRefused):
         return kind.away(f"{where}: {_said(error)}. Are user, password and virtual host in the URL right?")
     return kind.away(f"{where}: {_said(error)}. Is the server running, and is the URL right?")
+
+
+class Failing:
+    """A context in which a connection's errors are raised as `translate` gives them; `server` is asked for its name."""
+
+    __slots__ = ("_doing", "_kind", "_server")
+
+    def __init__(self, kind: Kind, doing: str, server: HasLocation) -> None:
+        self._kind = kind
+        self._doing = doing
+        self._server = server
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, WireError):
+            raise translate(error, kind=self._kind, doing=self._doing, location=self._server.location) from error
 
 
 def _said(error: BaseException) -> str:

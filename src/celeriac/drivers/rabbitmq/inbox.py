@@ -22,6 +22,7 @@ from celeriac.drivers.rabbitmq.errors import NODE_AWAY, ChannelClosed, LinkLost,
 from celeriac.drivers.rabbitmq.kept import Kept
 from celeriac.drivers.rabbitmq.links import Links
 from celeriac.drivers.rabbitmq.methods import method_frame
+from celeriac.drivers.rabbitmq.publishing import Answer
 from celeriac.drivers.rabbitmq.tables import TableError
 from celeriac.forks import after_fork_in_child
 
@@ -143,6 +144,13 @@ class Inbox:
         with self._lock:
             return {task_id: kept for task_id in ids if (kept := self._kept.payload(task_id)) is not None}
 
+    def expect(self, task_id: str) -> Answer | None:
+        """Implements `Answers`, by what is read of the queue while it is at hand."""
+        channel = self._channel
+        if channel is None or not channel.serves or self._has(task_id):
+            return None
+        return Answer(channel.link, lambda: self._has(task_id))
+
     def forget(self, ids: Iterable[str]) -> None:
         with self._lock:
             for task_id in ids:
@@ -211,6 +219,10 @@ class Inbox:
         self._links.close()
 
     # -- what comes -------------------------------------------------------------------------------------------------
+
+    def _has(self, task_id: str) -> bool:
+        with self._lock:
+            return self._kept.payload(task_id) is not None
 
     def _take_in_all(self) -> None:
         """Take in all that has come, also while nobody waits: what stays unread fills the server's memory."""

@@ -59,7 +59,10 @@ class Link:
         """Why the server takes no messages now; None while it does."""
         self.failure: WireError | None = None
         self.wrote_at = self.read_at = self._beat_at = time.monotonic()
-        self._changed = threading.Condition()
+        # Entered as it is: a condition's methods are Python's, and at most reads nobody else waits.
+        self._guard = threading.RLock()
+        self._changed = threading.Condition(self._guard)
+        self._waiting = 0
         self._is_read = False
         self._guard_writing = threading.Lock()
         self._guard_numbers = threading.Lock()
@@ -72,6 +75,11 @@ class Link:
     @property
     def is_open(self) -> bool:
         return self.failure is None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is open, and nobody reads it."""
+        return self.failure is None and not self._is_read
 
     def add(self, sink: FrameSink) -> int:
         """Give a sink a channel number."""
@@ -104,13 +112,14 @@ class Link:
         finally:
             self._guard_writing.release()
 
-    def wait(self, ready: Callable[[], Any], until: float) -> bool:
+    def wait(self, ready: Callable[[], Any], until: float, *, beside: Link | None = None) -> bool:
         """Take in what comes until `ready` says so; False when it does not by `until` (`time.monotonic`).
 
-        Raises when the connection is lost.
+        What comes to the connection `beside` is taken in too, if this thread reads and nobody reads there. Raises when
+        the connection is lost, but not for the one beside it.
         """
         while True:
-            with self._changed:
+            with self._guard:
                 if ready():
                     return True
                 if self.failure is not None:
@@ -119,30 +128,29 @@ class Link:
                 if left <= 0 and self._is_read:
                     return False
                 if self._is_read:
-                    self._changed.wait(min(left, _LOOK))
+                    self._wait_for_change(min(left, _LOOK))
                     continue
                 self._is_read = True
+            other = beside if beside is not None and beside.is_idle else None
             try:
-                self._read_some(min(left, _LOOK))
+                self._read_some(min(left, _LOOK), other)
             finally:
-                with self._changed:
-                    self._is_read = False
-                    self._changed.notify_all()
+                self._let_others_read()
+            if other is not None:
+                other.look()
             if left <= 0:
                 return bool(ready())
 
     def look(self) -> None:
         """Take in what has come, without waiting, unless somebody is at it."""
-        with self._changed:
+        with self._guard:
             if self._is_read or self.failure is not None:
                 return
             self._is_read = True
         try:
             self._read_some(0.0)
         finally:
-            with self._changed:
-                self._is_read = False
-                self._changed.notify_all()
+            self._let_others_read()
 
     def wake(self) -> None:
         """Have everybody who waits look whether it is ready. Safe in a signal handler."""
@@ -165,14 +173,14 @@ class Link:
 
     def fail(self, error: WireError) -> None:
         """Take note that the connection is of no use any more; whoever waits is told."""
-        with self._changed:
+        with self._guard:
             if self.failure is not None:
                 return
             self.failure = error
         for sink in list(self._sinks.values()):
             sink.fail(error)
         self.transport.wake()
-        with self._changed:
+        with self._guard:
             self._changed.notify_all()
 
     def close(self) -> None:
@@ -189,20 +197,34 @@ class Link:
         """Close without a word; the socket not before who reads it has let go."""
         self.fail(error)
         until = time.monotonic() + _LOOK
-        with self._changed:
+        with self._guard:
             while self._is_read and (left := until - time.monotonic()) > 0:
-                self._changed.wait(left)
+                self._wait_for_change(left)
         self.transport.close()
 
     def _lost(self) -> WireError:
         error = self.failure or LinkLost("the connection was closed")
         return type(error)(*error.args) if isinstance(error, LinkLost) else LinkLost(str(error))
 
+    def _wait_for_change(self, seconds: float) -> None:
+        """Called with the lock held."""
+        self._waiting += 1
+        try:
+            self._changed.wait(seconds)
+        finally:
+            self._waiting -= 1
+
+    def _let_others_read(self) -> None:
+        with self._guard:
+            self._is_read = False
+            if self._waiting:
+                self._changed.notify_all()
+
     # -- reading; one thread at a time ------------------------------------------------------------------------------
 
-    def _read_some(self, wait: float) -> None:
+    def _read_some(self, wait: float, beside: Link | None = None) -> None:
         try:
-            data = self.transport.read(wait)
+            data = self.transport.read(wait, None if beside is None else beside.transport)
             if data:
                 self.read_at = time.monotonic()
                 self._buffer += data

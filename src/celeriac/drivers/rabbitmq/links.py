@@ -97,7 +97,8 @@ class Links:
     @contextmanager
     def channel(self) -> Iterator[Channel]:
         """Lend a channel for calls."""
-        channel = self._taken(self._idle) or Channel(self.link())
+        link = self.link()
+        channel = self._taken(self._idle, link) or Channel(link)
         try:
             yield channel
         except BaseException:
@@ -105,11 +106,11 @@ class Links:
             raise
         self._put_back(self._idle, channel)
 
-    def borrow_confirming(self) -> Channel:
+    def borrow_confirming(self, link: Link) -> Channel:
         """Return a channel on which the server confirms what it was sent; `return_confirming` it, or abandon it."""
-        channel = self._taken(self._confirming)
+        channel = self._taken(self._confirming, link)
         if channel is None:
-            channel = Channel(self.link())
+            channel = Channel(link)
             channel.call("confirm.select", False)
         return channel
 
@@ -129,8 +130,7 @@ class Links:
         if link is not None:
             link.close()
 
-    def _taken(self, idle: list[Channel]) -> Channel | None:
-        link = self.link()
+    def _taken(self, idle: list[Channel], link: Link) -> Channel | None:
         with self._guard_idle:
             while idle:
                 channel = idle.pop()

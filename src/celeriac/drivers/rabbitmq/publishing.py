@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from msgspec import Struct
 
-from celeriac.drivers.rabbitmq.channel import Channel
+from celeriac.drivers.rabbitmq.channel import Channel, Confirm
 from celeriac.drivers.rabbitmq.contents import content_frames, publish_method
 from celeriac.drivers.rabbitmq.errors import Blocked, NoAnswer, WireError
+from celeriac.drivers.rabbitmq.link import Link
 from celeriac.drivers.rabbitmq.links import Links
 
-__all__ = ["Post", "Refused", "publish"]
+__all__ = ["Answer", "Answers", "Post", "Refused", "publish"]
 
 _PATIENCE: Final = 1.0
 """Seconds that an alarm may last before a send is given up: a garbage collection ends many."""
 
 
 class Post(Struct, frozen=True):
-    """What to publish: `properties` is what `contents.write_properties` wrote."""
+    """What to publish: `properties` is what `contents.write_properties` wrote.
+
+    `answered_as` is the id under which a result may come to this process, which proves that the message has arrived.
+    """
 
     exchange: str
     routing_key: str
     properties: bytes
     body: bytes
+    answered_as: str | None = None
+
+
+class Answer(Struct, frozen=True):
+    """What may come about a task: by which connection, and whether it has come by now."""
+
+    link: Link
+    has_come: Callable[[], bool]
+
+
+class Answers(Protocol):
+    """What comes to this process about the tasks that it sends."""
+
+    def expect(self, task_id: str) -> Answer | None:
+        """Return the first word about a task, which is to come; None where one is there, or none can come."""
+        ...
 
 
 class Refused(Struct, frozen=True):
@@ -38,20 +58,21 @@ class Refused(Struct, frozen=True):
 _NONE: Final = Refused()
 
 
-def publish(links: Links, posts: Sequence[Post], *, mandatory: bool = True) -> Refused:
+def publish(links: Links, posts: Sequence[Post], *, mandatory: bool = True, answers: Answers | None = None) -> Refused:
     """Return when the server has said of each message whether it has it. Raises `WireError` kin.
 
-    With `mandatory` a message that no queue takes is refused; otherwise it is gone.
+    With `mandatory` a message that no queue takes is refused; otherwise it is gone. Of one that is sent alone its
+    answer is as good: on an idle worker it comes before the confirmation, which waits for the server's disk.
     """
     link = links.link()
     if link.blocked is not None:
         link.wait(lambda: link.blocked is None, time.monotonic() + _PATIENCE)
         if link.blocked is not None:
             raise Blocked(link.blocked)
-    channel = links.borrow_confirming()
+    channel = links.borrow_confirming(link)
     try:
         if len(posts) == 1:
-            refused = _publish_one(channel, posts[0], mandatory=mandatory)
+            refused = _publish_one(channel, posts[0], mandatory=mandatory, answers=answers)
         else:
             refused = _Publication(channel, posts).run(mandatory=mandatory)
     except BaseException as error:
@@ -65,19 +86,29 @@ def publish(links: Links, posts: Sequence[Post], *, mandatory: bool = True) -> R
     return refused
 
 
-def _publish_one(channel: Channel, post: Post, *, mandatory: bool) -> Refused:
-    """Publish what is alone: that is what callers wait for, and no numbers need be kept."""
+def _publish_one(channel: Channel, post: Post, *, mandatory: bool, answers: Answers | None) -> Refused:
+    """Publish what is alone: that is what callers wait for."""
     link, confirms = channel.link, channel.confirms
     method = publish_method(post.exchange, post.routing_key, mandatory=mandatory)
-    confirms.clear()
+    answer = answers.expect(post.answered_as) if answers is not None and post.answered_as is not None else None
     channel.returned.clear()
     channel.published += 1
     channel.send(b"".join(content_frames(channel.number, method, post.properties, post.body, link.frame_max)))
-    if not channel.wait_until(confirms.__len__, time.monotonic() + link.timeout):
+    words: list[Confirm] = []
+
+    def is_known() -> bool:
+        while confirms and not words:
+            word = confirms.popleft()
+            if word.number >= channel.published:  # others were answered first
+                words.append(word)
+        return bool(words) or (answer is not None and answer.has_come())
+
+    until = time.monotonic() + link.timeout
+    if not channel.wait_until(is_known, until, beside=None if answer is None else answer.link):
         raise _unconfirmed(channel, 1)
     if channel.returned:
         return Refused(unroutable=(0,))
-    return Refused(unwanted=(0,)) if confirms[-1].is_refused else _NONE
+    return Refused(unwanted=(0,)) if words and words[0].is_refused else _NONE
 
 
 def _unconfirmed(channel: Channel, count: int) -> WireError:

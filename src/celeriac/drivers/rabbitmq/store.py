@@ -44,25 +44,25 @@ def open_store(url: str, options: StoreOptions) -> Store:
     sending, taking = Links(connector, purpose="sending"), Links(connector, purpose="receiving")
     topology = Topology(options.find_queue, delay_type=options.delayed_queue_type)
     cemetery = Cemetery(sending, options.clock, queue_type=str(given.get("dead_letter_queue_type", "quorum")))
+    inbox = Inbox(
+        Links(connector, purpose="results"),
+        expires=float(given.get("rpc_queue_expires") or RPC_QUEUE_EXPIRES),
+        most_bytes=int(given.get("rpc_max_bytes") or RPC_MAX_BYTES),
+        patience=options.socket_timeout,
+    )
     broker = RabbitBroker(
         sending,
         taking,
         topology,
         cemetery,
         Survey(sending, topology, _management(connector.address, options)),
+        inbox,
         clock=options.clock,
         priorities=options.priorities,
         consumer_timeout=float(given.get("consumer_timeout") or CONSUMER_TIMEOUT),
     )
     dead_letters = RabbitDeadLetters(sending, broker.ensure)
     pubsub = RabbitPubSub(Links(connector, purpose="broadcasting"))
-    hearing = Links(connector, purpose="results")
-    inbox = Inbox(
-        hearing,
-        expires=float(given.get("rpc_queue_expires") or RPC_QUEUE_EXPIRES),
-        most_bytes=int(given.get("rpc_max_bytes") or RPC_MAX_BYTES),
-        patience=options.socket_timeout,
-    )
     results = RabbitResults(sending, inbox, serializer=options.result_serializer)
     return Store(broker=broker, dead_letters=dead_letters, pubsub=pubsub, results=results, used_options=USED_OPTIONS)
 

@@ -27,8 +27,8 @@ class TlsTransport(Transport):
         self.may_be_shared = False
         self._secured = connected
 
-    def read(self, wait: float) -> bytes:
-        return super().read(0.0 if self._secured.pending() else wait)  # what OpenSSL has, the kernel has not
+    def read(self, wait: float, beside: Transport | None = None) -> bytes:
+        return super().read(0.0 if self._secured.pending() else wait, beside)  # what OpenSSL has, the kernel has not
 
     def _received(self) -> bytes | None:
         with self._guard_state:

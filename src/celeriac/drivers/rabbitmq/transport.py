@@ -35,10 +35,13 @@ class Transport:
         self._incoming.register(connected, select.POLLIN)
         self._incoming.register(woken, select.POLLIN)
 
-    def read(self, wait: float) -> bytes:
-        """Return what has come, after up to `wait` seconds; empty when nothing did, or when it was woken."""
+    def read(self, wait: float, beside: Transport | None = None) -> bytes:
+        """Return what has come, after up to `wait` seconds; empty when nothing did, or when it was woken.
+
+        Also empty, and at once, when something has come to the transport `beside` it.
+        """
         # Nearly always it is still to come: to ask the kernel for it first would cost an exception.
-        if wait > 0 and not self._has_come(self._incoming.poll(wait * 1000)):
+        if wait > 0 and not self._has_come(self._poll(wait * 1000, beside)):
             return b""
         data = self._received()
         if data is None:
@@ -79,6 +82,18 @@ class Transport:
                 pass  # the other side was first
         for each in (self.socket, self._woken, self._waker):
             each.close()
+
+    def _poll(self, milliseconds: float, beside: Transport | None) -> list[tuple[int, int]]:
+        if beside is None:
+            return self._incoming.poll(milliseconds)
+        other = beside.socket.fileno()
+        if other < 0:  # it was closed now
+            return []
+        self._incoming.register(other, select.POLLIN)
+        try:
+            return [event for event in self._incoming.poll(milliseconds) if event[0] != other]
+        finally:
+            self._incoming.unregister(other)
 
     def _received(self) -> bytes | None:
         """Return what has come; None when nothing has, empty at the end of the connection."""
