@@ -264,7 +264,7 @@ class Celeriac(LackingApplication):
         conf = self.conf
         return DeadLetterOffice(
             lambda: self.stores.dead_letters,
-            results=lambda: self.results,
+            results=lambda: self.stores.results,
             coordinator=lambda: self.coordinator,
             serializer=conf.result_serializer,
             accept=self._accepted_results,
@@ -303,9 +303,9 @@ class Celeriac(LackingApplication):
         """What hands messages to the broker within a bounded time."""
         conf = self.conf
         policy = PublishPolicy(budget=conf.broker_publish_timeout)
-        publisher = Publisher(lambda: self.broker, policy=policy, clock=self.clock)
+        publisher = Publisher(lambda: self.stores.broker, policy=policy, clock=self.clock)
         default = publisher.policy(retry=conf.task_publish_retry, changes=conf.task_publish_retry_policy)
-        return Publisher(lambda: self.broker, policy=default, clock=self.clock)
+        return Publisher(lambda: self.stores.broker, policy=default, clock=self.clock)
 
     @cached_property
     def reader(self) -> ResultReader:
@@ -313,7 +313,7 @@ class Celeriac(LackingApplication):
         conf, accept, handle_on = self.conf, self._accepted_results, lambda told: from_tuple(told, self.keeper)
         # Real time, whatever the application's clock says: a wait blocks for real, see `celeriac.testing.clock`.
         return ResultReader(
-            lambda: self.results,
+            lambda: self.stores.results,
             serializer=conf.result_serializer,
             accept=accept,
             handle_on=handle_on,
@@ -325,7 +325,7 @@ class Celeriac(LackingApplication):
         """What writes results."""
         conf = self.conf
         return ResultWriter(
-            lambda: self.results,
+            lambda: self.stores.results,
             serializer=conf.result_serializer,
             ttl=self.stores.result_ttl,
             extended=conf.result_extended,

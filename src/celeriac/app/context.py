@@ -26,12 +26,12 @@ class Context:
     """
 
     __slots__ = (
-        "_call",
-        "_delivery",
         "added",
+        "call",
         "called_directly",
         "calls",
         "children",
+        "delivery",
         "follow_ups",
         "hostname",
         "is_eager",
@@ -47,8 +47,10 @@ class Context:
         hostname: str | None = None,
         is_eager: bool = False,
     ) -> None:
-        self._call = call or _NO_CALL
-        self._delivery = delivery
+        self.call: TaskCall = call or _NO_CALL
+        """The whole call as it came over the wire."""
+        self.delivery: Delivery | None = delivery
+        """The delivery that carried the call; None for a direct or eager call."""
         self.hostname: str | None = hostname
         self.is_eager: bool = is_eager
         self.called_directly: bool = call is None
@@ -62,119 +64,109 @@ class Context:
         self.logfile: str | None = None
 
     @property
-    def call(self) -> TaskCall:
-        """The whole call as it came over the wire."""
-        return self._call
-
-    @property
-    def delivery(self) -> Delivery | None:
-        """The delivery that carried the call; None for a direct or eager call."""
-        return self._delivery
-
-    @property
     def id(self) -> str | None:
-        return self._call.id or None
+        return self.call.id or None
 
     @property
     def task(self) -> str | None:
-        return self._call.name or None
+        return self.call.name or None
 
     @property
     def args(self) -> Args:
-        return self._call.args
+        return self.call.args
 
     @property
     def kwargs(self) -> Kwargs:
-        return self._call.kwargs
+        return self.call.kwargs
 
     @property
     def retries(self) -> int:
         """How often the task was tried before this run."""
-        return self._call.retries
+        return self.call.retries
 
     @property
     def eta(self) -> str | None:
         """ISO 8601 text, as in Celery."""
-        return _iso(self._call.eta)
+        return _iso(self.call.eta)
 
     @property
     def expires(self) -> str | None:
         """ISO 8601 text, as in Celery."""
-        return _iso(self._call.expires)
+        return _iso(self.call.expires)
 
     @property
     def root_id(self) -> str | None:
-        return self._call.root_id or self.id
+        return self.call.root_id or self.id
 
     @property
     def parent_id(self) -> str | None:
-        return self._call.parent_id
+        return self.call.parent_id
 
     @property
     def group(self) -> str | None:
-        return self._call.group_id
+        return self.call.group_id
 
     @property
     def group_index(self) -> int | None:
-        return self._call.group_index
+        return self.call.group_index
 
     @property
     def chord(self) -> Any:
-        return self._call.chord
+        return self.call.chord
 
     @property
     def chain(self) -> Any:
-        chain = self._call.chain
+        chain = self.call.chain
         return None if chain is None else list(chain)
 
     @property
     def callbacks(self) -> Any:
-        return self._call.callbacks
+        return self.call.callbacks
 
     @property
     def errbacks(self) -> Any:
-        return self._call.errbacks
+        return self.call.errbacks
 
     @property
     def timelimit(self) -> tuple[float | None, float | None]:
         """Hard and soft limit in seconds, in Celery's order."""
-        return (self._call.time_limit, self._call.soft_time_limit)
+        return (self.call.time_limit, self.call.soft_time_limit)
 
     @property
     def time_limit(self) -> float | None:
-        return self._call.time_limit
+        return self.call.time_limit
 
     @property
     def soft_time_limit(self) -> float | None:
-        return self._call.soft_time_limit
+        return self.call.soft_time_limit
 
     @property
     def ignore_result(self) -> bool:
-        return bool(self._call.ignore_result)
+        return bool(self.call.ignore_result)
 
     @property
     def shadow(self) -> str | None:
-        return self._call.shadow
+        return self.call.shadow
 
     @property
     def argsrepr(self) -> str:
         """What the caller says the arguments look like, else how they look."""
-        given = self._call.argsrepr
+        given = self.call.argsrepr
         return short_repr(tuple(self.args)) if given is None else given
 
     @property
     def kwargsrepr(self) -> str:
         """What the caller says the keyword arguments look like, else how they look."""
-        given = self._call.kwargsrepr
+        given = self.call.kwargsrepr
         return short_repr(dict(self.kwargs)) if given is None else given
 
     @property
     def origin(self) -> str | None:
-        return self._call.origin
+        return self.call.origin
 
     @property
     def reply_to(self) -> str | None:
-        return self._call.reply_to
+        return self.call.reply_to
 
     @property
     def correlation_id(self) -> str | None:
@@ -183,19 +175,19 @@ class Context:
     @property
     def headers(self) -> Mapping[str, Any]:
         """The caller's own headers."""
-        return self._call.headers
+        return self.call.headers
 
     @property
     def stamps(self) -> Mapping[str, Any]:
-        return self._call.stamps or {}
+        return self.call.stamps or {}
 
     @property
     def stamped_headers(self) -> list[str]:
-        return list(self._call.stamped_headers or ())
+        return list(self.call.stamped_headers or ())
 
     @property
     def replaced_task_nesting(self) -> int:
-        return self._call.replaced_task_nesting
+        return self.call.replaced_task_nesting
 
     @property
     def utc(self) -> bool:
@@ -204,7 +196,7 @@ class Context:
     @property
     def delivery_info(self) -> dict[str, Any]:
         """Celery's four facts about the delivery: exchange, routing_key, priority, redelivered."""
-        delivery = self._delivery
+        delivery = self.delivery
         if delivery is None:
             return {"is_eager": True} if self.is_eager else {}
         return {
@@ -217,7 +209,7 @@ class Context:
     @property
     def properties(self) -> dict[str, Any]:
         """The message's properties as far as they are known: content type and encoding, ids, priority."""
-        delivery = self._delivery
+        delivery = self.delivery
         known: dict[str, Any] = {"correlation_id": self.id, "reply_to": self.reply_to}
         if delivery is not None and isinstance(delivery.message, Message):
             known["content_type"] = delivery.message.content_type
@@ -229,12 +221,12 @@ class Context:
         """Return the attribute `name`, or one of the caller's headers of that name, or `default`."""
         if name in _READABLE:
             return getattr(self, name)
-        return self._call.headers.get(name, default)
+        return self.call.headers.get(name, default)
 
     def __getattr__(self, name: str) -> Any:
         # Reached only by names that are no attribute: Celery has the caller's own headers here too.
-        if not name.startswith("_") and name in self._call.headers:
-            return self._call.headers[name]
+        if not name.startswith("_") and name in self.call.headers:
+            return self.call.headers[name]
         raise AttributeError(f"The request has no attribute {name!r}, and the caller sent no header of that name.")
 
     def __repr__(self) -> str:

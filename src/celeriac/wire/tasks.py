@@ -340,8 +340,8 @@ def _call(message: Message, known: _Headers, embed: _Embed | Chained, args: Any,
         args,
         kwargs,
         known.retries or 0,
-        _moment("eta", known.eta, message),
-        _moment("expires", known.expires, message),
+        None if known.eta is None else _moment("eta", known.eta, message),
+        None if known.expires is None else _moment("expires", known.expires, message),
         known.group,
         known.group_index,
         embed.chord,
@@ -350,8 +350,8 @@ def _call(message: Message, known: _Headers, embed: _Embed | Chained, args: Any,
         embed.errbacks,
         known.root_id or known.id,
         known.parent_id,
-        _limit(hard, message),
-        _limit(soft, message),
+        None if hard is None else _limit(hard, message),
+        None if soft is None else _limit(soft, message),
         known.argsrepr,
         known.kwargsrepr,
         known.origin,
@@ -361,7 +361,7 @@ def _call(message: Message, known: _Headers, embed: _Embed | Chained, args: Any,
         known.stamped_headers or None,
         known.stamps or None,
         message.reply_to,
-        _own_headers(message.headers, known),
+        {} if message.headers.keys() <= _KNOWN else _own_headers(message.headers, known),
     )
 
 
@@ -372,23 +372,19 @@ def _check_text(message: Message, **fields: str) -> None:
 
 
 def _own_headers(headers: dict[str, Any], known: _Headers) -> dict[str, Any]:
-    if headers.keys() <= _KNOWN:
-        return {}
     stamps = known.stamps or {}
     return {key: value for key, value in headers.items() if key not in _KNOWN and key not in stamps}
 
 
 def _moment(field: str, value: Any, message: Message) -> datetime | None:
-    if value is None:
-        return None
     try:
         return moments.parse(value)
     except ValueError as error:
         raise InvalidTaskError(f"{_label(message)}: {field}: {error}") from error
 
 
-def _limit(seconds: float | None, message: Message) -> float | None:
-    if seconds is not None and not isfinite(seconds):
+def _limit(seconds: float, message: Message) -> float:
+    if not isfinite(seconds):
         raise InvalidTaskError(f"{_label(message)}: timelimit: {seconds} is no number of seconds")
     return seconds
 

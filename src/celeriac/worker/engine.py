@@ -182,7 +182,7 @@ class Engine:
             self._freed.wait(1.0)
             self._freed.clear()
             return
-        self._admit(self._claim(limit, freely=self._freely(limit)))
+        self._admit(self._claim(limit))
 
     def _limit(self) -> int:
         """Return how many to claim; 0 while there is no slot for another."""
@@ -197,9 +197,10 @@ class Engine:
             return 0
         return min(self._wear.tasks_left, max(free, self._claims.size(slots=self._sync.slots)))
 
-    def _claim(self, limit: int, *, freely: int) -> Sequence[Delivery]:
+    def _claim(self, limit: int) -> Sequence[Delivery]:
         """Complete what has ended, and take what there is, or wait for it."""
-        acks = self._completer.acks()
+        acks = self._completer.acks()  # first: results that do not go with the claim are stored by it
+        freely = self._freely(limit)
         if acks is not None and (found := self._consumer.take_and_ack(acks, limit=limit, freely=freely)):
             return found
         if not self._completer.flush():

@@ -198,7 +198,7 @@ class TaskRunner:
             if not self._revoked.is_empty and self._revoked.ends(call):
                 raise Terminated
             self._announce(context)
-            return self._call(*context.args, **context.kwargs)
+            return self._call(*context.call.args, **context.call.kwargs)
         finally:
             limits.disarm()
 

@@ -111,7 +111,7 @@ class Channel:
     @property
     def serves(self) -> bool:
         """Whether it is open, so is its connection, and the server has ended none of its consumers."""
-        return self.failure is None and self.link.is_open and not self.cancelled
+        return self.failure is None and self.link.failure is None and not self.cancelled
 
     def call(self, name: str, *arguments: Any) -> Method:
         """Ask the server and return its answer."""

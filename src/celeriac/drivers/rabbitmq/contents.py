@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from celeriac.drivers.rabbitmq.methods import BODY, HEADER, METHOD
 from celeriac.drivers.rabbitmq.tables import TableError, read_table, write_table
@@ -15,9 +16,11 @@ __all__ = [
     "Properties",
     "body_size",
     "content_frames",
+    "properties_up_to_id",
     "publish_method",
     "read_properties",
     "write_properties",
+    "written_short",
 ]
 
 _FRAME: Final = struct.Struct(">BHI")
@@ -47,9 +50,15 @@ class Properties(Struct, frozen=True):
 NO_PROPERTIES: Final = Properties()
 
 
+@lru_cache(256)
 def publish_method(exchange: str, routing_key: str, *, mandatory: bool) -> bytes:
     """Write the payload of ``basic.publish``. Raises `TableError` for a name of more than 255 bytes."""
-    return b"%b%b%b%b" % (_PUBLISH, _short(exchange), _short(routing_key), b"\x01" if mandatory else b"\x00")
+    return b"%b%b%b%b" % (
+        _PUBLISH,
+        written_short(exchange),
+        written_short(routing_key),
+        b"\x01" if mandatory else b"\x00",
+    )
 
 
 def content_frames(channel: int, method: bytes, properties: bytes, body: bytes, frame_max: int) -> list[bytes]:
@@ -71,15 +80,20 @@ def content_frames(channel: int, method: bytes, properties: bytes, body: bytes, 
     return frames
 
 
+def properties_up_to_id(properties: Properties) -> bytes:
+    """Write what stands before the correlation id, which is to follow (see `written_short`) as the last value."""
+    return write_properties(structs.replace(properties, correlation_id="", reply_to=None, expiration=None))[:-1]
+
+
 def write_properties(properties: Properties) -> bytes:
     """Write flags and values. Raises `TableError`."""
     flags, parts = 0, []
     if properties.content_type is not None:
         flags |= _CONTENT_TYPE
-        parts.append(_short(properties.content_type))
+        parts.append(written_short(properties.content_type))
     if properties.content_encoding is not None:
         flags |= _CONTENT_ENCODING
-        parts.append(_short(properties.content_encoding))
+        parts.append(written_short(properties.content_encoding))
     if properties.headers is not None:
         flags |= _HEADERS
         parts.append(write_table(properties.headers))
@@ -91,13 +105,13 @@ def write_properties(properties: Properties) -> bytes:
         parts.append(bytes([properties.priority]))
     if properties.correlation_id is not None:
         flags |= _CORRELATION_ID
-        parts.append(_short(properties.correlation_id))
+        parts.append(written_short(properties.correlation_id))
     if properties.reply_to is not None:
         flags |= _REPLY_TO
-        parts.append(_short(properties.reply_to))
+        parts.append(written_short(properties.reply_to))
     if properties.expiration is not None:
         flags |= _EXPIRATION
-        parts.append(_short(properties.expiration))
+        parts.append(written_short(properties.expiration))
     return b"".join((flags.to_bytes(2, "big"), *parts))
 
 
@@ -144,7 +158,8 @@ def _read_properties(payload: bytes, flags: int) -> Properties:
     )
 
 
-def _short(text: str) -> bytes:
+def written_short(text: str) -> bytes:
+    """Write a short text: its length in one byte, and it. Raises `TableError` for more than 255 bytes."""
     data = text.encode()
     if len(data) > 255:
         raise TableError(f"{text[:40]!r}... has {len(data)} bytes, and AMQP allows 255")

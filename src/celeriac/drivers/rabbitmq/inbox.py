@@ -89,6 +89,9 @@ class Inbox:
 
     def address(self) -> str:
         """Return the name of the queue, which is there. Tries for as long as a send may take, as one would."""
+        channel = self._channel
+        if channel is not None and channel.serves:
+            return self._name
         until = time.monotonic() + self._patience
         while True:
             try:

@@ -68,12 +68,12 @@ class Links:
     def link(self) -> Link:
         """Return the connection, made now if need be. Raises `LinkLost` kin."""
         link = self._link
-        if link is not None and link.is_open:
+        if link is not None and link.failure is None:
             if time.monotonic() - link.read_at > _FRESH:
                 link.look()
             if self.connector.doubts(link):
                 link.drop(LinkLost("another connection was not answered, and nothing was heard of this one since"))
-            if link.is_open:
+            if link.failure is None:
                 return link
         with self._guard_opening:
             if self._link is not None and self._link.is_open:
@@ -134,7 +134,7 @@ class Links:
         with self._guard_idle:
             while idle:
                 channel = idle.pop()
-                if channel.is_open and channel.link is link:
+                if channel.failure is None and channel.link is link:
                     return channel
         return None
 

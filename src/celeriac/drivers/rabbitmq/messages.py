@@ -102,7 +102,7 @@ def read(header: bytes, body: bytes) -> Read:
     raw = properties.headers or {}
     headers = raw
     crashes = deliveries = 0
-    if any(name.startswith("x-") for name in raw):
+    if b"x-" in header:  # so far as a look can tell; nearly always nothing is
         crashes, deliveries = _count(raw.get(CRASHES)), _count(raw.get("x-delivery-count"))
         headers = {
             name: value for name, value in raw.items() if name not in _SERVERS and not name.startswith(NAMES_OF_OURS)

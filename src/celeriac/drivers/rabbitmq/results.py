@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from celeriac.drivers.rabbitmq.contents import Properties, write_properties
+from celeriac.drivers.rabbitmq.contents import Properties, properties_up_to_id, write_properties, written_short
 from celeriac.drivers.rabbitmq.errors import BACKEND, WireError, translate
 from celeriac.drivers.rabbitmq.inbox import Inbox
 from celeriac.drivers.rabbitmq.links import Links
@@ -30,7 +30,8 @@ class RabbitResults:
     def __init__(self, sending: Links, inbox: Inbox, *, serializer: str) -> None:
         self._sending = sending
         self._inbox = inbox
-        self._content_type, self._encoding = type_of(serializer)
+        form = Properties(*type_of(serializer), headers={}, delivery_mode=_TRANSIENT)
+        self._before_id, self._without_id = properties_up_to_id(form), write_properties(form)
 
     @property
     def location(self) -> str:
@@ -93,17 +94,9 @@ class RabbitResults:
 
     def _post(self, record: ResultRecord, queue: str | None) -> Post:
         try:
-            properties = write_properties(
-                Properties(
-                    self._content_type,
-                    self._encoding,
-                    headers={},
-                    delivery_mode=_TRANSIENT,
-                    correlation_id=record.task_id,
-                )
-            )
+            properties = self._before_id + written_short(record.task_id)
         except TableError:  # an id so long can be no correlation id
-            properties = write_properties(Properties(self._content_type, self._encoding, {}, _TRANSIENT))
+            properties = self._without_id
         return Post("", queue or "", properties, record.payload)
 
 
