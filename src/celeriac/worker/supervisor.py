@@ -234,15 +234,15 @@ class Supervisor:
             engine = self._engines[index - 1]
             self._read_rest(engine)
             held, ended, ran = engine.holdings.take_all(), engine.board.ended(), engine.board.running()
-            if self._stopping:
-                engine.is_done = True
+            is_killed_for_a_task = bool(engine.overdue or engine.revoked)
+            if self._stopping and not is_killed_for_a_task:
                 if status or held:
                     self._recovery.give_back(index, held, ended, ran)
-            elif engine.worn and status == 0:
-                logger.info("Engine %s is replaced: %s", engine.index, engine.worn)
-                engine.start_at = time.monotonic()
-            else:
+            elif not engine.worn or status or is_killed_for_a_task:
                 self._recovery.settle(index, held, ended, ran, overdue=engine.overdue, revoked=engine.revoked)
+            if self._stopping:
+                engine.is_done = True
+            else:
                 self._replace(engine, status, held)
 
     def _read_rest(self, engine: _Engine) -> None:
@@ -261,6 +261,10 @@ class Supervisor:
 
     def _replace(self, engine: _Engine, status: int, held: Sequence[Lease]) -> None:
         if engine.overdue or engine.revoked:
+            engine.start_at = time.monotonic()
+            return
+        if engine.worn and status == 0:
+            logger.info("Engine %s is replaced: %s", engine.index, engine.worn)
             engine.start_at = time.monotonic()
             return
         lived = time.monotonic() - engine.started
@@ -295,7 +299,7 @@ class Supervisor:
                     self._look_at = min(self._look_at, run.overdue)
                 elif run not in engine.overdue and self._kill(engine):
                     limit = run.overdue - run.started
-                    text = "Task %s[%s] ran longer than its time limit of %g s; engine %s is ended and replaced"
+                    text = "Task %s[%s] ran longer than its time limit of %g s; engine %s is ended"
                     logger.error(text, run.name.rstrip(FOLLOWED), run.task_id, limit, engine.index)
                     engine.overdue.append(run)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from celeriac.exceptions import TimeLimitExceeded
 from tests.integration.worker.node import WorkerProcess, until
 from tests.integration.worker.place import Place
 
@@ -173,6 +174,17 @@ def test_when_the_grace_is_over_what_runs_is_given_back(sqlite_place: Place, sha
     worker.terminate()
     place.until_left(2)
     assert place.ledger.count("end") == place.ledger.count("aend") == 0
+
+
+@pytest.mark.parametrize("shape", ["prefork", "spawn"])
+def test_a_task_that_reaches_its_time_limit_amid_a_stop_has_failed(place: Place, shape: str) -> None:
+    worker = Case(place, shape).worker()
+    result = place.send("nap_until", "never", time_limit=1.0)
+    place.until_noted("begin")
+    assert worker.terminate() == 0, worker.log
+    with pytest.raises(TimeLimitExceeded):
+        result.get(timeout=WAIT)
+    place.until_left(0)
 
 
 def test_a_worker_can_be_stopped_before_it_is_ready(place: Place) -> None:

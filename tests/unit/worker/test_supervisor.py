@@ -116,7 +116,8 @@ def test_what_had_ended_when_an_engine_was_stopped_by_force_is_not_given_back(no
 
 
 @pytest.mark.parametrize(("name", "dead"), [("lenient", 0), ("strict", 1)])
-def test_a_task_that_was_ended_for_its_time_limit_has_failed(node, spine, leases, name, dead):
+@pytest.mark.parametrize("is_stopping", [False, True])
+def test_a_task_that_was_ended_for_its_time_limit_has_failed(node, spine, leases, name, dead, is_stopping):  # noqa: PLR0913  fixtures
     running = node(1)
     running.pipes.processes[1] = 2**22 + 1  # no process has this number
     running.ledger(1).held(leases)
@@ -125,8 +126,11 @@ def test_a_task_that_was_ended_for_its_time_limit_has_failed(node, spine, leases
     run.begin(leases[1].tag, 1.0, 3.5, task_id="late", name=name)
     engine = running.supervisor._engines[0]
     engine.overdue.extend(run.running())
+    if is_stopping:
+        running.supervisor.stop()
+        running.pipes.hear(1)
     running.pipes.end(1, status=-9)
-    eventually(lambda: running.pipes.launched == [1, 1])
+    eventually(lambda: running.code.done() if is_stopping else running.pipes.launched == [1, 1])
     with pytest.raises(TimeLimitExceeded, match=r"its time limit of 2\.5 s"):
         spine.app.AsyncResult("late").get(timeout=DEADLINE)
     assert [delivery.redelivered for delivery in receive(spine.app.broker)] == [False, False, False]
