@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from celeriac.exceptions import BrokerError, EncodeError, ImproperlyConfigured, SendIncomplete
-from celeriac.interfaces.broker import Outgoing, QueueSpec, Route
+from celeriac.interfaces.broker import Delivery, Outgoing, QueueSpec, Route
 from celeriac.routing.queues import Binding
 from celeriac.testing.conformance.samples import drain, eventually, leases, message, names, outgoing, receive, send
 from celeriac.wire.message import Message
@@ -140,3 +140,16 @@ def delete(node, url, queue):
     resource = f'{{resource, <<"{vhost}">>, queue, <<"{queue}">>}}'
     found = f"element(2, rpc:call('{node.name}', rabbit_amqqueue, lookup, [{resource}]))"
     node.call("rabbit_amqqueue", "delete", f'{found}, false, false, <<"tests">>')
+
+
+def test_what_was_acknowledged_just_before_the_end_of_a_connection_does_not_come_again(open_store, url):
+    quorum = {"find_queue": lambda name: QueueSpec(name, arguments={"x-queue-type": "quorum"})}
+    broker = open_store(url, **quorum).broker
+    send(broker, *range(1000))
+    taken: list[Delivery] = []
+    while len(taken) < 1000:
+        taken += receive(broker, limit=1000, wait=1.0)
+    for delivery in taken:
+        assert broker.ack([delivery.lease]) == []
+    broker.close()
+    assert list(receive(open_store(url, **quorum).broker, wait=1.0)) == []

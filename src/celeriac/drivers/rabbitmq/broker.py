@@ -90,7 +90,7 @@ class RabbitBroker:
         after_fork_in_child(self)
 
     def _begin(self) -> None:
-        self._holdings = Holdings()
+        self._holdings = Holdings(self._topology.is_replicated)
         self._receiver = Receiver(self._taking, self._holdings, self.ensure, self._topology.is_replicated)
         self._ward, self._custodian = Ward(), Custodian()
         self._parking = Parking(self._sending, self._taking, self._holdings, self._ward)
