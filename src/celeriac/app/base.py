@@ -95,7 +95,7 @@ class Celeriac(LackingApplication):
 
     # -- configuration ----------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def conf(self) -> Settings:
         """The settings; read from their sources on first use, see docs/settings.md for their order."""
         return self._configuration.settings
@@ -293,7 +293,7 @@ class Celeriac(LackingApplication):
             conf,
             publisher=self.publisher,
             router=self.router,
-            reader=lambda: self.reader,
+            reader=self.reader,
             moments=moments,
             origin=origin,
         )

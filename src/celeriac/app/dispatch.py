@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -75,7 +75,7 @@ class Dispatcher:
         *,
         publisher: Publisher,
         router: Router,
-        reader: Callable[[], ResultReader],
+        reader: ResultReader,
         moments: Moments,
         origin: str,
     ) -> None:
@@ -121,7 +121,7 @@ class Dispatcher:
         import asyncio  # noqa: PLC0415
 
         # A mailbox needs a queue to begin with, whose making would block the event loop.
-        at_hand = self._reader().is_address_at_hand
+        at_hand = self._reader.is_address_at_hand
         at_once = at_hand or ((plan := self._plan_of(call)) is not None and not plan.is_answered)
         outgoing = self.prepare(call) if at_once else await asyncio.to_thread(self.prepare, call)
         policy = self.policy(call.options)
@@ -143,7 +143,7 @@ class Dispatcher:
         plan = self._plan_of(call)
         if plan is None:
             return None
-        reply_to = self._reader().address() if plan.is_answered else None
+        reply_to = self._reader.address() if plan.is_answered else None
         message = plan.headers and wire.encode_plain(plan.headers, new_id(), call.args, call.kwargs, reply_to)
         if not message:
             return None
@@ -180,7 +180,7 @@ class Dispatcher:
             refuse_unknown(call.options)
         route, options = self._route(call)
         request = running.get()
-        wire_call = self._reader().addressed(self._wire_call(call, options, request))
+        wire_call = self._reader.addressed(self._wire_call(call, options, request))
         message = wire.encode(
             wire_call,
             serializer=options.get("serializer") or self._conf.task_serializer,
@@ -359,7 +359,7 @@ class Dispatcher:
     def _sent(self, call: Call, outgoing: Outgoing) -> AsyncResult[Any]:
         headers = outgoing.message.headers
         result: AsyncResult[Any] = AsyncResult(
-            headers["id"], self._reader(), ignored=bool(headers.get("ignore_result")), name=call.name
+            headers["id"], self._reader, ignored=bool(headers.get("ignore_result")), name=call.name
         )
         request = running.get()
         if not request.called_directly:

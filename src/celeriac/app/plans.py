@@ -28,7 +28,7 @@ CONSTANT_OPTIONS: Final = frozenset(OPTIONS_OF_TASKS) - {"expires"} | {"ignore_r
 """Options, of a task or of its route, that mean the same for each of its calls."""
 
 _of_task = attrgetter(*OPTIONS_OF_TASKS, "ignore_result")
-_SETTINGS: Final = (
+_of_settings = attrgetter(
     "task_serializer",
     "task_compression",
     "task_message_full",
@@ -62,7 +62,6 @@ def said(conf: Settings, task: Any) -> Said:
     """Return what holds now.
 
     Tasks and settings are plain attributes that may be changed at any time, also on a class, so a plan is compared
-    with them at each call, which takes 1 µs, instead of being told. Of a setting it says what was set, its name where
-    nothing was: the default need not be asked for, which takes 0.3 µs.
+    with them at each call, which takes 1 µs, instead of being told.
     """
-    return task, _of_task(task) if task is not None else (), tuple(map(vars(conf).get, _SETTINGS, _SETTINGS))
+    return task, _of_task(task) if task is not None else (), _of_settings(conf)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import count, repeat
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -44,18 +45,9 @@ class PublishPolicy(Struct, frozen=True):
         return min(self.interval_max, self.interval_start + attempt * self.interval_step)
 
 
-class _Sender:
-    """Gives the numbers of one send after the other."""
-
-    __slots__ = ("_name", "_number")
-
-    def __init__(self) -> None:
-        self._name = os.urandom(8).hex()
-        self._number = 0
-
-    def next(self) -> Nonce:
-        self._number += 1
-        return Nonce(self._name, self._number)
+def _new_sender() -> Iterator[Nonce]:
+    """Return the numbers of a sender, for one send after the other."""
+    return map(Nonce, repeat(os.urandom(8).hex()), count(1))
 
 
 class _Trip(Struct):
@@ -65,7 +57,7 @@ class _Trip(Struct):
     places: Sequence[int]
     total: int
     policy: PublishPolicy
-    sender: _Sender
+    sender: Iterator[Nonce]
     nonce: Nonce
     ends: float
 
@@ -73,7 +65,7 @@ class _Trip(Struct):
         """Go on with the messages at these positions of `left`: another send, for these were refused."""
         self.places = [self.places[position] for position in unsent]
         self.left = [self.left[position] for position in unsent]
-        self.nonce = self.sender.next()
+        self.nonce = next(self.sender)
 
 
 class Publisher:
@@ -83,7 +75,7 @@ class Publisher:
         self._broker = broker
         self._default = policy
         self._clock = clock
-        self._idle: deque[_Sender] = deque()
+        self._idle: deque[Iterator[Nonce]] = deque()
         self._gathering = Gathering(self._send, self._begin, longest=policy.budget + _GRACE)
         after_fork_in_child(self)
 
@@ -144,9 +136,9 @@ class Publisher:
         try:
             sender = self._idle.pop()
         except IndexError:
-            sender = _Sender()
+            sender = _new_sender()
         places, ends = range(len(outgoing)), self._clock.monotonic() + policy.budget
-        return _Trip(outgoing, places, len(outgoing), policy, sender, sender.next(), ends)
+        return _Trip(outgoing, places, len(outgoing), policy, sender, next(sender), ends)
 
     def _carry(self, trip: _Trip) -> None:
         """Make the send; again after it was broken off, if somebody wants to, so its sender is not free then."""

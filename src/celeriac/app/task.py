@@ -186,10 +186,10 @@ class Task(Composing[P, R], LackingTask):
     ) -> AsyncResult[R]:
         """Send the task with options; see `SendOptions` for these and `delay` for what is guaranteed and raised."""
         call = self._call(args or (), kwargs or {}, options)
-        app = self.app
+        app = self._host or self.app
         if app.conf.task_always_eager:
             return self._run_instead(call)
-        return cast("AsyncResult[R]", app.dispatcher.send(call))
+        return app.dispatcher.send(call)
 
     def apply(  # noqa: PLR0913  Celery's signature
         self,
@@ -229,7 +229,7 @@ class Task(Composing[P, R], LackingTask):
         prepared = [self._call(args, kwargs, options) for args, kwargs in calls]
         if self.app.conf.task_always_eager:
             return [self._run_instead(call) for call in prepared]
-        return cast("list[AsyncResult[R]]", self.app.dispatcher.send_many(prepared))
+        return self.app.dispatcher.send_many(prepared)
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Send as `delay` does, without blocking the event loop; concurrent sends share a round trip."""
@@ -244,7 +244,7 @@ class Task(Composing[P, R], LackingTask):
             import asyncio  # noqa: PLC0415  see `Dispatcher.send_async`
 
             return await asyncio.to_thread(self._run_instead, call)
-        return cast("AsyncResult[R]", await self.app.dispatcher.send_async(call))
+        return await self.app.dispatcher.send_async(call)
 
     def AsyncResult(self, task_id: str) -> AsyncResult[R]:  # noqa: N802  Celery's name
         """Return the handle on the result of that id."""
@@ -360,7 +360,8 @@ class Task(Composing[P, R], LackingTask):
                 self._check(args, kwargs)
             except TypeError as error:
                 raise TypeError(f"Wrong arguments for task {self.name}: {error}.") from None
-        return Call(name=self.name, args=args, kwargs=kwargs, options=options, task=self._serving())
+        task = self if self._host is not None else self._serving()
+        return Call(name=self.name, args=args, kwargs=kwargs, options=options, task=task)
 
     def _serving(self) -> Task[..., Any]:
         """Return the task that speaks: of a shared one the current application's copy, which has its annotations."""

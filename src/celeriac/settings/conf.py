@@ -237,6 +237,10 @@ class Settings(
         return lock
 
 
+for _field in FIELDS.values():
+    _field.show_on(Settings)
+
+
 def _known_name(name: str, spelling: str, source: str) -> str:
     """Return the present name of what was set; raise `ImproperlyConfigured` when it cannot be meant so."""
     known = canonical(name)

@@ -20,6 +20,8 @@ _IMMUTABLE = (str, bytes, bool, int, float, tuple, type(None))
 class Field:
     """One setting of the table. Reading it from an instance gives the default until a value is stored there.
 
+    `show_on` puts a default that cannot change in the field's place, where it is read without a call.
+
     A number that has a unit measures something: it is finite and not below `least`, 0 unless told otherwise;
     where it may be None, infinite means that.
     `annotation` is the type as written, `group` the class that declares it. A mutable default is copied for each
@@ -46,11 +48,14 @@ class Field:
     def __get__(self, instance: object | None, owner: type) -> Any:
         if instance is None:
             return self
-        if isinstance(self.default, _IMMUTABLE):
-            return self.default
         value = copy.deepcopy(self.default)
         vars(instance)[self.name] = value
         return value
+
+    def show_on(self, owner: type) -> None:
+        """Make an immutable default a plain attribute of the class that inherits this field."""
+        if isinstance(self.default, _IMMUTABLE):
+            setattr(owner, self.name, self.default)
 
     @property
     def type(self) -> Any:

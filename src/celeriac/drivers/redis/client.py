@@ -9,7 +9,7 @@ from celeriac.clock import Clock, SystemClock
 from celeriac.drivers.redis.connections import Pool
 from celeriac.drivers.redis.errors import DEPOSED, ConnectionLost, Kind, NoAnswer, Refusal, WireError, translate
 from celeriac.drivers.redis.scripts import Script, source_of
-from celeriac.drivers.redis.wire import Command, Reply, Wire, pack_all
+from celeriac.drivers.redis.wire import Command, Reply, Wire, pack, pack_all
 
 __all__ = ["Client", "call_script", "run_on", "with_source"]
 
@@ -92,7 +92,7 @@ class Client:
         return translate(error, kind=self._kind, doing=doing, location=self.location)
 
     def _run(self, commands: Sequence[Command], patience: float | None = None) -> list[Reply]:
-        packed = pack_all(commands)
+        packed = pack(commands[0]) if len(commands) == 1 else pack_all(commands)
         wire = self.pool.take()
         try:
             wire.send(packed)
@@ -109,12 +109,12 @@ class Client:
         except BaseException as error:
             self._drop(wire, error)
             raise
-        refusals = [reply for reply in replies if reply.__class__ is Refusal]
-        if refusals and any(refusal.code in DEPOSED for refusal in refusals):
-            wire.close()
-            self.pool.doubt()
-        else:
-            self.pool.give(wire)
+        for reply in replies:
+            if reply.__class__ is Refusal and reply.code in DEPOSED:
+                wire.close()
+                self.pool.doubt()
+                return replies
+        self.pool.give(wire)
         return replies
 
     def _sent_again(self, packed: bytes) -> Wire:
@@ -147,8 +147,11 @@ def run_on(wire: Wire, commands: Sequence[Command]) -> Reply:
 
 def _answers(wire: Wire, commands: Sequence[Command]) -> list[Reply]:
     """Read the answers to what was sent; scripts that the server does not know are sent again with their source."""
-    replies = [wire.read() for _ in commands]
-    unknown = [place for place, reply in enumerate(replies) if isinstance(reply, Refusal) and reply.is_unknown_script]
+    replies = wire.read_many(len(commands))
+    unknown: list[int] = []
+    for place, reply in enumerate(replies):  # a list made by a call of its own takes longer (Python 3.11)
+        if reply.__class__ is Refusal and reply.is_unknown_script:
+            unknown.append(place)
     if unknown:
         wire.send(pack_all([with_source(commands[place]) for place in unknown]))
         for place in unknown:

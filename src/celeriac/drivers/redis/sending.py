@@ -37,13 +37,14 @@ class Sender:
         """Return when the server has all of them, in order. See `Broker.send`."""
         if len(outgoing) == 1 and not self.is_early(outgoing[0]):
             item = outgoing[0]
-            if item.route.queue not in self._noted:
+            queue = item.route.queue
+            if queue not in self._noted:
                 self._note(outgoing)
-            keys = self._keys.queue(item.route.queue)
+            keys = self._keys.queue(queue)
             place = self._keys.step(item.priority)
             number, sent = self._sent(nonce, 0)
             command = call_script(SEND, (keys.lists[place], keys.bell, *sent), (number, self.encode(item)))
-            self._client.one(command, doing=f"sending to queue {item.route.queue!r}")
+            self._client.one(command, doing=f"sending to queue {queue!r}")
             return
         self._note(outgoing)
         encoded = [self.encode(item) for item in outgoing]

@@ -34,23 +34,20 @@ _CHUNK: Final = 65536  # bytes that are read at once
 _NOT_YET: Final = object()
 _NUMBERS: Final = frozenset({int, float})
 
+_pack = hiredis.pack_command
+
 
 def pack(command: Command) -> bytes:
     """Write a command as it goes to the server. Raises TypeError for an argument that is no text, bytes or number."""
-    return pack_all((command,))
+    try:
+        return _pack(command if _NUMBERS.isdisjoint(map(type, command)) else _written(command))
+    except hiredis.HiredisError as error:
+        raise TypeError(f"an argument of a command is nothing that Redis knows: {error}") from error
 
 
 def pack_all(commands: Iterable[Command]) -> bytes:
     """Write several commands that go to the server in one piece. Raises as `pack`."""
-    try:
-        return b"".join(
-            [
-                hiredis.pack_command(command if _NUMBERS.isdisjoint(map(type, command)) else _written(command))
-                for command in commands
-            ]
-        )
-    except hiredis.HiredisError as error:
-        raise TypeError(f"an argument of a command is nothing that Redis knows: {error}") from error
+    return b"".join(map(pack, commands))
 
 
 def _written(command: Command) -> Command:
@@ -95,14 +92,20 @@ class Wire:
     def read(self) -> Reply:
         """Return the next answer; a refusal is one. See `is_pushed_to` for what is none."""
         while (reply := self._take()) is _NOT_YET:
-            try:
-                chunk = self.socket.recv(_CHUNK)
-            except (BlockingIOError, TimeoutError) as error:
-                raise NoAnswer("the server did not answer") from error
-            except OSError as error:
-                raise ConnectionLost(_said(error)) from error
-            self._feed(chunk)
+            self._receive()
         return reply
+
+    def read_many(self, count: int) -> list[Reply]:
+        """Return the answers to so many commands that were sent just now, see `read`."""
+        if self._next is _NOT_YET:
+            self._receive()  # they cannot be here yet
+        replies: list[Reply] = []
+        while len(replies) < count:
+            if (reply := self._take()) is _NOT_YET:
+                self._receive()
+            else:
+                replies.append(reply)
+        return replies
 
     def call(self, command: Command) -> Reply:
         """Send one command and return its answer. Raises a `Refusal`."""
@@ -171,6 +174,16 @@ class Wire:
                 self.is_pushed_to = True
                 reply = self._reader.gets()
         return reply
+
+    def _receive(self) -> None:
+        """Wait for the server to say more."""
+        try:
+            chunk = self.socket.recv(_CHUNK)
+        except (BlockingIOError, TimeoutError) as error:
+            raise NoAnswer("the server did not answer") from error
+        except OSError as error:
+            raise ConnectionLost(_said(error)) from error
+        self._feed(chunk)
 
     def _feed(self, chunk: bytes) -> None:
         if not chunk:
