@@ -10,7 +10,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
 
 import hiredis
@@ -34,7 +34,7 @@ _CHUNK: Final = 65536  # bytes that are read at once
 _NOT_YET: Final = object()
 _NUMBERS: Final = frozenset({int, float})
 
-_pack = hiredis.pack_command
+_pack: Final[Callable[[Command], bytes]] = hiredis.pack_command
 
 
 def pack(command: Command) -> bytes:
