@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from typing import Final
 
 from celeriac.exceptions import BrokerError
@@ -11,6 +10,7 @@ from celeriac.interfaces.broker import Broker
 from celeriac.types import Seconds
 from celeriac.worker.admission import Job
 from celeriac.worker.crashes import CrashCounter
+from celeriac.worker.flag import Flag
 from celeriac.worker.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ _AGAIN: Final[Seconds] = 0.05
 _LONGEST: Final[Seconds] = 1.0
 
 
-def acked_early(job: Job, broker: Broker, ledger: Ledger, *, stopping: threading.Event) -> bool:
+def acked_early(job: Job, broker: Broker, ledger: Ledger, *, stopping: Flag) -> bool:
     """Acknowledge before the run, as the task wants it (``acks_late=False``).
 
     False when it may not run: another has it, or nobody, or the engine stops.

@@ -170,9 +170,9 @@ class Completer:
             return None
         return Acks(self, batch, ())
 
-    def acked(self, batch: Sequence[Completion], lost: Sequence[Lease]) -> None:
+    def acked(self, leases: Sequence[Lease], lost: Sequence[Lease]) -> None:
         """Take note that a batch of `acks` is acknowledged, but for what was lost before."""
-        self._note_settled(leases_of(batch), lost)
+        self._note_settled(leases, lost)
         self._went_well()
         self._ended()
 
@@ -199,7 +199,7 @@ class Completer:
         with self._guard_waiting:
             if not self._waiting or self._clock.monotonic() < self._not_before:
                 return []
-            most = self._most_together()
+            most = self._most_together() if self._strikes else self._most
             batch, self._waiting = self._waiting[:most], self._waiting[most:]
             self.is_awaited = self._waits_for_more = bool(self._waiting)
             self._under_way += 1
@@ -220,8 +220,6 @@ class Completer:
 
     def _most_together(self) -> int:
         """Return how many go out in one batch: alone what failed alone since others succeeded, or they fail with it."""
-        if not self._strikes:
-            return self._most
         alone = {key for key, strikes in self._strikes.items() if self._successes > strikes.successes}
         if not alone:
             return self._most

@@ -8,11 +8,11 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from functools import partial
 
 from celeriac.clock import Clock
 from celeriac.exceptions import BrokerError, OperationalError
-from celeriac.interfaces.broker import Broker, Delivery, Lease, Terms
+from celeriac.interfaces.broker import Broker, Delivery, Terms
 from celeriac.types import Seconds
 from celeriac.worker.ledger import Ledger
 from celeriac.worker.pulse import Pulse
@@ -68,10 +68,7 @@ class Consumer:
     def take_and_ack(self, acks: Acks, *, limit: int, freely: int) -> Sequence[Delivery]:
         """Acknowledge, and return up to `limit` deliveries that are there now, in one trip. Otherwise as `take`."""
         terms = Terms(limit, self._lease, self._owner, freely)
-
-        def call(leases: Sequence[Lease], **more: Any) -> tuple[Sequence[Lease], Sequence[Delivery]]:
-            return self._broker.ack_and_receive(leases, self._queues, terms, **more)
-
+        call = partial(self._broker.ack_and_receive, queues=self._queues, terms=terms)
         return self._taken(lambda: acks.ride(call) or ())
 
     def _taken(self, receive: Callable[[], Sequence[Delivery]]) -> Sequence[Delivery]:

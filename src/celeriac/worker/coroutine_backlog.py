@@ -34,9 +34,6 @@ class CoroutineBacklog:
         self._claims = ClaimSize()
         self._began = 0.0
 
-    def __bool__(self) -> bool:
-        return bool(self.jobs)
-
     def limit(self, free: int) -> int:
         """Return how many to claim for the free slots and those that will be free soon."""
         reserve = self._claims.reserve(slots=self._slots)

@@ -28,6 +28,7 @@ from celeriac.worker.crashes import CrashCounter
 from celeriac.worker.executors.coroutines import CoroutineExecutor
 from celeriac.worker.executors.inline import InlineExecutor
 from celeriac.worker.executors.threads import ThreadExecutor
+from celeriac.worker.flag import Flag
 from celeriac.worker.ledger import Ledger
 from celeriac.worker.options import NodePlan
 from celeriac.worker.outcome import Completion, Settle
@@ -79,7 +80,7 @@ class Engine:
         """How lately the stores answered; the node reads it."""
         self.renewals = Renewals() if board is None else board.renewals
         """When its leases were renewed; the node writes it."""
-        self._freed, self._stopping = threading.Event(), threading.Event()
+        self._freed, self._stopping = threading.Event(), Flag()
         self._log, self._claims = TaskLog(), ClaimSize()
         self._ledger, self._writer, self._broker = ledger, app.writer, app.broker
         self._broker.rely_on_watch()  # the node's `WatchLoop`
@@ -102,7 +103,7 @@ class Engine:
         self._sync = self._sync_executor(plan)
         self._async_backlog = CoroutineBacklog(
             slots=plan.async_slots,
-            is_open=lambda: not self._stopping.is_set() and not self._wear.reason,
+            is_open=lambda: not self._stopping.is_set and not self._wear.reason,
             is_sure=self._tenure.is_sure,
             wake=self._freed.set,
         )
@@ -140,7 +141,7 @@ class Engine:
         if self._has_coroutines:
             self._side_claims.start()
         try:
-            while not self._stopping.is_set() and not self._wear.reason:
+            while not self._stopping.is_set and not self._wear.reason:
                 self._cycle()
         except BaseException:
             logger.exception("The engine failed; it gives back what it has and ends")
@@ -175,7 +176,7 @@ class Engine:
 
     def _cycle(self) -> None:
         self._feed()
-        if self._stopping.is_set():
+        if self._stopping.is_set:
             return
         limit = self._limit()
         if limit == 0:
@@ -190,7 +191,7 @@ class Engine:
             return 0
         if self._last_was_async:
             return self._async_backlog.limit(self._coroutines.free)
-        if self._async_backlog:
+        if self._async_backlog.jobs:
             return 0
         free = self._sync.free
         if free == 0:
@@ -225,27 +226,29 @@ class Engine:
             else:
                 self._completer.add(self._turning_away.completion(admitted))
         if deliveries:
-            self._last_was_async = bool(self._async_backlog) and not self._backlog
+            self._last_was_async = bool(self._async_backlog.jobs) and not self._backlog
             if len(deliveries) > 1:  # one alone holds up no other, and this thread completes it when it has run
                 self._attendant.watch(_HANDS_OFF)
 
     def _feed(self) -> None:
         """Start what was claimed, coroutines first: they do not block this thread."""
-        while self._coroutines.free and (coroutine := self._async_backlog.next()) is not None:
+        waiting = self._async_backlog
+        while waiting.jobs and self._coroutines.free and (coroutine := waiting.next()) is not None:
             self._start(coroutine, self._coroutines)
-        while self._sync.free and not self._stopping.is_set() and not self._wear.reason:
+        while self._sync.free and not self._stopping.is_set and not self._wear.reason:
             try:
                 job = self._backlog.popleft()
             except IndexError:  # empty, or the attendant has just given the rest back
                 return
-            risky = job.is_doubtful or self._claims.expected > _LONG
-            if self._inline and self._completer.waiting and (risky or self._is_time_to_complete()):
+            if self._inline and self._completer.waiting and (job.is_doubtful or self._is_time_to_complete()):
                 self._completer.flush()
             if self._has_coroutines:
                 self._side_claims.watch()
             self._start(job, self._sync)
 
     def _is_time_to_complete(self) -> bool:
+        if self._claims.expected > _LONG:
+            return True
         return self._completer.age > (_TELL if self._completer.is_awaited else _SETTLE)
 
     def _start(self, job: Job, executor: InlineExecutor[Job] | ThreadExecutor[Job] | CoroutineExecutor[Job]) -> None:
@@ -297,7 +300,7 @@ class Engine:
 
     def _has_only_coroutine_slots(self) -> bool:
         taken = self._sync.free == 0 and self._sync.longest > _STUCK
-        return taken and self._coroutines.free > 0 and not self._async_backlog and not self._stopping.is_set()
+        return taken and self._coroutines.free > 0 and not self._async_backlog.jobs and not self._stopping.is_set
 
     def _claim_for_coroutines(self) -> bool:
         """Claim for the event loop. False when there was work for slots, which is given back."""
@@ -312,7 +315,7 @@ class Engine:
                 found_other = True
                 self._completer.add(Completion(delivery.lease, Settle.REQUEUE))
         self._attendant.hurry()
-        if self._stopping.is_set():
+        if self._stopping.is_set:
             self._consumer.wake()  # the interruption ended this wait and perhaps not the main thread's
         return not found_other
 
@@ -343,7 +346,7 @@ class Engine:
             self._give_back(self._backlog)
         if self._async_backlog.is_stuck(self._coroutines.free):
             self._give_back(self._async_backlog.jobs)
-        return bool(self._backlog or self._async_backlog)
+        return bool(self._backlog or self._async_backlog.jobs)
 
     def _give_back(self, backlog: deque[Job]) -> None:
         while backlog:

@@ -35,19 +35,23 @@ class Pulse:
 
     def asking(self) -> None:
         """A receive begins. The first since the last answer counts."""
-        self._begin(_ASKING)
+        if not self._cells[_ASKING]:
+            self._cells[_ASKING] = self._clock.monotonic()
 
     def received(self) -> None:
         """The broker answered a receive, with deliveries or without."""
-        self._end(_ASKING, _RECEIVED)
+        self._cells[_RECEIVED] = self._clock.monotonic()
+        self._cells[_ASKING] = 0.0
 
     def storing(self) -> None:
         """Completions begin to be carried out. The first since the last success counts."""
-        self._begin(_STORING)
+        if not self._cells[_STORING]:
+            self._cells[_STORING] = self._clock.monotonic()
 
     def stored(self) -> None:
         """Completions were carried out, or there are none any more."""
-        self._end(_STORING, _STORED)
+        self._cells[_STORED] = self._clock.monotonic()
+        self._cells[_STORING] = 0.0
 
     # -- its node ---
 
@@ -71,11 +75,3 @@ class Pulse:
     @property
     def stored_at(self) -> Seconds:
         return self._cells[_STORED]
-
-    def _begin(self, cell: int) -> None:
-        if not self._cells[cell]:
-            self._cells[cell] = self._clock.monotonic()
-
-    def _end(self, begun: int, ended: int) -> None:
-        self._cells[ended] = self._clock.monotonic()
-        self._cells[begun] = 0.0

@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Keeper(Protocol):
     """Who has to know what became of the acknowledgements: the completer."""
 
-    def acked(self, batch: Sequence[Completion], lost: Sequence[Lease]) -> None: ...
+    def acked(self, leases: Sequence[Lease], lost: Sequence[Lease]) -> None: ...
 
     def not_acked(self, batch: Sequence[Completion], error: Exception) -> None: ...
 
@@ -48,7 +48,7 @@ class Acks:
         except Exception as error:  # noqa: BLE001  a message that cannot be sent holds up no claim
             self._completer.not_acked(self._batch, error)
             return None
-        self._completer.acked(self._batch, lost)
+        self._completer.acked(leases, lost)
         return found
 
 

@@ -93,6 +93,7 @@ class TaskRunner:
         self._sequels = sequels
         self._revoked = revoked
         self._writer = writer
+        self._keeps_results = writer.keeps_results
         self._log = log
         self._hostname = hostname
         self._clock = clock
@@ -145,7 +146,7 @@ class TaskRunner:
         reason = TaskError(f"The end of the task could not be recorded: {shown(error, _MOST_SAID)}")
         done = datetime.fromtimestamp(self._clock.now(), UTC)
         result = TaskResult(task_id=job.call.id, state=states.FAILURE, result=reason, date_done=done)
-        record = self._writer.record_of_error(result, job.call.reply_to) if self._writer.keeps_results else None
+        record = self._writer.record_of_error(result, job.call.reply_to) if self._keeps_results else None
         sequel = self._sequels.of_broken_run(job.call, reason)
         lease = job.delivery.lease if self.is_acked_late(job.call) else None
         return Completion(lease, Settle.ACK, record, () if sequel is None else sequel.messages, sequel=sequel)
@@ -161,7 +162,7 @@ class TaskRunner:
         """Tell whether the death of its worker is its end, and somebody has to be told of that."""
         if self.acks_late:
             return False
-        return self.is_acked_late(call) or (self._writer.keeps_results and not self._ignores(call))
+        return self.is_acked_late(call) or (self._keeps_results and not self._ignores(call))
 
     def soft_limit(self, call: TaskCall) -> Seconds | None:
         """Return after how many seconds the task is told that it runs too long; None for never."""
@@ -173,14 +174,14 @@ class TaskRunner:
 
     def tells_start(self, call: TaskCall) -> bool:
         """Tell whether the state STARTED is stored."""
-        return self._track_started and not self._ignores(call) and self._writer.keeps_results
+        return self._track_started and not self._ignores(call) and self._keeps_results
 
     def started_record(self, call: TaskCall) -> ResultRecord | None:
         """Return the state STARTED to store, None where that is not wanted."""
         if not self.tells_start(call):
             return None
-        meta = {"pid": os.getpid(), "hostname": self._hostname}
-        return self._writer.record(TaskResult(task_id=call.id, state=states.STARTED, result=meta), call.reply_to)
+        started = TaskResult(call.id, states.STARTED, {"pid": os.getpid(), "hostname": self._hostname})
+        return self._writer.record(started, call.reply_to)
 
     # -- its beginning ----------------------------------------------------------------------------------------------
 
@@ -301,10 +302,9 @@ class TaskRunner:
 
     def _failed_for_good(self, context: Context, error: BaseException) -> Completion:
         info = ErrorInfo(error, traceback_of(error, runner=__file__))
-        expected = isinstance(error, tuple(self.task.throws))
         record = self._record(context, states.FAILURE, error, info.traceback)
         sequel = self._after_failure(context, error, info.traceback)
-        self._log.failed(self.task, context, info, expected=expected)
+        self._log.failed(self.task, context, info, expected=isinstance(error, tuple(self.task.throws)))
         if self._on_failure is not None:
             self._handler(context, self._on_failure, error, context.call.id, context.args, context.kwargs, info)
         tell_failure(self.task, context, info)
@@ -355,7 +355,7 @@ class TaskRunner:
     def _record(self, context: Context, state: str, value: Any, trace: str | None = None) -> ResultRecord | None:
         call = context.call
         failed = state in states.EXCEPTION_STATES
-        if (self._ignores(call) and not (failed and self._stores_errors)) or not self._writer.keeps_results:
+        if (self._ignores(call) and not (failed and self._stores_errors)) or not self._keeps_results:
             return None
         extended = self._writer.extended
         result = TaskResult(

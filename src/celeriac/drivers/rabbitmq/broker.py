@@ -111,7 +111,7 @@ class RabbitBroker:
             self._sending.link()
 
     def close(self) -> None:
-        self._receiver.forget()
+        self._receiver.close()
         self._holdings.clear()
         self._taking.close()
         self._sending.close()

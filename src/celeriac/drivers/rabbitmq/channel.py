@@ -87,6 +87,8 @@ class Channel:
         """Consumers that have no room for more, by their tags: the queue to go on with (see `ending`), or nothing."""
         self.standing: Standing | None = None
         """The consumer that may go on when what fills it is settled."""
+        self.settled: set[str] = set()
+        """Quorum queues that something was settled of: to be asked something before the connection ends."""
         self.room = 0
         """The most that the next consumer is given and has not settled."""
         self._unasked: deque[None] = deque()  # one for each answer that nobody waits for
@@ -124,18 +126,19 @@ class Channel:
             raise self.lost()
         self.link.send(frames)
 
-    def answer(self, name: str) -> Method:
-        """Wait for the answer of this name."""
-        self.wait(lambda: bool(self._answers), name)
+    def answer(self, name: str, *, patience: float | None = None) -> Method:
+        """Wait for the answer of this name, for `patience` seconds where that is not as long as for any."""
+        self.wait(lambda: bool(self._answers), name, patience)
         method = self._answers.popleft()
         if method.name != name:
             raise LinkLost(f"the server answered {method.name} where {name} was due")
         return method
 
-    def wait(self, ready: Callable[[], bool], what: str) -> None:
+    def wait(self, ready: Callable[[], bool], what: str, patience: float | None = None) -> None:
         """Wait until `ready`, for as long as an answer may take."""
-        if not self.wait_until(ready, time.monotonic() + self.link.timeout):
-            error = NoAnswer(f"{what} did not come within {self.link.timeout:g} s")
+        patience = patience or self.link.timeout
+        if not self.wait_until(ready, time.monotonic() + patience):
+            error = NoAnswer(f"{what} did not come within {patience:g} s")
             self.link.fail(error)
             raise error
 

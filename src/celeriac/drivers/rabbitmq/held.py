@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
 
 from msgspec import Struct
 
@@ -15,11 +13,6 @@ from celeriac.drivers.rabbitmq.methods import method_frame
 from celeriac.interfaces.broker import Lease
 
 __all__ = ["Held", "Holdings", "place_of"]
-
-_SINKING: Final = 0.1
-"""Seconds. While a quorum queue is busy its channels keep acknowledgements to themselves, and forget them when their
-connection ends: of 1,000 that were sent one by one just before, 645 messages came again (3.10); after 50 ms none did.
-"""
 
 
 class Held(Struct):
@@ -57,7 +50,6 @@ class Holdings:
 
     def __init__(self, is_replicated: Callable[[str], bool]) -> None:
         self._is_replicated = is_replicated
-        self._sinks_until = 0.0
         self._count = 0
         self._guard_held = threading.Lock()
         # Held while a few bytes go to the kernel: the server closes a channel on which a word about the first five
@@ -147,8 +139,7 @@ class Holdings:
             channel.send(ending + method_frame(channel.number, "basic.ack", number, False) + going_on)
 
     def clear(self) -> None:
-        """Hold nothing any more. What was settled on quorum queues has sunk in then, so that the connection may end."""
-        time.sleep(max(0.0, self._sinks_until - time.monotonic()))
+        """Hold nothing any more."""
         with self._guard_held:
             self._held.clear()
             self._by_channel.clear()
@@ -183,7 +174,7 @@ class Holdings:
             if held is not None:
                 key = id(held.channel)
                 if self._is_replicated(held.queue):
-                    self._sinks_until = time.monotonic() + _SINKING
+                    held.channel.settled.add(held.queue)
                 numbers.setdefault(key, (held.channel, []))[1].append(held.number)
                 consumers.setdefault(key, set()).add(held.arrival.consumer)
         frames = []

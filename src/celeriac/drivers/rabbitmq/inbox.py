@@ -39,10 +39,12 @@ _PAUSE: Final = 0.1
 
 
 class Waiter:
-    """Who waits for some ids. The inbox's lock guards its fields; `heard` may be looked at without."""
+    """Who waits for some ids. The inbox's lock guards its fields; `heard` and `waits` may be looked at without."""
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
+        self.waits = False
+        """Whether it may stand still, and must be woken for what it hears of from another thread."""
         self.ids: set[str] = set()
         self.heard: dict[str, bytes] = {}
 
@@ -164,19 +166,27 @@ class Inbox:
         while True:
             if waiter.epoch != self._epoch:
                 raise LinkLost("the connection was closed")
-            channel = self.channel()
-            try:
-                channel.wait_until(lambda: bool(waiter.heard) or waiter.epoch != self._epoch, until)
-            except WireError as error:
-                log.debug("The connection for results was lost: %s", error)
-                if channel.link.is_open:
-                    time.sleep(_PAUSE)  # the queue was deleted: whoever does so may do so again
+            waiter.waits = True  # before the look: who adds what is there already looks at it afterwards
+            if not waiter.heard and not self._wait(waiter, until):
                 continue
+            waiter.waits = False
             with self._lock:
                 heard, waiter.heard = waiter.heard, {}
             self._settle(_MOST_UNSETTLED)
             if heard or (waiter.epoch == self._epoch and time.monotonic() >= until):
                 return heard
+
+    def _wait(self, waiter: Waiter, until: float) -> bool:
+        """Wait until there is something for the waiter, or `until`; False when the connection was lost."""
+        channel = self.channel()
+        try:
+            channel.wait_until(lambda: bool(waiter.heard) or waiter.epoch != self._epoch, until)
+        except WireError as error:
+            log.debug("The connection for results was lost: %s", error)
+            if channel.link.is_open:
+                time.sleep(_PAUSE)  # the queue was deleted: whoever does so may do so again
+            return False
+        return True
 
     def waiter(self) -> Waiter:
         return Waiter(self._epoch)
@@ -190,9 +200,9 @@ class Inbox:
                 end = self._kept.end(task_id)
                 if end is not None:
                     waiter.heard[task_id] = end
-            has_news = bool(waiter.heard)
+            is_to_wake = waiter.heard and waiter.waits
         channel = self._channel
-        if has_news and channel is not None:
+        if is_to_wake and channel is not None:
             channel.link.wake()
 
     def part(self, waiter: Waiter, ids: Iterable[str] | None = None) -> None:

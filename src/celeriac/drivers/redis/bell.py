@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -12,34 +13,42 @@ from msgspec import Struct
 from celeriac.drivers.redis.client import with_source
 from celeriac.drivers.redis.connections import Pool
 from celeriac.drivers.redis.errors import DEPOSED, ConnectionLost, NoAnswer, Refusal
-from celeriac.drivers.redis.keys import QueueKeys
+from celeriac.drivers.redis.keys import Keys, QueueKeys
 from celeriac.drivers.redis.waits import Wake, readable
 from celeriac.drivers.redis.watcher import Watcher
 from celeriac.drivers.redis.wire import Command, Reply, Wire, pack, pack_all
 
-__all__ = ["Bell", "Bells", "Watched"]
+__all__ = ["Bell", "Bells", "Watched", "watched_of", "watcher_of"]
 
 log = logging.getLogger(__name__)
 
 _ROUND: Final = 3.5  # seconds; the server answers a waiting engine at least this often, and then it has looked
 _LATE: Final = 1.0  # seconds beyond that until the connection counts as dead: it is left within 5 s
+_NAMED: Final = 5  # queues that an error names
 _LEAST: Final = 0.001  # seconds; a BLPOP of 0 would wait for ever
 
 
 class Watched(Struct, frozen=True):
-    """The queues that one receiver asks for, in its order."""
+    """The queues that one receiver asks for, in its order.
+
+    `keys` are those that claim.lua and ring.lua want for each queue: its lists, its bell, its mark. `tails` end the
+    entries of each, and `doing` completes "failed while ..." in an error.
+    """
 
     names: tuple[str, ...]
     queues: tuple[QueueKeys, ...]
+    keys: tuple[str, ...]
+    tails: tuple[str, ...]
+    doing: str
 
-    @property
-    def bells(self) -> list[str]:
-        return [queue.bell for queue in self.queues]
 
-    @property
-    def keys(self) -> list[str]:
-        """The keys that claim.lua and ring.lua want for each queue: its lists, its bell, its mark."""
-        return [key for queue in self.queues for key in (*queue.lists, queue.bell, queue.mark)]
+def watched_of(names: Sequence[str], keys: Keys) -> Watched:
+    """Return what is said of these queues again and again."""
+    queues = tuple(keys.queue(name) for name in names)
+    of_each = tuple(key for queue in queues for key in (*queue.lists, queue.bell, queue.mark))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    doing = f"receiving from {', '.join(names[:_NAMED])}{more}"
+    return Watched(tuple(names), queues, of_each, tuple(queue.tail for queue in queues), doing)
 
 
 def watcher_of(pool: Pool, watched: Watched, delayed_names: str) -> Watcher:
@@ -62,7 +71,7 @@ class Bell:
         """The last claim found nothing and cleared the bells, so another one before the next ring is for nothing."""
         self.wake = Wake()
         """Ends the wait when it is called."""
-        self._bells = watched.bells
+        self._bells = [queue.bell for queue in watched.queues]
         self._pool = pool
         self._wire: Wire | None = None
         self._generation = pool.generation

@@ -289,10 +289,10 @@ class Ear:
         if not wire.has_answer():
             now = time.monotonic()
             moment = min(until, unsubscribing, self._check_pulse(wire, now))
-            ready = readable([wire.socket, self._wake.receiver], moment - now)
-            if self._wake.receiver in ready:
+            if self._wake.receiver in readable([wire.socket, self._wake.receiver], moment - now):
                 self._wake.hear()
-        while wire.has_answer():
+            wire.has_answer()
+        while wire.holds_answer():
             self._heard_at, self._asked_at = time.monotonic(), None
             self._pass_on(wire.read())
 

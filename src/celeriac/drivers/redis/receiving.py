@@ -9,11 +9,11 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from celeriac.drivers.redis.bell import Bell, Bells, Watched, watcher_of
+from celeriac.drivers.redis.bell import Bell, Bells, Watched, watched_of, watcher_of
 from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.deliveries import delivery_of
 from celeriac.drivers.redis.errors import ConnectionLost, Refusal, WireError
-from celeriac.drivers.redis.keys import Keys, QueueKeys
+from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.lost_claims import LostClaim, LostClaims
 from celeriac.drivers.redis.revocations import Heard
 from celeriac.drivers.redis.scripts import CLAIM, SETTLE
@@ -27,8 +27,6 @@ from celeriac.interfaces.broker import Delivery, Lease, Outgoing, Terms
 __all__ = ["Receiver"]
 
 _PER_CLAIM: Final = 1000  # messages; the script blocks the server while it runs
-
-_NAMED: Final = 5  # queues that an error names
 
 _TAG_LENGTH: Final = 57
 """Makes every tag longer than 64 bytes. With shorter ones Redis keeps a small sorted set as one flat list, which it
@@ -108,7 +106,7 @@ class Receiver:
         """See `Broker.watch`. Used by one thread."""
         names = tuple(queues)
         if self._watcher is None or self._watcher[0] != names:
-            watched = Watched(names, self._queue_keys(names))
+            watched = watched_of(names, self._keys)
             self._watcher = (names, watcher_of(self._client.pool, watched, self._keys.delayed_names))
         watcher, until = self._watcher[1], time.monotonic() + wait
         while (now := time.monotonic()) < until:
@@ -146,12 +144,9 @@ class Receiver:
     def _watch(self, names: tuple[str, ...]) -> Watched:
         known = self._watched.get(names)
         if known is None:
-            known = Watched(names, self._queue_keys(names))
+            known = watched_of(names, self._keys)
             self._watched = {names: known}  # an engine asks for one set of queues for most of its life
         return known
-
-    def _queue_keys(self, names: Sequence[str]) -> tuple[QueueKeys, ...]:
-        return tuple(self._keys.queue(name) for name in names)
 
     def _wait(self, bell: Bell, watched: Watched, until: float, terms: Terms) -> tuple[list[Delivery], bool]:
         """Wait once; return what was claimed then, and whether the wait was interrupted."""
@@ -166,14 +161,14 @@ class Receiver:
             reply, is_called = bell.wait(self._command(watched, terms, prefix), until)
         except WireError as error:
             self._note_lost(error, watched, prefix)
-            raise self._client.error(error, doing=_doing(watched)) from error
+            raise self._client.error(error, doing=watched.doing) from error
         finally:
             with self._waiting_lock:
                 self._waiting = tuple([one for one in self._waiting if one is not bell.wake])
         if is_called:
             self._is_interrupted = False
         if isinstance(reply, Refusal):
-            raise self._client.error(reply, doing=_doing(watched)) from reply
+            raise self._client.error(reply, doing=watched.doing) from reply
         return self._taken(reply, watched, prefix) if reply else [], is_called
 
     def _listen(self, wake: Wake) -> None:
@@ -201,7 +196,7 @@ class Receiver:
     ) -> tuple[Sequence[int], list[Delivery]]:
         """Run a claim; return the places of what was lost of what it acknowledges, and what was taken."""
         try:
-            reply = self._client.one(command, doing=_doing(watched))
+            reply = self._client.one(command, doing=watched.doing)
         except OperationalError as error:
             self._note_lost(error.__cause__, watched, prefix)
             raise
@@ -233,7 +228,7 @@ class Receiver:
         """Return what _claim.lua wants. The server may run it seconds later, so it takes the time itself if it can."""
         steps = self._keys.steps
         held = (min(terms.limit, _PER_CLAIM), terms.freely, *self._lease(terms.lease), prefix)
-        return (*held, len(steps), *steps, *(queue.tail for queue in watched.queues))
+        return (*held, len(steps), *steps, *watched.tails)
 
     def _lease(self, lease: float) -> tuple[str | float, float]:
         """Return the moment at which a lease begins ("" for that of the server), and its end as scores have it."""
@@ -257,8 +252,3 @@ def _deliveries(reply: Reply, watched: Watched, prefix: str, kept: Outgoing | No
             number += 1
             found.append(delivery_of(Lease(queue, f"{prefix}{number}{suffix}"), raw))
     return found
-
-
-def _doing(watched: Watched) -> str:
-    named = ", ".join(watched.names[:_NAMED])
-    return f"receiving from {named}" + (f" and {len(watched.names) - _NAMED} more" if watched.names[_NAMED:] else "")

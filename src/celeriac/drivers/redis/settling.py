@@ -68,18 +68,23 @@ class Settling:
         """Return what settle.lua is told of these, before it takes messages from the queues."""
         keys = self._keys
         tags = tags_of(leases)
-        numbers = {tag: number for number, tag in enumerate(tags, start=1)} if follow_ups else {}
+        names = [keys.unacked, keys.unacked_index, keys.delayed_names, keys.alive]
+        told: list[_Argument] = []
+        for record in results:
+            names.append(self._results + record.task_id)
+            told += (record.payload, "1" if record.state in READY_STATES else "0", kept_for(record.ttl))
+        if not follow_ups:
+            return Done(names, (len(results), len(tags), 0, 0, *told, *tags))
+        numbers = {tag: number for number, tag in enumerate(tags, start=1)}
         kept = self._kept(follow_ups, queues)
-        following, sends = self._sender.follow_ups(numbers, follow_ups or {}, as_entries=kept is not None)
-        names = (keys.unacked, keys.unacked_index, keys.delayed_names, keys.alive)
-        stored = (self._results + record.task_id for record in results)
+        following, sends = self._sender.follow_ups(numbers, follow_ups, as_entries=kept is not None)
         length = 0 if kept is None else len(keys.queue(kept.route.queue).tail.encode())
         counts = (len(results), len(tags), len(following) // _KEYS, length)
-        return Done((*names, *stored, *following), (*counts, *_told(results), *tags, *sends), kept)
+        return Done((*names, *following), (*counts, *told, *tags, *sends), kept)
 
-    def _kept(self, follow_ups: Mapping[str, Sequence[Outgoing]] | None, queues: Sequence[str]) -> Outgoing | None:
+    def _kept(self, follow_ups: Mapping[str, Sequence[Outgoing]], queues: Sequence[str]) -> Outgoing | None:
         """Return what follows where that is one message, for one lease, which could be received at once."""
-        if follow_ups is None or len(follow_ups) != 1:
+        if len(follow_ups) != 1:
             return None
         (items,) = follow_ups.values()
         if len(items) != 1 or items[0].route.queue not in queues or self._sender.is_early(items[0]):
@@ -101,10 +106,3 @@ def tags_of(leases: Sequence[Lease]) -> list[str]:
 def kept_for(ttl: float | None) -> str | int:
     """Return for how many milliseconds a result is kept, as scripts have it."""
     return "" if ttl is None else max(1, math.ceil(ttl * 1000))
-
-
-def _told(results: Sequence[ResultRecord]) -> Iterator[_Argument]:
-    for record in results:
-        yield record.payload
-        yield "1" if record.state in READY_STATES else "0"
-        yield kept_for(record.ttl)

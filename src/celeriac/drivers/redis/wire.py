@@ -7,6 +7,7 @@ trip and 21 MiB more in every process (docs/adr/0006-own-connection.md).
 from __future__ import annotations
 
 import os
+import select
 import socket
 import struct
 import time
@@ -29,7 +30,6 @@ Reply: TypeAlias = Any
 Push: Final[type[list[Any]]] = hiredis.PushNotification
 """What the server sends unasked over RESP3: a list."""
 
-_PEEK: Final = int(socket.MSG_DONTWAIT | socket.MSG_PEEK)  # a flag of an enumeration costs three calls to combine
 _CHUNK: Final = 65536  # bytes that are read at once
 _NOT_YET: Final = object()
 _NUMBERS: Final = frozenset({int, float})
@@ -76,6 +76,8 @@ class Wire:
         self.asker = Asker()
         """How the server knows this connection, where it told."""
         self._owner = os.getpid()
+        self._arrivals = select.poll()
+        self._arrivals.register(connected, select.POLLIN)
         self._reader = hiredis.Reader(protocolError=ConnectionLost, replyError=Refusal, notEnoughData=_NOT_YET)
         self._next: Reply = _NOT_YET
         self.limit(timeout)
@@ -117,7 +119,7 @@ class Wire:
 
     def has_answer(self) -> bool:
         """Take in what has come, without waiting, and tell whether a whole answer is there to `read`."""
-        while (reply := self._take()) is _NOT_YET:
+        while not self.holds_answer():
             try:
                 chunk = self._received()
             except OSError as error:
@@ -125,8 +127,12 @@ class Wire:
             if chunk is None:
                 return False
             self._feed(chunk)
-        self._next = reply
         return True
+
+    def holds_answer(self) -> bool:
+        """Tell whether a whole answer was taken in already."""
+        self._next = self._take()
+        return self._next is not _NOT_YET
 
     def wait(self, seconds: float) -> None:
         """Wait for a whole answer, less long than the connection's own timeout. Raises `NoAnswer`."""
@@ -137,13 +143,7 @@ class Wire:
 
     def is_quiet(self) -> bool:
         """Tell whether it is open, and nothing has come since the last answer was read. For where nothing is pushed."""
-        try:
-            self.socket.recv(1, _PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            pass
-        return False
+        return not self._arrivals.poll(0)
 
     def limit(self, timeout: float | None) -> None:
         """Change the timeout. The kernel keeps it: with `settimeout` Python asks poll(2) before every other call."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from celeriac.interfaces.executor import TimeLeft
 from celeriac.types import Seconds
@@ -15,37 +15,33 @@ J = TypeVar("J")
 class InlineExecutor(Generic[J]):
     """One slot: the caller's own thread. `submit` returns when the task has ended."""
 
+    slots: Final = 1
+
     def __init__(self, run: Callable[[J], None]) -> None:
         self._run = run
-        self._started: float | None = None
-
-    @property
-    def slots(self) -> int:
-        return 1
-
-    @property
-    def free(self) -> int:
-        return 1 if self._started is None else 0
+        self._started = 0.0
+        self.free = 1
 
     @property
     def busy(self) -> int:
-        return 0 if self._started is None else 1
+        return 1 - self.free
 
     @property
     def longest(self) -> Seconds:
         """How long the job that started first has been running; 0 when none runs."""
         started = self._started
-        return 0.0 if started is None else time.monotonic() - started
+        return 0.0 if self.free else time.monotonic() - started
 
     def start(self) -> None:
         """Nothing to make ready."""
 
     def submit(self, job: J) -> None:
         self._started = time.monotonic()
+        self.free = 0
         try:
             self._run(job)
         finally:
-            self._started = None
+            self.free = 1
 
     def stop(self, time_left: TimeLeft) -> bool:  # noqa: ARG002  the contract's
         """Return at once: called from the one thread that could be running something."""
