@@ -153,3 +153,19 @@ def test_what_was_acknowledged_just_before_the_end_of_a_connection_does_not_come
         assert broker.ack([delivery.lease]) == []
     broker.close()
     assert list(receive(open_store(url, **quorum).broker, wait=1.0)) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        ({"x-queue-type": "classic"}, "first"),
+        ({"x-queue-type": "quorum", "x-delivery-limit": 20}, "first"),
+        ({"x-queue-type": "quorum"}, "last"),
+    ],
+    ids=["classic", "quorum with a delivery limit", "quorum"],
+)
+def test_where_a_queue_puts_what_is_given_back(open_store, url, arguments, place):
+    broker = open_store(url, find_queue=lambda name: QueueSpec(name, arguments=arguments)).broker
+    send(broker, *range(6))
+    assert broker.requeue(leases(receive(broker, limit=3))) == []
+    assert drain(broker) == ([0, 1, 2, 3, 4, 5] if place == "first" else [3, 4, 5, 0, 1, 2])
