@@ -96,6 +96,9 @@ class ContentDisallowed(SecurityError):
 class OperationalError(CeleriacError):
     """A store could not be reached, refused, or did not answer in time."""
 
+    is_for_good: bool = False
+    """Whether no other try of the same can end better, such as one that is larger than the store takes."""
+
 
 class BrokerError(OperationalError):
     """The broker failed; the message names the broker and what to do."""

@@ -159,7 +159,7 @@ class Publisher:
             pause = policy.pause(attempt)
             attempt += 1
             exhausted = policy.max_retries is not None and attempt > policy.max_retries
-            if exhausted or self._clock.monotonic() + pause >= trip.ends:
+            if exhausted or failure.is_for_good or self._clock.monotonic() + pause >= trip.ends:
                 self._idle.append(trip.sender)
                 raise self._failure(failure, trip, attempt)
             self._clock.sleep(pause)

@@ -62,7 +62,8 @@ class Completer:
     batch that failed is tried again in halves, soon, so that what a store refuses for good holds up no other; from one
     that fails alone on the pauses grow. When others
     were stored and one alone was refused ten times, its task has failed, and the result says why; where its follow-ups
-    were refused its message is a dead letter too. A queue that cannot be is refused once.
+    were refused its message is a dead letter too. A queue that cannot be is refused once, and so is what is too large
+    for the store (`OperationalError.is_for_good`).
     """
 
     def __init__(  # noqa: PLR0913  the composition root hands in every part
@@ -334,9 +335,14 @@ class Completer:
         strikes = self._strikes.pop(id(completion), None) or _Strikes(completion, self._successes)
         strikes.count += 1
         is_for_good = strikes.count >= _MOST_STRIKES and self._successes > strikes.successes
+        if strikes.count > 1 and isinstance(error, OperationalError):  # the first time its result may have ridden along
+            is_for_good = is_for_good or error.is_for_good
         if completion.follow_ups and (isinstance(error, ImproperlyConfigured) or (is_for_good and _is_refusal(error))):
             return self._without_follow_ups(completion, error)
-        if is_for_good and completion.record is not None and not isinstance(error, BrokerError):
+        is_refused = is_for_good and not isinstance(error, BrokerError)
+        if is_refused and completion.sequel is not None and _has_failed(completion):
+            return self._without_follow_ups(completion, error)  # its result is stored: it is what a chord counts
+        if is_refused and completion.record is not None:
             logger.error("The result of task %s is given up, it cannot be stored: %s", completion.record.task_id, error)
             return self._failure(completion, BackendStoreError(f"The result could not be stored: {_shortly(error)}"))
         self._strikes[id(completion)] = strikes
@@ -349,7 +355,7 @@ class Completer:
         logger.error("%s has failed, %s", task, reason)
         failed = self._failure(completion, TaskError(reason))
         settle = completion.settle if completion.lease is None else Settle.REJECT
-        return msgspec.structs.replace(failed, settle=settle, follow_ups=(), reason=reason)
+        return msgspec.structs.replace(failed, settle=settle, follow_ups=(), sequel=None, reason=reason)
 
     def _failure(self, completion: Completion, reason: CeleriacError) -> Completion:
         if completion.record is None:
@@ -364,6 +370,10 @@ def completer_of(app: Celeriac, ledger: Ledger, *, chords: ChordEnds, pulse: Pul
     """Return what completes for an engine of the application."""
     rides = app.stores.results_ride
     return Completer(app.broker, app.writer, ledger, clock=app.clock, chords=chords, pulse=pulse, results_ride=rides)
+
+
+def _has_failed(completion: Completion) -> bool:
+    return completion.record is None or completion.record.state == states.FAILURE
 
 
 def _is_refusal(error: Exception) -> bool:

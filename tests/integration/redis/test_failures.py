@@ -33,6 +33,22 @@ def test_every_contract_says_where_it_failed_and_what_to_do(connect: Open) -> No
         store.coordinator.acquire("leader", owner="me", ttl=1.0)
 
 
+@pytest.mark.parametrize("size", [3 << 20, 40 << 20])  # the first is read before the server hangs up, the second not
+def test_what_is_larger_than_the_server_takes_is_refused_for_good(start: Start, connect: Open, size: int) -> None:
+    server = start(lambda: RedisServer(options={"proto-max-bulk-len": "1mb"}))
+    store = connect(server.url)
+    assert store.results is not None
+    large = ResultRecord("t1", "SUCCESS", b"x" * size, 60.0)
+    with pytest.raises(BackendError, match=r"task t1.*proto-max-bulk-len") as storing:
+        store.results.store([large])
+    assert storing.value.is_for_good
+    store.results.store([DONE])
+    assert store.results.fetch(["t1"]) == {"t1": DONE.payload}
+    with pytest.raises(BrokerError, match=r"queue 'q'.*proto-max-bulk-len") as sending:
+        broker_of(store).send([outgoing("x" * size)])
+    assert sending.value.is_for_good
+
+
 def test_a_server_that_restarted_is_found_again_without_an_error(own_redis_server: RedisServer, connect: Open) -> None:
     broker = broker_of(connect(own_redis_server.url))
     broker.send([outgoing(1)])

@@ -12,7 +12,9 @@ from celeriac.interfaces.broker import Outgoing
 from celeriac.interfaces.results import ResultRecord
 from celeriac.testing.conformance.samples import drain, outgoing
 from celeriac.testing.faults import BrokerBefore, Fault, FaultSchedule, FaultyResults, ResultsBefore
+from celeriac.worker.chords import ChordEnds
 from celeriac.worker.outcome import Completion, Settle
+from celeriac.worker.sequel import Sequel
 from tests.unit.spine import Spine
 from tests.unit.worker.test_completion import Bench, record
 
@@ -35,6 +37,43 @@ class Picky(ResultsBefore):
         self._inner.store(records)
 
 
+class Small(ResultsBefore):
+    """A result store that says of a success that no other try would store it."""
+
+    def store(self, records: Sequence[ResultRecord]) -> None:
+        if any(each.state == "SUCCESS" for each in records):
+            raise too_large()
+        self._inner.store(records)
+
+
+class Riding(BrokerBefore):
+    """A broker that says the same of results that come with an acknowledgement."""
+
+    def ack(self, leases, *, follow_ups=None, results=()):
+        if results:
+            error = BrokerError("too large")
+            error.is_for_good = True
+            raise error
+        return self._inner.ack(leases, follow_ups=follow_ups)
+
+
+def too_large() -> BackendError:
+    error = BackendError("too large")
+    error.is_for_good = True
+    return error
+
+
+def _finish(bench, completer):
+    for _ in range(20):
+        completer.flush()
+        bench.spine.clock.advance(1.0)
+    assert completer.waiting == 0
+
+
+def _refuse(*_: object) -> None:
+    raise too_large()
+
+
 def test_a_result_that_is_refused_for_good_holds_up_no_other_and_says_so_itself(bench):
     completer = bench.between(bench.broker, Picky(bench.spine.app.results, {"3", "7"}))
     for number, lease in enumerate(bench.held(10)):
@@ -48,6 +87,38 @@ def test_a_result_that_is_refused_for_good_holds_up_no_other_and_says_so_itself(
     failure = bench.spine.app.AsyncResult("7")
     assert failure.state == "FAILURE"
     assert "too large" in str(failure.result)
+
+
+def test_a_result_that_no_other_try_would_store_is_given_up_though_nothing_else_ends(bench):
+    completer = bench.between(bench.broker, Small(bench.spine.app.results))
+    (lease,) = bench.held(1)
+    completer.add(Completion(lease, Settle.ACK, record(3)))
+    _finish(bench, completer)
+    assert bench.stats() == (0, 0, 0, 0)
+    failure = bench.spine.app.AsyncResult("3")
+    assert failure.state == "FAILURE"
+    assert "too large" in str(failure.result)
+
+
+def test_a_result_that_rode_and_no_other_try_would_store_takes_nothing_else_with_it(bench):
+    completer = bench.between(Riding(bench.broker), Small(bench.spine.app.results), results_ride=True)
+    (lease,) = bench.held(1)
+    completer.add(Completion(lease, Settle.ACK, record(3), [outgoing(1, queue="next")]))
+    _finish(bench, completer)
+    assert drain(bench.broker, "next") == [1]
+    assert bench.spine.app.AsyncResult("3").state == "FAILURE"
+
+
+def test_what_a_chord_would_count_and_its_store_never_takes_is_a_dead_letter(bench, monkeypatch):
+    completer = bench.between(bench.broker, Small(bench.spine.app.results))
+    (lease,) = bench.held(1)
+    monkeypatch.setattr(ChordEnds, "gather", _refuse)
+    completer.add(Completion(lease, Settle.ACK, record(3), sequel=Sequel()))
+    _finish(bench, completer)
+    assert bench.stats() == (0, 0, 0, 1)
+    assert bench.spine.app.AsyncResult("3").state == "FAILURE"
+    (letter,) = bench.spine.app.dead_letters.list()
+    assert letter.reason == "what follows it could not be sent: too large"
 
 
 def test_a_store_that_is_away_costs_no_result_however_long(bench):

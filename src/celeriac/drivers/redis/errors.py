@@ -111,6 +111,8 @@ _ADVICE: Final = {
     "WRONGTYPE": "another program uses a key of this name: choose another queue name or a global_keyprefix",
     "TRYAGAIN": "the cluster is moving keys: try again in a moment",
 }
+_TOO_LARGE: Final = "invalid bulk length"
+_SMALLER: Final = "this is larger than the server takes: raise its proto-max-bulk-len, or keep large data elsewhere"
 _CODE: Final = re.compile(r"\b(" + "|".join(_ADVICE) + r")\b")
 _WORDS: Final = {
     "max number of clients": "MAXCLIENTS",
@@ -126,6 +128,10 @@ def translate(error: WireError, *, kind: Kind, doing: str, location: str) -> Ope
     `doing` says what was tried, as in "sending to queue 'mail'"; `location` names the server without its password.
     """
     where = f"Redis at {location} failed while {doing}"
+    if _TOO_LARGE in str(error):
+        refused = kind.refused(f"{where}: {_SMALLER} ({_said(error)}).")
+        refused.is_for_good = True
+        return refused
     if isinstance(error, Refusal):
         code = error.code
         if code is None:

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 
 import hiredis
 
-from celeriac.drivers.redis.errors import Asker, ConnectionLost, NoAnswer, Refusal
+from celeriac.drivers.redis.errors import Asker, ConnectionLost, NoAnswer, Refusal, WireError
 from celeriac.drivers.redis.waits import readable
 
 __all__ = ["Command", "Push", "Reply", "Wire", "pack", "pack_all"]
@@ -89,7 +89,7 @@ class Wire:
         except (BlockingIOError, TimeoutError) as error:
             raise NoAnswer("the server takes no more commands") from error
         except OSError as error:
-            raise ConnectionLost(_said(error)) from error
+            raise ConnectionLost(self._last_words() or _said(error)) from error
 
     def read(self) -> Reply:
         """Return the next answer; a refusal is one. See `is_pushed_to` for what is none."""
@@ -189,6 +189,17 @@ class Wire:
         if not chunk:
             raise ConnectionLost("the server closed the connection")
         self._reader.feed(chunk)
+
+    def _last_words(self) -> str:
+        """Return what the server said before it hung up amid a command, such as that this is too large."""
+        try:
+            while (reply := self._take()) is _NOT_YET:
+                if not (chunk := self._received()):
+                    return ""
+                self._feed(chunk)
+        except (OSError, WireError):
+            return ""
+        return str(reply) if isinstance(reply, Refusal) else ""
 
     def _received(self) -> bytes | None:
         """Return what has come; empty at the end of the connection, None when nothing has."""
