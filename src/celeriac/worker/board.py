@@ -39,9 +39,9 @@ _RING: Final = 1 << 17
 _DEADLINES: Final = 8
 """Bytes of the mark that some run has, or had, a deadline."""
 _HEAD: Final = Pulse.SIZE + Renewals.SIZE + Ring.HEAD + _RING + _DEADLINES
-_FREE, _PLAIN, _WITH_RECORD = 0.0, -1.0, -2.0
+_FREE, _PLAIN, _WITH_RECORD, _UNKEPT = 0.0, -1.0, -2.0, -3.0
 """In place of the start of a run (by `time.monotonic`, which all processes of a machine share): there is none, it has
-ended, it has ended and something is to be stored."""
+ended, it has ended and something is to be stored, it has ended and more is to be done than there is room for."""
 _NEVER: Final = float("inf")
 FOLLOWED: Final = "\0"
 """Ends the name of a task that others wait for in its workflow: an engine has to see to that when its time was up."""
@@ -171,11 +171,11 @@ class EngineBoard:
     def end(self, row: int, record: bytes | None = None) -> None:
         """Note that a run has ended, and what is to be stored of it: `record`, or nothing where that is empty.
 
-        With None, or with more than there is room for, it is wiped out: its delivery has to be run again should the
-        engine die before it is settled.
+        With None, or with more than there is room for, its delivery has to be run again should the engine die before it
+        is settled: see `unkept`.
         """
         if record is None or len(record) > _MOST_KEPT:
-            self._started[row] = _FREE
+            self._started[row] = _UNKEPT
         elif record:
             self._started[row] = _FREE
             area = self._area(row)
@@ -212,10 +212,19 @@ class EngineBoard:
         """Return, by tag, what was to be stored of the last runs that ended; much of that is done since."""
         found = {}
         for row, started in enumerate(self._started.tolist()):
-            if started < 0:
+            if started in {_PLAIN, _WITH_RECORD}:
                 _, tag, _ = self._row(row)
                 found[tag] = self._record(row) if started == _WITH_RECORD else b""
         return found
+
+    def unkept(self) -> list[Running]:
+        """Return the last runs of whose ends too much was to be done for it to stand here; most of that is done since.
+
+        An engine may die of that, of a result that takes too much memory, and such a delivery has to be told from one
+        that had not begun. Moments and names are not known any more.
+        """
+        rows = (self._row(row) for row, started in enumerate(self._started.tolist()) if started == _UNKEPT)
+        return [Running(tag, 0.0, _NEVER, "", "", None, short.startswith(_ONCE)) for _, tag, short in rows]
 
     def _row(self, row: int) -> tuple[float, str, bytes]:
         overdue, tag, task_id = _ROW.unpack_from(self._memory, self._rows + row * _ROW.size)

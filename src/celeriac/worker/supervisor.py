@@ -16,7 +16,7 @@ from typing import Any, Final
 from celeriac.interfaces.broker import Lease
 from celeriac.interfaces.revocations import Revocation
 from celeriac.types import Seconds
-from celeriac.worker.board import FOLLOWED, EngineBoard, Running
+from celeriac.worker.board import FOLLOWED, EngineBoard, Running, as_written
 from celeriac.worker.holdings import Holdings
 from celeriac.worker.launch import Launcher
 from celeriac.worker.leases import Holder
@@ -233,7 +233,9 @@ class Supervisor:
         for index, status in self._launcher.exits():
             engine = self._engines[index - 1]
             self._read_rest(engine)
-            held, ended, ran = engine.holdings.take_all(), engine.board.ended(), engine.board.running()
+            held, ended = engine.holdings.take_all(), engine.board.ended()
+            tags = {as_written(lease.tag) for lease in held}
+            ran = [*engine.board.running(), *(run for run in engine.board.unkept() if run.tag in tags)]
             is_killed_for_a_task = bool(engine.overdue or engine.revoked)
             if self._stopping and not is_killed_for_a_task:
                 if status or held:

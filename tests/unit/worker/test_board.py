@@ -60,6 +60,7 @@ def test_a_run_that_ended_stands_there_for_a_while_with_what_is_to_be_stored(boa
     mine.end(mine.begin("open", 1.0))
     assert board.of(1).running() == []
     assert board.of(1).ended() == {"plain": b"", "stored": b"the result"}
+    assert [run.tag for run in board.of(1).unkept()] == ["large", "open"]
     for number in range(250):
         mine.end(mine.begin(f"more-{number}", 1.0), b"")
     assert "plain" in board.of(1).ended()
