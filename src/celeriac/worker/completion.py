@@ -30,7 +30,7 @@ from celeriac.worker.chords import ChordEnds
 from celeriac.worker.ledger import Ledger
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.pulse import Pulse
-from celeriac.worker.riding import Acks, follow_ups_of, is_light, leases_of, records_of
+from celeriac.worker.riding import Acks, follow_ups_of, is_light, leases_of, records_of, stores_anything
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +140,7 @@ class Completer:
         """Carry out what waits. False when a store failed: it is kept, and tried again when a pause is over."""
         while batch := self._draw():
             struck = [completion for completion in batch if id(completion) in self._strikes] if self._strikes else ()
+            proves = stores_anything(batch)
             try:
                 self._carry_out(batch)
             except Exception as error:  # noqa: BLE001  whatever a store raises, completions are not lost by it
@@ -150,7 +151,7 @@ class Completer:
                 self._ended()
             for completion in struck:
                 self._strikes.pop(id(completion), None)
-            self._went_well()
+            self._went_well(proves=proves)
         return not self._waiting
 
     def acks(self) -> Acks | None:
@@ -174,7 +175,7 @@ class Completer:
     def acked(self, leases: Sequence[Lease], lost: Sequence[Lease]) -> None:
         """Take note that a batch of `acks` is acknowledged, but for what was lost before."""
         self._note_settled(leases, lost)
-        self._went_well()
+        self._went_well(proves=False)  # of those that are in trouble none rides
         self._ended()
 
     def not_acked(self, batch: Sequence[Completion], error: Exception) -> None:
@@ -207,9 +208,9 @@ class Completer:
         self._pulse.storing()
         return batch
 
-    def _went_well(self) -> None:
+    def _went_well(self, *, proves: bool) -> None:
         self._pulse.stored()
-        self._successes += 1
+        self._successes += proves
         self._pause = 0.0
         if self._most < _WHOLE:
             self._most *= 2
@@ -335,8 +336,7 @@ class Completer:
         strikes = self._strikes.pop(id(completion), None) or _Strikes(completion, self._successes)
         strikes.count += 1
         is_for_good = strikes.count >= _MOST_STRIKES and self._successes > strikes.successes
-        if strikes.count > 1 and isinstance(error, OperationalError):  # the first time its result may have ridden along
-            is_for_good = is_for_good or error.is_for_good
+        is_for_good |= strikes.count > 1 and getattr(error, "is_for_good", False)  # once, a result may ride
         if completion.follow_ups and (isinstance(error, ImproperlyConfigured) or (is_for_good and _is_refusal(error))):
             return self._without_follow_ups(completion, error)
         is_refused = is_for_good and not isinstance(error, BrokerError)

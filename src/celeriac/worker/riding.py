@@ -74,3 +74,8 @@ def follow_ups_of(completions: Sequence[Completion]) -> dict[str, Sequence[Outgo
     """Return by tag what is to be sent in place of messages; None for nothing."""
     found = {c.lease.tag: c.follow_ups for c in completions if c.follow_ups and c.lease is not None}
     return found or None
+
+
+def stores_anything(batch: Sequence[Completion]) -> bool:
+    """Tell whether its success shows that a store has room: a full one still takes messages back."""
+    return any(completion.record is not None or completion.follow_ups for completion in batch)

@@ -124,6 +124,7 @@ def test_a_full_server_refuses_messages_but_gives_and_takes_back(start: Start, c
             store.results.store([DONE])
         held = receive(broker)
         assert len(held) == 4
+        assert broker.extend(leases(held), lease=30.0) == []
         assert broker.ack(leases(held)[:1]) == []
         assert broker.requeue(leases(held)[1:2]) == []
         assert broker.requeue(leases(held)[2:3], delay=60.0) == []

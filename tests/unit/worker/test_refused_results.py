@@ -37,6 +37,17 @@ class Picky(ResultsBefore):
         self._inner.store(records)
 
 
+class Full(ResultsBefore):
+    """A result store that has no room for anything, until it has."""
+
+    is_full = True
+
+    def store(self, records: Sequence[ResultRecord]) -> None:
+        if self.is_full:
+            raise BackendError("out of memory")
+        self._inner.store(records)
+
+
 class Small(ResultsBefore):
     """A result store that says of a success that no other try would store it."""
 
@@ -98,6 +109,24 @@ def test_a_result_that_no_other_try_would_store_is_given_up_though_nothing_else_
     failure = bench.spine.app.AsyncResult("3")
     assert failure.state == "FAILURE"
     assert "too large" in str(failure.result)
+
+
+def test_a_full_store_costs_no_result_though_messages_are_given_back_meanwhile(bench):
+    results = Full(bench.spine.app.results)
+    completer = bench.between(bench.broker, results)
+    first, *others = bench.held(30)
+    completer.add(Completion(first, Settle.ACK, record(0)))
+    for lease in others:
+        for _ in range(4):
+            completer.flush()
+            bench.spine.clock.advance(6.0)
+        completer.add(Completion(lease, Settle.REQUEUE))
+    results.is_full = False
+    for _ in range(120):
+        completer.flush()
+        bench.spine.clock.advance(6.0)
+    assert completer.waiting == 0
+    assert bench.spine.app.results.fetch(["0"]) == {"0": b"{}"}
 
 
 def test_a_result_that_rode_and_no_other_try_would_store_takes_nothing_else_with_it(bench):
