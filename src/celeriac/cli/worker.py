@@ -15,6 +15,7 @@ from celeriac.cli.parameters import Names
 from celeriac.cli.session import Session
 from celeriac.settings.layers import Layer
 from celeriac.settings.sources import read_arguments
+from celeriac.worker.last_resort import end_without_other_threads
 from celeriac.worker.options import WorkerOptions
 from celeriac.worker.worker import Worker
 
@@ -142,7 +143,9 @@ def command(context: click.Context, /, settings: tuple[str, ...], **options: Any
         for module in options["include"]:
             import_module(module)
         located.app.import_modules()
-    context.exit(Worker(located.app, WorkerOptions(app_spec=located.spec, **options)).run())
+    code = Worker(located.app, WorkerOptions(app_spec=located.spec, **options)).run()
+    end_without_other_threads(code)
+    context.exit(code)
 
 
 def _plain_name(argument: str) -> str:

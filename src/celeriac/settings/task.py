@@ -64,7 +64,10 @@ class TaskSettings:
     )
     task_retry_on_worker_lost: bool = setting(False, "Count the death of the process as a retry of the task.")
     task_max_crashes: int = setting(
-        3, "After so many deaths of the process that ran it, a task is a dead letter. Retries are not counted."
+        3,
+        "After so many deaths of the process that ran it, a task is a dead letter. Retries are not counted.",
+        unit="deaths",
+        least=1,
     )
     task_revoke_expires: float = setting(
         10_800.0,

@@ -55,7 +55,9 @@ class WorkerSettings:
     worker_disable_prefetch: bool = setting(False, "Take a message only when a slot is free.")
     worker_enable_prefetch_count_reduction: bool = setting(True, "Take fewer ahead after a lost connection.")
     worker_eta_task_limit: int | None = setting(None, "How many delayed tasks a worker holds in memory.")
-    worker_max_tasks_per_child: int | None = setting(None, "An engine process is replaced after so many tasks.")
+    worker_max_tasks_per_child: int | None = setting(
+        None, "An engine process is replaced after so many tasks.", unit="tasks"
+    )
     worker_max_memory_per_child: int | None = setting(
         None, "An engine process that is larger is replaced after its task.", unit="KiB"
     )

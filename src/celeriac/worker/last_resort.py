@@ -1,15 +1,23 @@
-"""The end of a node that does not end by itself: because of a task in its own process, or a log that nobody reads."""
+"""The end of a node that does not end by itself: because of a task in its own process, a log that nobody reads, or a
+thread of the application's.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from celeriac.types import Seconds
 
+logger = logging.getLogger(__name__)
+
 _LAST: Final[Seconds] = 5.0
+_LEFT_BEHIND: Final[Seconds] = 5.0
+"""Seconds that threads of the application's may go on when the node has stopped."""
 
 
 class LastResort:
@@ -41,3 +49,15 @@ class LastResort:
             last.join(_LAST)
         finally:
             os._exit(self._exit_code())
+
+
+def end_without_other_threads(code: int) -> None:
+    """Let the process end with this code although the application has started threads for which Python waits.
+
+    To be called last. They may end by themselves for 5 s, and then end with the process.
+    """
+    main = threading.main_thread()
+    left = [thread.name for thread in threading.enumerate() if not thread.daemon and thread is not main]
+    if left:
+        told = partial(logger.warning, "The process ends although threads of the application run: %s", ", ".join(left))
+        LastResort(told, exit_code=lambda: code).end_after(_LEFT_BEHIND)

@@ -109,7 +109,12 @@ class LogSetup(Struct, frozen=True):
         if colour is None:
             stream = getattr(handler, "stream", None)
             colour = not self.logfile and "NO_COLOR" not in os.environ and stream is not None and stream.isatty()
-        return TaskFormatter(text, datefmt, colour=colour)
+        try:
+            return TaskFormatter(text, datefmt, colour=colour)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{text!r} cannot be the format of log lines (worker_log_format, worker_task_log_format): {error}."
+            ) from error
 
     def _redirect(self) -> None:
         log = logging.getLogger("celeriac.redirected")

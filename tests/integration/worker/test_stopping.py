@@ -196,3 +196,12 @@ def test_a_worker_can_be_stopped_before_it_is_ready(place: Place) -> None:
 def test_what_tasks_start_hears_the_signals_that_engines_leave_to_the_node(sqlite_place: Place) -> None:
     sqlite_place.worker("-c", "1")
     assert sqlite_place.send("child_hears_term").get(timeout=WAIT) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("shape", ["prefork", "solo"])
+def test_a_thread_that_the_application_began_does_not_keep_the_node(sqlite_place: Place, shape: str) -> None:
+    sqlite_place.write("threaded", "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()")
+    sqlite_place.write("with_thread", "import threaded\nfrom shop import app")
+    worker = sqlite_place.worker(*SHAPES[shape], app="with_thread")
+    assert worker.terminate() == 0, worker.log
+    assert "threads of the application run: Thread-" in worker.log

@@ -88,6 +88,15 @@ def test_a_default_changed_in_place_counts_as_set_and_stays_in_its_application()
     assert other.table() == {}
 
 
+@pytest.mark.parametrize(("name", "least"), [("task_max_crashes", 1), ("worker_max_tasks_per_child", 0)])
+def test_a_count_below_the_least_is_an_error(name, least):
+    assert getattr(Settings({name: least}), name) == least
+    with pytest.raises(
+        ImproperlyConfigured, match=rf"{name} must be a number of \w+, {least} or more, not {least - 1}"
+    ):
+        Settings({name: least - 1})
+
+
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [

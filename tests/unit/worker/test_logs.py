@@ -279,3 +279,11 @@ def test_it_is_no_terminal_and_has_the_file_of_the_real_one():
     assert stream.fileno() == real.fileno()
     with pytest.raises(OSError, match="no such stream"):
         LogStream(logging.getLogger("printed"), logging.INFO, None).fileno()
+
+
+def test_a_format_that_cannot_be_names_its_settings():
+    setup = LogSetup.of(Settings(), loglevel="INFO", logfile=None, nodename="w@host")
+    with pytest.raises(
+        ImproperlyConfigured, match=r"'plain' cannot be .* \(worker_log_format, worker_task_log_format\)"
+    ):
+        setup._handler("plain", None, 1)
