@@ -138,7 +138,7 @@ class RabbitBroker:
             part = outgoing[start : start + most]
             posts = [self._post(each) for each in part]
             try:
-                unsent = self._publish(posts, [each.route.queue for each in part])
+                unsent = self.publish(posts, [each.route.queue for each in part])
             except BrokerError as error:
                 if start == 0:
                     raise
@@ -169,7 +169,7 @@ class RabbitBroker:
             exchange, key = delayed_route(delay, route.queue)
         return Post(exchange, key, properties, message.body, message.correlation_id if message.reply_to else None)
 
-    def _publish(self, posts: Sequence[Post], queues: Sequence[str]) -> Sequence[int]:
+    def publish(self, posts: Sequence[Post], queues: Sequence[str]) -> Sequence[int]:
         """Publish, and again what had no queue; return the positions of what could not be stored."""
         for queue in dict.fromkeys(queues):
             self.ensure(queue)
@@ -352,7 +352,7 @@ class RabbitBroker:
         return Post(exchange, key, copied(held.arrival.header, extra=extra), held.arrival.body)
 
     def _publish_copies(self, posts: Sequence[Post], helds: Sequence[Held]) -> None:
-        unsent = self._publish(posts, [held.queue for held in helds])
+        unsent = self.publish(posts, [held.queue for held in helds])
         if unsent:
             raise BrokerError(f"RabbitMQ at {self.location} did not take {len(unsent)} messages that were given back.")
 

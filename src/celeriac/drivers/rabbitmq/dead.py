@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from celeriac.clock import Clock
 from celeriac.drivers.rabbitmq.contents import NO_PROPERTIES, write_properties
+from celeriac.drivers.rabbitmq.errors import NotTaken
 from celeriac.drivers.rabbitmq.held import Held
 from celeriac.drivers.rabbitmq.links import Links
 from celeriac.drivers.rabbitmq.messages import copied
@@ -48,7 +49,7 @@ class Cemetery:
         self._numbers = itertools.count()
 
     def bury(self, helds: Sequence[Held], reason: str) -> None:
-        """Store copies of the messages as dead letters. Raises `WireError`."""
+        """Store copies of the messages as dead letters. Raises `WireError`, also when one was not taken."""
         for queue in dict.fromkeys(held.queue for held in helds):
             self._ensure(queue)
         died = self._clock.now()
@@ -58,7 +59,15 @@ class Cemetery:
             if held.arrival.redelivered or held.crashes:
                 extra[MARKED] = True
             posts.append(Post("", dead_queue(held.queue), copied(held.arrival.header, extra=extra), held.arrival.body))
-        publish(self._links, posts)
+        refused = publish(self._links, posts)
+        if refused.unroutable:  # a queue was deleted, and all may have been
+            self.forget()
+            posts = [posts[place] for place in (*refused.unroutable, *refused.unwanted)]
+            for queue in dict.fromkeys(held.queue for held in helds):
+                self._ensure(queue)
+            refused = publish(self._links, posts)
+        for place in (*refused.unroutable, *refused.unwanted):
+            raise NotTaken(posts[place].routing_key)
 
     def forget(self) -> None:
         """Take note that queues may be gone."""

@@ -18,13 +18,14 @@ from celeriac.drivers.rabbitmq.errors import (
     RESOURCE_LOCKED,
     ChannelClosed,
     NoAnswer,
+    NotTaken,
     WireError,
     translate,
 )
 from celeriac.drivers.rabbitmq.links import Links
 from celeriac.drivers.rabbitmq.messages import copied, read
 from celeriac.drivers.rabbitmq.methods import method_frame
-from celeriac.drivers.rabbitmq.publishing import Post, publish
+from celeriac.drivers.rabbitmq.publishing import Post
 from celeriac.drivers.rabbitmq.tables import TableError
 from celeriac.interfaces.dead_letters import DeadLetter
 
@@ -44,15 +45,20 @@ class _Letter(Struct, frozen=True):
     letter: DeadLetter
 
 
+_CarryOut = Callable[[Sequence[_Letter]], Sequence[_Letter]]
+"""Does what was decided about letters; returns those with which that is done."""
+
+
 class RabbitDeadLetters:
     """The dead-letter contract on the queues that `Cemetery` fills. Thread-safe.
 
-    A look takes all letters of a queue, and gives back what stays: its cost grows with their number.
+    A look takes all letters of a queue, and gives back what stays: its cost grows with their number. `publish` sends
+    messages to queues of the application, and returns the positions of those that were not taken.
     """
 
-    def __init__(self, links: Links, ensure: Callable[[str], None]) -> None:
+    def __init__(self, links: Links, publish: Callable[[Sequence[Post], Sequence[str]], Sequence[int]]) -> None:
         self._links = links
-        self._ensure = ensure
+        self._publish = publish
 
     def queues(self) -> Sequence[str]:
         with self._my_turn("looking for dead letters"):
@@ -74,22 +80,23 @@ class RabbitDeadLetters:
         return {each: found[each] for each in ids if each in found}
 
     def requeue(self, ids: Sequence[str]) -> Sequence[str]:
-        def give_back(letters: Sequence[_Letter]) -> None:
+        def give_back(letters: Sequence[_Letter]) -> Sequence[_Letter]:
             order = {each: place for place, each in enumerate(ids)}
             letters = sorted(letters, key=lambda each: order[each.letter.id])
-            for queue in dict.fromkeys(each.letter.queue for each in letters):
-                self._ensure(queue)
             posts = [
                 Post("", each.letter.queue, copied(each.arrival.header, extra={}), each.arrival.body)
                 for each in letters
             ]
+            refused: set[int] = set()
             for start in range(0, len(posts), 1000):
-                publish(self._links, posts[start : start + 1000])
+                part = posts[start : start + 1000]
+                refused.update(start + place for place in self._publish(part, [post.routing_key for post in part]))
+            return [each for place, each in enumerate(letters) if place not in refused]
 
         return self._decide("giving dead letters back", ids, give_back)
 
     def remove(self, ids: Sequence[str]) -> Sequence[str]:
-        return self._decide("removing dead letters", ids, _nothing)
+        return self._decide("removing dead letters", ids, _let_go)
 
     def purge(self, queue: str, *, before: float | None = None) -> int:
         with self._my_turn(f"purging the dead letters of queue {queue!r}"), self._opened(queue) as letters:
@@ -97,17 +104,19 @@ class RabbitDeadLetters:
             letters.take_out(old)
             return len(old)
 
-    def _decide(self, doing: str, ids: Sequence[str], carry_out: Callable[[Sequence[_Letter]], None]) -> Sequence[str]:
+    def _decide(self, doing: str, ids: Sequence[str], carry_out: _CarryOut) -> Sequence[str]:
         missing = dict.fromkeys(ids)
         if _by_queue(ids):
             with self._my_turn(doing):
                 for queue, wanted in _by_queue(ids).items():
                     with self._opened(queue) as letters:
                         chosen = [each for each in letters if each.letter.id in wanted]
-                        carry_out(chosen)
-                        letters.take_out(chosen)
-                        for each in chosen:
+                        done = carry_out(chosen)
+                        letters.take_out(done)
+                        for each in done:
                             del missing[each.letter.id]
+                    if len(done) < len(chosen):
+                        raise NotTaken(queue)
         return list(missing)
 
     # -- looking ----------------------------------------------------------------------------------------------------
@@ -233,8 +242,8 @@ def _letter(arrival: Arrival, queue: str) -> DeadLetter:
     )
 
 
-def _nothing(letters: Sequence[_Letter]) -> None:
-    """Let them go."""
+def _let_go(letters: Sequence[_Letter]) -> Sequence[_Letter]:
+    return letters
 
 
 def _by_queue(ids: Sequence[str]) -> dict[str, set[str]]:

@@ -18,6 +18,7 @@ __all__ = [
     "LinkLost",
     "LoginRefused",
     "NoAnswer",
+    "NotTaken",
     "WireError",
     "translate",
 ]
@@ -41,6 +42,13 @@ class LoginRefused(LinkLost):
 
 class Blocked(WireError):
     """The server takes no messages for now: it is short of memory or disk."""
+
+
+class NotTaken(WireError):
+    """A queue does not take a message."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(f"queue {queue!r} did not take a message: it is full, has no leader, or was deleted now")
 
 
 class ChannelClosed(WireError):
@@ -101,6 +109,8 @@ def translate(error: WireError, *, kind: Kind, doing: str, location: str) -> Ope
         advice = _ADVICE.get(error.code)
         raised = kind.away if error.code in _LATER else kind.refused
         return raised(f"{where}: {advice} ({_said(error)})." if advice else f"{where}: {_said(error)}.")
+    if isinstance(error, NotTaken):
+        return kind.refused(f"{where}: {_said(error)}.")
     if isinstance(error, Blocked):
         return kind.away(
             f"{where}: it takes no messages for now, its alarm says {_said(error)!r}: give it memory or disk, or let"

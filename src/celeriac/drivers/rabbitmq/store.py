@@ -61,7 +61,7 @@ def open_store(url: str, options: StoreOptions) -> Store:
         priorities=options.priorities,
         consumer_timeout=float(given.get("consumer_timeout") or CONSUMER_TIMEOUT),
     )
-    dead_letters = RabbitDeadLetters(sending, broker.ensure)
+    dead_letters = RabbitDeadLetters(sending, broker.publish)
     pubsub = RabbitPubSub(Links(connector, purpose="broadcasting"))
     results = RabbitResults(sending, inbox, serializer=options.result_serializer)
     return Store(broker=broker, dead_letters=dead_letters, pubsub=pubsub, results=results, used_options=USED_OPTIONS)
