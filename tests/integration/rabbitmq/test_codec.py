@@ -105,6 +105,13 @@ def test_bytes_that_are_no_table_are_refused_and_nothing_else(data):
     assert isinstance(table, dict)
 
 
+@pytest.mark.parametrize("seconds", [253_402_300_800, 2**55, 2**63, 2**64 - 1], ids=str)
+def test_a_moment_that_no_calendar_has_is_refused(seconds):
+    raw = b"\x01aT" + seconds.to_bytes(8, "big")
+    with pytest.raises(TableError, match="moment"):
+        read_table(len(raw).to_bytes(4, "big") + raw)
+
+
 def test_odd_values_become_those_of_json():
     raw = (
         b"\x01aT\x00\x00\x00\x00\x00\x00\x00\x0a"  # a moment

@@ -195,7 +195,10 @@ def _read_value(data: bytes, at: int, depth: int) -> tuple[Any, int]:
         return _read_array(data, at, depth + 1)
     if kind == b"T":
         (seconds,) = _U64.unpack_from(data, at)
-        return datetime.fromtimestamp(seconds, UTC).isoformat(), at + 8
+        try:
+            return datetime.fromtimestamp(seconds, UTC).isoformat(), at + 8
+        except (ValueError, OverflowError, OSError) as error:
+            raise TableError(f"the headers hold a moment that no calendar has, {seconds}") from error
     if kind == b"D":
         (scale, value) = _DECIMAL.unpack_from(data, at)
         return float(Decimal(value).scaleb(-scale)), at + 5
