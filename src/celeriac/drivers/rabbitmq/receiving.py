@@ -247,7 +247,7 @@ class Receiver:
             ready: int = taker.channel.answer("queue.declare-ok").arguments[1] if going_on.has_asked else 0
             if not ready:
                 return []
-            came = self._gone_on(taker, queue, time.monotonic() + _QUIET)
+            came = self._gone_on(taker, queue, time.monotonic() + _QUIET, waits=False)
             if len(came) >= terms.limit:
                 return came
             self._end_standing(taker)
@@ -261,15 +261,15 @@ class Receiver:
 
     def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> list[Delivery]:
         """See `Broker.receive`."""
-        until = time.monotonic() + max(wait, _LEAST)
+        until, waits = time.monotonic() + max(wait, _LEAST), wait > 0
         taker = self._taken()
         try:
             if taker.goes_on(queues):
-                return self._gone_on(taker, queues[0], until)
+                return self._gone_on(taker, queues[0], until, waits=waits)
             self._end_standing(taker)
             deliveries = self._pulled(taker, queues, terms)
-            if not deliveries and not self._was_interrupted() and time.monotonic() < until:
-                deliveries = self._awaited(taker, queues, terms.limit, until)
+            if not deliveries and not self._was_interrupted(waits=waits) and time.monotonic() < until:
+                deliveries = self._awaited(taker, queues, terms.limit, until, waits=waits)
         except BaseException:
             taker.channel.abandon()  # what it was sent meanwhile nobody knows of
             raise
@@ -294,11 +294,11 @@ class Receiver:
             except WireError as error:
                 log.debug("Messages that were acknowledged just now may come again: %s", error)
 
-    def _gone_on(self, taker: Taker, queue: str, until: float) -> list[Delivery]:
+    def _gone_on(self, taker: Taker, queue: str, until: float, *, waits: bool) -> list[Delivery]:
         """Take what comes to the consumer that stands, and has room."""
         arrivals = taker.go_on(until, self._interrupted)
         if not arrivals:
-            self._was_interrupted()
+            self._was_interrupted(waits=waits)
         return self._held(taker, [(queue, arrival) for arrival in arrivals])
 
     def _end_standing(self, taker: Taker) -> None:
@@ -329,10 +329,10 @@ class Receiver:
         self._ensure(queue)
         return count_ready(taker.channel, queue)
 
-    def _awaited(self, taker: Taker, queues: Sequence[str], limit: int, until: float) -> list[Delivery]:
+    def _awaited(self, taker: Taker, queues: Sequence[str], limit: int, until: float, *, waits: bool) -> list[Delivery]:
         arrivals = taker.wait(queues, until, self._interrupted)
         if not arrivals:
-            self._was_interrupted()
+            self._was_interrupted(waits=waits)
             return []
         if len(arrivals) > limit:
             taker.give_back(arrivals[limit:])
@@ -365,8 +365,11 @@ class Receiver:
     def _interrupted(self) -> bool:
         return self._is_interrupted
 
-    def _was_interrupted(self) -> bool:
-        was, self._is_interrupted = self._is_interrupted, False
+    def _was_interrupted(self, *, waits: bool) -> bool:
+        """Tell whether this call is to end at once. Only one that `waits` spends that: it may be meant for the next."""
+        was = self._is_interrupted
+        if waits:
+            self._is_interrupted = False
         return was
 
     def _taken(self) -> Taker:

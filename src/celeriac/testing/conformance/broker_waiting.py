@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from celeriac.interfaces.broker import Broker
+from celeriac.interfaces.broker import Broker, Terms
 from celeriac.interfaces.store import Store
 from celeriac.testing.clock import FakeClock
 from celeriac.testing.conformance.samples import (
@@ -104,6 +104,15 @@ def test_an_interruption_before_a_wait_ends_that_wait_and_no_other(broker: Broke
     start = time.monotonic()
     assert list(receive(broker, wait=0.2)) == []
     assert time.monotonic() - start >= 0.19
+
+
+def test_an_interruption_is_not_spent_by_a_call_that_does_not_wait(broker: Broker) -> None:
+    send(broker, 1)
+    held = leases(receive(broker))
+    broker.interrupt()
+    assert broker.ack_and_receive(held, ["work"], Terms(limit=1, lease=60.0, owner="test")) == ([], [])
+    with in_thread(lambda: receive(broker, wait=LONG)) as received:
+        assert list(received.result(DEADLINE)) == []
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no signal to send here")
