@@ -61,3 +61,24 @@ def test_a_copy_that_no_move_follows_is_dropped_by_and_by(open_store, node, url,
     broker.close()
     time.sleep(QUIET)  # what was held would be back by now
     assert held_in_all(node, url) == 0
+
+
+def test_a_queue_of_a_holder_that_was_deleted_is_made_anew(broker, node, url):
+    send(broker, 1, 2)
+    first, second = receive(broker)
+    assert broker.brace(first.lease)
+    vhost = url.rpartition("/")[2]
+    (held,) = (name for name in node.counts(vhost) if name.startswith(parking.EXCHANGE))
+    resource = f'{{resource, <<"{vhost}">>, queue, <<"{held}">>}}'
+    found = f"element(2, rpc:call('{node.name}', rabbit_amqqueue, lookup, [{resource}]))"
+    node.call("rabbit_amqqueue", "delete", f'{found}, false, false, <<"tests">>')
+
+    def is_moved() -> bool:
+        try:
+            return broker.brace(second.lease)
+        except BrokerError:  # that it is gone is not known yet
+            return False
+
+    eventually(is_moved)
+    assert broker.ack([second.lease]) == []
+    eventually(lambda: held_in_all(node, url) == 0)

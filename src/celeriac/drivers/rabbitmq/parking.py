@@ -94,7 +94,7 @@ class Parking:
 
     def _open_lot(self) -> _Lot:
         lot = self._lot
-        if lot is None or not lot.channel.is_open:
+        if lot is None or not lot.channel.serves:
             lot = self._lot = _Lot(Channel(self._taking.link()))
         return lot
 
