@@ -19,6 +19,7 @@ __all__ = [
     "LoginRefused",
     "NoAnswer",
     "NotTaken",
+    "TooLarge",
     "WireError",
     "translate",
 ]
@@ -49,6 +50,10 @@ class NotTaken(WireError):
 
     def __init__(self, queue: str) -> None:
         super().__init__(f"queue {queue!r} did not take a message: it is full, has no leader, or was deleted now")
+
+
+class TooLarge(WireError):
+    """A message does not fit into what the server takes."""
 
 
 class ChannelClosed(WireError):
@@ -95,6 +100,8 @@ _ADVICE: Final = {
     RESOURCE_LOCKED: "another connection has it for itself",
     PRECONDITION_FAILED: "what is there has other arguments than are asked for: delete it, or configure the same ones",
 }
+_TOO_LARGE: Final = "message size"
+_SMALLER: Final = "this is larger than the server takes: raise its max_message_size, or keep large data elsewhere"
 _LATER: Final = frozenset({NODE_AWAY, 320, 506, 541, 542})
 """Codes of a server that cannot serve now, and may later: it is told to end, or short of something."""
 
@@ -105,6 +112,12 @@ def translate(error: WireError, *, kind: Kind, doing: str, location: str) -> Ope
     `doing` says what was tried, as in "sending to queue 'mail'"; `location` names the server without its password.
     """
     where = f"RabbitMQ at {location} failed while {doing}"
+    is_too_large = isinstance(error, ChannelClosed) and error.code == PRECONDITION_FAILED and _TOO_LARGE in str(error)
+    if is_too_large or isinstance(error, TooLarge):
+        said = f"{_SMALLER} ({_said(error)})" if is_too_large else _said(error)
+        refused = kind.refused(f"{where}: {said}.")
+        refused.is_for_good = True
+        return refused
     if isinstance(error, ChannelClosed):
         advice = _ADVICE.get(error.code)
         raised = kind.away if error.code in _LATER else kind.refused

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from celeriac.drivers.rabbitmq.channel import Channel, Confirm
 from celeriac.drivers.rabbitmq.contents import content_frames, publish_method
-from celeriac.drivers.rabbitmq.errors import Blocked, NoAnswer, WireError
+from celeriac.drivers.rabbitmq.errors import Blocked, NoAnswer, TooLarge, WireError
 from celeriac.drivers.rabbitmq.link import Link
 from celeriac.drivers.rabbitmq.links import Links
 
@@ -18,6 +18,10 @@ __all__ = ["Answer", "Answers", "Post", "Refused", "publish"]
 
 _PATIENCE: Final = 1.0
 """Seconds that an alarm may last before a send is given up: a garbage collection ends many."""
+
+
+_FRAME_OF_HEADERS: Final = 20
+"""Bytes of the frame that has the headers, beside them."""
 
 
 class Post(Struct, frozen=True):
@@ -69,6 +73,10 @@ def publish(links: Links, posts: Sequence[Post], *, mandatory: bool = True, answ
         link.wait(lambda: link.blocked is None, time.monotonic() + _PATIENCE)
         if link.blocked is not None:
             raise Blocked(link.blocked)
+    most = link.frame_max - _FRAME_OF_HEADERS
+    for post in posts:
+        if len(post.properties) > most:  # the server would end the connection, and with it what others do on it
+            raise TooLarge(f"its headers of {len(post.properties)} bytes are larger than a frame of {link.frame_max}")
     channel = links.borrow_confirming(link)
     try:
         if len(posts) == 1:
