@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import logging
+import time
 
 import pytest
 
+from celeriac.drivers.rabbitmq.taking import Taker
 from celeriac.exceptions import BrokerError, EncodeError, ImproperlyConfigured, SendIncomplete
 from celeriac.interfaces.broker import Delivery, Outgoing, QueueSpec, Route
 from celeriac.routing.queues import Binding
-from celeriac.testing.conformance.samples import drain, eventually, leases, message, names, outgoing, receive, send
+from celeriac.testing.conformance.samples import (
+    drain,
+    eventually,
+    in_thread,
+    leases,
+    message,
+    names,
+    outgoing,
+    receive,
+    send,
+)
 from celeriac.wire.message import Message
 
 
@@ -101,7 +113,7 @@ def test_what_an_engine_has_no_room_for_stays_for_others(broker, open_store, url
 
 
 @pytest.mark.parametrize("took", ["all that were wanted", "fewer"])
-def test_what_is_held_of_a_quorum_queue_has_a_consumer_that_gets_no_more(broker, node, url, took):
+def test_what_is_held_of_a_quorum_queue_has_a_consumer_that_gets_no_more(broker, node, url, took, monkeypatch):
     """A quorum queue keeps for ever what an ended consumer holds when the node of its channel is lost."""
 
     def consumers():
@@ -110,8 +122,8 @@ def test_what_is_held_of_a_quorum_queue_has_a_consumer_that_gets_no_more(broker,
     broker.declare([QueueSpec("work", routing_key="work", arguments={"x-queue-type": "quorum"})])
     send(broker, *range(3))
     if took == "fewer":
-        count = broker._receiver._ready
-        broker._receiver._ready = lambda taker, queue: count(taker, queue) + 1  # as if another had been faster
+        count = Taker.count
+        monkeypatch.setattr(Taker, "count", lambda *a, of: count(*a, of=of) + 1)  # as if another had been faster
     one, two, three = leases(receive(broker, limit=3 if took == "all that were wanted" else 5))
     send(broker, 3, 4)
     assert consumers() == 1
@@ -169,3 +181,23 @@ def test_where_a_queue_puts_what_is_given_back(open_store, url, arguments, place
     send(broker, *range(6))
     assert broker.requeue(leases(receive(broker, limit=3))) == []
     assert drain(broker) == ([0, 1, 2, 3, 4, 5] if place == "first" else [3, 4, 5, 0, 1, 2])
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+@pytest.mark.parametrize("when", ["before a claim", "during a wait"])
+def test_a_queue_that_is_deleted_takes_nothing_of_others_along(open_store, node, url, kind, when):
+    arguments = {"x-queue-type": kind}
+    broker = open_store(url, find_queue=lambda name: QueueSpec(name, arguments=arguments)).broker
+    send(broker, 1, queue="other")
+    (held,) = receive(broker, "work", "other")
+    if when == "before a claim":
+        delete(node, url, "work")
+        assert list(receive(broker, "work", "other", wait=0.2)) == []
+    else:
+        with in_thread(lambda: receive(broker, "work", "other", wait=2.0)) as received:
+            time.sleep(0.5)
+            delete(node, url, "work")
+            assert list(received.result(10.0)) == []
+    send(broker, 2)
+    assert names(receive(broker, "work", "other", wait=2.0)) == [2]
+    assert broker.ack([held.lease]) == [], "it is held still"

@@ -19,6 +19,7 @@ __all__ = [
     "LoginRefused",
     "NoAnswer",
     "NotTaken",
+    "QueueGone",
     "TooLarge",
     "WireError",
     "translate",
@@ -65,6 +66,10 @@ class ChannelClosed(WireError):
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
         self.code = NODE_AWAY if code == NOT_FOUND and _IS_AWAY in text else code
+
+
+class QueueGone(ChannelClosed):
+    """A queue was deleted, or its node is away. What is held of others on the channel that takes stays there."""
 
 
 class Kind(Struct, frozen=True):
