@@ -35,7 +35,7 @@ from celeriac.worker.riding import Acks, follow_ups_of, is_light, leases_of, rec
 logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE: Seconds = 0.1
-_LONGEST_PAUSE: Seconds = 5.0
+_LONGEST_PAUSE: Seconds = 2.0
 _WHOLE: Final = 1 << 20
 """More completions than ever wait at once."""
 _MOST_STRIKES: Final = 10

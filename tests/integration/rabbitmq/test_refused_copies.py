@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from celeriac.exceptions import BrokerError
+from celeriac.interfaces.broker import Outgoing, Route
 from celeriac.testing.conformance.samples import drain, leases, names, receive, send
+from celeriac.wire.message import Message
 
 FULL = '[{<<"max-length">>, 1}, {<<"overflow">>, <<"reject-publish">>}]'
 
@@ -66,3 +68,13 @@ def delete(node, url, queue):
     resource = f'{{resource, <<"{url.rpartition("/")[2]}">>, queue, <<"{queue}">>}}'
     found = f"element(2, rpc:call('{node.name}', rabbit_amqqueue, lookup, [{resource}]))"
     node.call("rabbit_amqqueue", "delete", f'{found}, false, false, <<"tests">>')
+
+
+def test_a_message_whose_headers_fill_a_frame_becomes_a_dead_letter_without_them(store):
+    headers = {"task": "shop.buy", "id": "1", "large": "x" * 130_860}
+    store.broker.send([Outgoing(Route("work"), Message(headers, b"[[], {}, {}]"))])
+    assert not store.broker.reject(leases(receive(store.broker)), reason="odd")
+    (letter,) = store.dead_letters.page("work", limit=10)
+    assert letter.reason == "odd"
+    assert letter.message.headers == {"task": "shop.buy", "id": "1"}
+    assert letter.message.body == b"[[], {}, {}]"

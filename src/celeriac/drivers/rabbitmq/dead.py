@@ -20,7 +20,7 @@ from celeriac.drivers.rabbitmq.errors import NotTaken
 from celeriac.drivers.rabbitmq.held import Held
 from celeriac.drivers.rabbitmq.links import Links
 from celeriac.drivers.rabbitmq.messages import copied
-from celeriac.drivers.rabbitmq.publishing import Post, publish
+from celeriac.drivers.rabbitmq.publishing import Post, most_properties, publish
 
 __all__ = ["DIED", "ID", "INDEX", "MARKED", "REASON", "Cemetery", "dead_queue"]
 
@@ -52,13 +52,14 @@ class Cemetery:
         """Store copies of the messages as dead letters. Raises `WireError`, also when one was not taken."""
         for queue in dict.fromkeys(held.queue for held in helds):
             self._ensure(queue)
-        died = self._clock.now()
+        died, most = self._clock.now(), most_properties(self._links.link())
         posts = []
         for held in helds:
             extra: dict[str, Any] = {ID: self._new_id(held.queue), REASON: reason, DIED: died}
             if held.arrival.redelivered or held.crashes:
                 extra[MARKED] = True
-            posts.append(Post("", dead_queue(held.queue), copied(held.arrival.header, extra=extra), held.arrival.body))
+            properties = copied(held.arrival.header, extra=extra, most=most)
+            posts.append(Post("", dead_queue(held.queue), properties, held.arrival.body))
         refused = publish(self._links, posts)
         if refused.unroutable:  # a queue was deleted, and all may have been
             self.forget()

@@ -18,7 +18,7 @@ from weakref import WeakMethod
 
 from celeriac.drivers.rabbitmq.channel import Channel
 from celeriac.drivers.rabbitmq.contents import read_properties
-from celeriac.drivers.rabbitmq.errors import NODE_AWAY, ChannelClosed, LinkLost, WireError
+from celeriac.drivers.rabbitmq.errors import NODE_AWAY, ChannelClosed, LinkLost, LoginRefused, WireError
 from celeriac.drivers.rabbitmq.kept import Kept
 from celeriac.drivers.rabbitmq.links import Links
 from celeriac.drivers.rabbitmq.methods import method_frame
@@ -98,6 +98,8 @@ class Inbox:
         while True:
             try:
                 self.channel()
+            except LoginRefused:
+                raise
             except LinkLost:
                 if time.monotonic() + _PAUSE >= until:
                     raise

@@ -35,6 +35,10 @@ _SERVERS: Final = frozenset(
 """Headers that the server adds, which say nothing of the task. They must not be sent again, either: by ``x-death`` the
 server takes a message that waits a second time in a queue of the delays for one that goes in circles, and drops it."""
 
+_IDENTITY: Final = ("task", "id")
+_MOST_IDENTITY: Final = 500
+"""Characters of what says which task it is, where there is no room for all headers."""
+
 _PERSISTENT: Final = 2
 _MOST_PRIORITY: Final = 255
 _UNTYPED: Final = "application/data"
@@ -71,10 +75,11 @@ def encoded(message: Message, *, priority: int | None, extra: dict[str, Any] | N
     )
 
 
-def copied(header: bytes, *, extra: dict[str, Any]) -> bytes:
+def copied(header: bytes, *, extra: dict[str, Any], most: int | None = None) -> bytes:
     """Write the properties of a message that came, to send it once more; `extra` replaces headers of ours.
 
-    One without a priority or a content type stays without. Where its headers are broken they are left out.
+    One without a priority or a content type stays without. Where its headers are broken they are left out; where all
+    together take more than `most` bytes those stay that say which task it is.
     """
     try:
         _, properties = read_properties(header)
@@ -85,12 +90,13 @@ def copied(header: bytes, *, extra: dict[str, Any]) -> bytes:
         for name, value in (properties.headers or {}).items()
         if name not in _SERVERS and not name.startswith(NAMES_OF_OURS)
     }
-    has_none = properties.headers is None and not extra
-    return write_properties(
-        msgspec.structs.replace(
-            properties, headers=None if has_none else {**kept, **extra}, delivery_mode=_PERSISTENT, expiration=None
-        )
-    )
+    headers = None if properties.headers is None and not extra else {**kept, **extra}
+    copy = msgspec.structs.replace(properties, headers=headers, delivery_mode=_PERSISTENT, expiration=None)
+    written = write_properties(copy)
+    if most is None or len(written) <= most:
+        return written
+    identity = {name: str(kept[name])[:_MOST_IDENTITY] for name in _IDENTITY if name in kept}
+    return write_properties(msgspec.structs.replace(copy, headers={**identity, **extra}))
 
 
 def read(header: bytes, body: bytes) -> Read:

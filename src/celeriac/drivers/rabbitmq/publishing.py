@@ -14,7 +14,7 @@ from celeriac.drivers.rabbitmq.errors import Blocked, NoAnswer, TooLarge, WireEr
 from celeriac.drivers.rabbitmq.link import Link
 from celeriac.drivers.rabbitmq.links import Links
 
-__all__ = ["Answer", "Answers", "Post", "Refused", "publish"]
+__all__ = ["Answer", "Answers", "Post", "Refused", "most_properties", "publish"]
 
 _PATIENCE: Final = 1.0
 """Seconds that an alarm may last before a send is given up: a garbage collection ends many."""
@@ -22,6 +22,11 @@ _PATIENCE: Final = 1.0
 
 _FRAME_OF_HEADERS: Final = 20
 """Bytes of the frame that has the headers, beside them."""
+
+
+def most_properties(link: Link) -> int:
+    """Return how many bytes the properties of a message may have."""
+    return link.frame_max - _FRAME_OF_HEADERS
 
 
 class Post(Struct, frozen=True):
@@ -73,7 +78,7 @@ def publish(links: Links, posts: Sequence[Post], *, mandatory: bool = True, answ
         link.wait(lambda: link.blocked is None, time.monotonic() + _PATIENCE)
         if link.blocked is not None:
             raise Blocked(link.blocked)
-    most = link.frame_max - _FRAME_OF_HEADERS
+    most = most_properties(link)
     for post in posts:
         if len(post.properties) > most:  # the server would end the connection, and with it what others do on it
             raise TooLarge(f"its headers of {len(post.properties)} bytes are larger than a frame of {link.frame_max}")
