@@ -51,7 +51,12 @@ class ArgumentCheck:
 
     def __call__(self, args: Args, kwargs: Kwargs) -> None:
         """Raise TypeError, worded as Python words it, when the arguments do not fit."""
-        if not self._fits(args, kwargs):
+        given = len(args)
+        if kwargs:
+            fits = self._fit_with_names(given, kwargs)
+        else:
+            fits = given >= self._enough and (given <= self._most or self._any_positional)
+        if not fits:
             self._signature.bind(*args, **kwargs)
 
     def room(self, kwargs: Kwargs) -> float:
@@ -65,10 +70,7 @@ class ArgumentCheck:
         last = max((place for place, name in enumerate(self._order, start=1) if name in self._required), default=0)
         return max(self._least, last)
 
-    def _fits(self, args: Args, kwargs: Kwargs) -> bool:
-        given = len(args)
-        if not kwargs:
-            return given >= self._enough and (given <= self._most or self._any_positional)
+    def _fit_with_names(self, given: int, kwargs: Kwargs) -> bool:
         if given < self._least or (given > self._most and not self._any_positional):
             return False
         taken = self._order[:given]

@@ -6,7 +6,7 @@ import os
 import platform
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -303,9 +303,9 @@ class Celeriac(LackingApplication):
         """What hands messages to the broker within a bounded time."""
         conf = self.conf
         policy = PublishPolicy(budget=conf.broker_publish_timeout)
-        publisher = Publisher(lambda: self.stores.broker, policy=policy, clock=self.clock)
+        publisher = Publisher(partial(getattr, self.stores, "broker"), policy=policy, clock=self.clock)
         default = publisher.policy(retry=conf.task_publish_retry, changes=conf.task_publish_retry_policy)
-        return Publisher(lambda: self.stores.broker, policy=default, clock=self.clock)
+        return Publisher(partial(getattr, self.stores, "broker"), policy=default, clock=self.clock)
 
     @cached_property
     def reader(self) -> ResultReader:
@@ -313,7 +313,7 @@ class Celeriac(LackingApplication):
         conf, accept, handle_on = self.conf, self._accepted_results, lambda told: from_tuple(told, self.keeper)
         # Real time, whatever the application's clock says: a wait blocks for real, see `celeriac.testing.clock`.
         return ResultReader(
-            lambda: self.stores.results,
+            partial(getattr, self.stores, "results"),
             serializer=conf.result_serializer,
             accept=accept,
             handle_on=handle_on,
@@ -325,7 +325,7 @@ class Celeriac(LackingApplication):
         """What writes results."""
         conf = self.conf
         return ResultWriter(
-            lambda: self.stores.results,
+            partial(getattr, self.stores, "results"),
             serializer=conf.result_serializer,
             ttl=self.stores.result_ttl,
             extended=conf.result_extended,

@@ -46,6 +46,7 @@ class Context:
         delivery: Delivery | None = None,
         hostname: str | None = None,
         is_eager: bool = False,
+        calls: Any = None,
     ) -> None:
         self.call: TaskCall = call or _NO_CALL
         """The whole call as it came over the wire."""
@@ -54,7 +55,7 @@ class Context:
         self.hostname: str | None = hostname
         self.is_eager: bool = is_eager
         self.called_directly: bool = call is None
-        self.calls: Any = None
+        self.calls: Any = calls
         """The task whose own ``__call__`` is about to enter this run; None once it has."""
         self.children: list[Any] = []
         self.added: int = 0

@@ -118,7 +118,8 @@ class ResultReader:
 
     def wait(self, task_id: str, *, timeout: Seconds | None) -> TaskResult:
         """Return the result once the task has ended; `celeriac.exceptions.TimeoutError` after `timeout` seconds."""
-        check_timeout(timeout)
+        if timeout is not None:
+            check_timeout(timeout)
         ends = None if timeout is None else self.clock.monotonic() + timeout
         while True:
             left = WAIT_SLICE if ends is None else ends - self.clock.monotonic()
@@ -169,7 +170,7 @@ class ResultReader:
 
     def _readable(self) -> ResultBackend:
         """Return the store, if results can come to this process. Raises `ImproperlyConfigured`."""
-        backend = self.backend
+        backend = self._backend() or self.backend
         if backend.mailbox is not None and not backend.mailbox.is_open:
             raise ImproperlyConfigured(
                 "Results by rpc:// come only to the process that sent the task, and this one has sent none whose result"

@@ -37,7 +37,8 @@ class ResultWriter:
         self._backend = backend
         self._serializer = serializer
         self._ttl = ttl
-        self._extended = extended
+        self.extended: Final = extended
+        """Whether name, arguments and worker are stored too (``result_extended``)."""
         self._max_bytes = max_bytes
         self._clock = clock
 
@@ -46,17 +47,12 @@ class ResultWriter:
         """Tell whether there is a store to write to."""
         return self._backend() is not None
 
-    @property
-    def extended(self) -> bool:
-        """Tell whether name, arguments and worker are stored too (``result_extended``)."""
-        return self._extended
-
     def record(self, result: TaskResult, reply_to: str | None = None) -> ResultRecord:
         """Return the record of a result. Raises `EncodeError` when the value cannot be written or is too large.
 
         `reply_to` is what the task's message says of where the result is to be sent.
         """
-        payload = wire.encode(result, serializer=self._serializer, extended=self._extended)
+        payload = wire.encode(result, serializer=self._serializer, extended=self.extended)
         if self._max_bytes is not None and len(payload) > self._max_bytes:
             raise EncodeError(
                 f"The result of task {result.task_id} takes {len(payload)} bytes; result_max_bytes allows"

@@ -30,7 +30,9 @@ class _Embed(Struct):
     chord: dict[str, Any] | None = None
 
 
-_CHAIN = b'"chain"'
+CHAIN = b'"chain"'
+"""What such a body has in it somewhere."""
+
 _OBJECTS = frozenset(b"{")
 _first = operator.itemgetter(0)
 _read = msgspec.json.Decoder(tuple[Any, Any, _Embed]).decode
@@ -38,7 +40,7 @@ _read = msgspec.json.Decoder(tuple[Any, Any, _Embed]).decode
 
 def read_chained(body: bytes) -> Chained | None:
     """Read a body whose chain consists of plain JSON; None for any other, and where it is broken."""
-    if _CHAIN not in body or TAG in body or not body.isascii():
+    if CHAIN not in body or TAG in body or not body.isascii():
         return None
     try:
         args, kwargs, embed = _read(body)

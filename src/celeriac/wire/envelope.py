@@ -113,17 +113,21 @@ def encode(message: Message, *, exchange: str, routing_key: str, priority: int |
 
 def decode(raw: bytes) -> Envelope:
     """Read a document that kombu or `encode` wrote. Raises DecodeError, with the reason, for anything else."""
-    document = _document(raw)
-    properties = document.properties
+    try:
+        document = _slowly_read(raw) if _TAG in raw else _read(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        document = _slowly_read(raw)  # which takes NaN and the like, and finds the reason for what is broken
+    properties, body = document.properties, document.body
     headers = document.headers or {}
     address = properties.delivery_info or _NOWHERE
     redelivered = document.redelivered is True or address.redelivered is True
     if headers.get(_REDELIVERED) is True:
         redelivered = True
         del headers[_REDELIVERED]
+    is_plain = type(body) is str and properties.body_encoding is None and body.isascii()
     message = Message(
         headers,
-        _body_bytes(document.body, properties.body_encoding),
+        body.encode() if is_plain else _body_bytes(body, properties.body_encoding),
         document.content_type or _UNTYPED,
         document.content_encoding or UTF8,
         properties.correlation_id or None,
@@ -184,12 +188,7 @@ def _headers(headers: dict[str, Any]) -> bytes:
         raise EncodeError(f"cannot write the headers as JSON: {error}") from error
 
 
-def _document(raw: bytes) -> _ReadDocument:
-    if _TAG not in raw:
-        try:
-            return _read(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            pass  # NaN and the like are for the slower reader, which also finds the reason for what is broken
+def _slowly_read(raw: bytes) -> _ReadDocument:
     try:
         return msgspec.convert(json.loads(raw), _ReadDocument)
     except Exception as error:  # what hostile text makes the readers throw, RecursionError included

@@ -72,8 +72,9 @@ class Unread(Sequence[Any]):
 
 
 _KEYS = frozenset({str})
-_SCALARS = frozenset({str, int, bool, type(None)})
-_SIMPLE = _SCALARS | {float, list, tuple, dict, Plain}
+SCALARS = frozenset({str, int, bool, type(None)})
+"""Kinds of values that msgspec writes as everybody expects, but for text with lone surrogates."""
+_SIMPLE = SCALARS | {float, list, tuple, dict, Plain}
 _NOTHING: dict[str, Any] = {}
 _MAX_DEPTH = 32  # deeper and wider values are left to the standard library, which finds circles and reports its limits
 _MAX_WIDTH = 1_000_000
@@ -106,8 +107,8 @@ def dumps_call(args: Any, kwargs: Any) -> bytes | None:
     """
     if (type(args) is not tuple and type(args) is not list) or type(kwargs) is not dict:
         return None
-    are_scalars = _SCALARS.issuperset(map(type, args)) and (
-        not kwargs or (_KEYS.issuperset(map(type, kwargs)) and _SCALARS.issuperset(map(type, kwargs.values())))
+    are_scalars = SCALARS.issuperset(map(type, args)) and (
+        not kwargs or (_KEYS.issuperset(map(type, kwargs)) and SCALARS.issuperset(map(type, kwargs.values())))
     )
     if not are_scalars and not is_simple((args, kwargs)):
         return None
@@ -159,7 +160,7 @@ def is_simple(values: Iterable[Any]) -> bool:
     level = values
     for _ in range(_MAX_DEPTH):
         kinds = set(map(type, level))
-        if kinds <= _SCALARS:
+        if kinds <= SCALARS:
             return True
         if not kinds <= _SIMPLE:
             return False

@@ -93,7 +93,7 @@ def encode(result: TaskResult, *, serializer: str = "json", extended: bool = Fal
     done = None if result.date_done is None else result.date_done.isoformat()
     if serializer == "json" and not extended and result.group_id is None and result.parent_id is None:
         stored = _Stored(result.state, value, result.traceback, result.children, done, result.task_id)
-        if json.is_simple((value, result.children)):
+        if (type(value) in json.SCALARS and not result.children) or json.is_simple((value, result.children)):
             try:
                 return _write(stored)
             except UnicodeEncodeError:

@@ -178,7 +178,7 @@ class EngineBoard:
             self._started[row] = _UNKEPT
         elif record:
             self._started[row] = _FREE
-            area = self._area(row)
+            area = self._areas + row * _AREA
             _RECORD.pack_into(self._memory, area, len(record))
             self._memory[area + _RECORD.size : area + _RECORD.size + len(record)] = record
             self._started[row] = _WITH_RECORD

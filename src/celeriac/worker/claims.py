@@ -47,12 +47,10 @@ class ClaimSize:
 
     def size(self, *, slots: int) -> int:
         """Return how many to take for `slots` slots; at least 1."""
-        return 1 if self._mean is None else _fitting(_WORK_AHEAD * slots, self._mean)
+        mean, work = self._mean, _WORK_AHEAD * slots
+        return 1 if mean is None else _MOST if mean * _MOST <= work else max(1, int(work / mean))
 
     def freely(self, *, slots: int) -> int:
         """Return how many of these to take even if little is left for others: 5 ms of work; at least 1."""
-        return 1 if self._mean is None else _fitting(_FREELY * slots, self._mean)
-
-
-def _fitting(work: Seconds, mean: Seconds) -> int:
-    return _MOST if mean * _MOST <= work else max(1, int(work / mean))
+        mean, work = self._mean, _FREELY * slots
+        return 1 if mean is None else _MOST if mean * _MOST <= work else max(1, int(work / mean))

@@ -30,7 +30,7 @@ from celeriac.worker.chords import ChordEnds
 from celeriac.worker.ledger import Ledger
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.pulse import Pulse
-from celeriac.worker.riding import Acks, follow_ups_of, is_light, leases_of, records_of, stores_anything
+from celeriac.worker.riding import Acks, ends_of, is_light, stores_anything
 
 logger = logging.getLogger(__name__)
 
@@ -163,14 +163,14 @@ class Completer:
         if self._waits_for_more or self._is_in_trouble or not (batch := self._draw()):
             return None
         if self._results_ride:
-            return Acks(self, batch, records_of(batch))
+            return Acks(self, batch, with_results=True)
         try:
             self._store(batch)
         except Exception as error:  # noqa: BLE001  whatever a store raises, completions are not lost by it
             self._keep(batch, error)
             self._ended()
             return None
-        return Acks(self, batch, ())
+        return Acks(self, batch, with_results=False)
 
     def acked(self, leases: Sequence[Lease], lost: Sequence[Lease]) -> None:
         """Take note that a batch of `acks` is acknowledged, but for what was lost before."""
@@ -236,8 +236,8 @@ class Completer:
     def _carry_out(self, left: list[Completion]) -> None:
         """Do the three steps in their order for the whole batch; what is done to the end is taken out of `left`."""
         if self._results_ride and not self._is_in_trouble and all(map(is_light, left)):
-            leases = leases_of(left)
-            lost = self._broker.ack(leases, follow_ups=follow_ups_of(left), results=records_of(left))
+            leases, follow_ups, records = ends_of(left)
+            lost = self._broker.ack(leases, follow_ups=follow_ups, results=records)
             self._note_settled(leases, lost)
             left.clear()
             return
@@ -267,7 +267,7 @@ class Completer:
         return lost
 
     def _store(self, completions: Sequence[Completion]) -> None:
-        records = records_of(completions)
+        _, _, records = ends_of(completions)
         if records:
             self._writer.store(records)
 
@@ -279,9 +279,9 @@ class Completer:
     def _settle(
         self, completions: Sequence[Completion], settle: Settle, *, delay: Seconds = 0.0, reason: str = ""
     ) -> list[str]:
-        leases = leases_of(completions)
+        leases, follow_ups, _ = ends_of(completions)
         if settle is Settle.ACK:
-            lost = self._broker.ack(leases, follow_ups=follow_ups_of(completions))
+            lost = self._broker.ack(leases, follow_ups=follow_ups)
         elif settle is Settle.REQUEUE:
             lost = self._broker.requeue(leases, delay=delay)
         else:

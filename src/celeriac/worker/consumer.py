@@ -63,19 +63,19 @@ class Consumer:
         Of those beyond `freely` others get their share (see `Terms`). The ledger knows of each before it is returned.
         """
         terms = Terms(limit, self._lease, self._owner, freely)
-        return self._taken(lambda: self._broker.receive(self._queues, terms, wait=wait))
+        return self._taken(partial(self._broker.receive, self._queues, terms, wait=wait))
 
     def take_and_ack(self, acks: Acks, *, limit: int, freely: int) -> Sequence[Delivery]:
         """Acknowledge, and return up to `limit` deliveries that are there now, in one trip. Otherwise as `take`."""
         terms = Terms(limit, self._lease, self._owner, freely)
         call = partial(self._broker.ack_and_receive, queues=self._queues, terms=terms)
-        return self._taken(lambda: acks.ride(call) or ())
+        return self._taken(partial(acks.ride, call))
 
-    def _taken(self, receive: Callable[[], Sequence[Delivery]]) -> Sequence[Delivery]:
+    def _taken(self, receive: Callable[[], Sequence[Delivery] | None]) -> Sequence[Delivery]:
         self._pulse.asking()
         began = self._clock.boottime()
         try:
-            deliveries = receive()
+            deliveries = receive() or ()
         except BrokerError as error:
             self._rest(error)
             return ()

@@ -21,26 +21,21 @@ class Copy:
     """Knows whether this process is a child that was forked from the one that made it."""
 
     def __init__(self) -> None:
-        self._is_one = False
+        self.is_one = False
         after_fork_in_child(self)
 
     def forget_parent(self) -> None:
-        self._is_one = True
+        self.is_one = True
 
-    def end_if_one(self, call: TaskCall, error: BaseException | None) -> None:
-        """In a copy, end the process as `error`, which the task raised, wants it; the task goes on in the parent."""
-        if self._is_one:
-            _end(call, error)
-
-
-def _end(call: TaskCall, error: BaseException | None) -> NoReturn:
-    code = 1
-    if isinstance(error, SystemExit):
-        code = error.code if isinstance(error.code, int) else int(error.code is not None)
-    else:
-        text = "A child that task %s[%s] forked came out of it and is ended: let such children end by os._exit()"
-        logger.error(text, call.name, call.id, exc_info=error)
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):  # a task may have put anything there
-            stream.flush()
-    os._exit(code & 0xFF)
+    def end(self, call: TaskCall, error: BaseException | None) -> NoReturn:
+        """End this process, a copy, as `error`, which the task raised, wants it; the task goes on in the parent."""
+        code = 1
+        if isinstance(error, SystemExit):
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        else:
+            text = "A child that task %s[%s] forked came out of it and is ended: let such children end by os._exit()"
+            logger.error(text, call.name, call.id, exc_info=error)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):  # a task may have put anything there
+                stream.flush()
+        os._exit(code & 0xFF)

@@ -53,7 +53,7 @@ class CoroutineBacklog:
         if job is None:
             return None
         runner = job.runner
-        if job.is_doubtful or not job.acks_late or runner.tells_start(job.call) or not self._is_sure(job):
+        if job.is_doubtful or not job.acks_late or runner.tracks_started or not self._is_sure(job):
             self.jobs.appendleft(job)  # for the main thread
             return None
         if len(self.jobs) == self._claims.reserve(slots=self._slots) // 2:

@@ -193,10 +193,10 @@ class Engine:
             return self._async_backlog.limit(self._coroutines.free)
         if self._async_backlog.jobs:
             return 0
-        free = self._sync.free
-        if free == 0:
+        if (free := self._sync.free) == 0:
             return 0
-        return min(self._wear.tasks_left, max(free, self._claims.size(slots=self._sync.slots)))
+        limit = max(free, self._claims.size(slots=self._sync.slots))
+        return min(self._wear.tasks_left, limit) if self._wear.is_limited else limit
 
     def _claim(self, limit: int) -> Sequence[Delivery]:
         """Complete what has ended, and take what there is, or wait for it."""
@@ -220,7 +220,7 @@ class Engine:
         for delivery in deliveries:
             admitted = self._admission.admit(delivery, self._consumer.claim)
             if isinstance(admitted, Job):
-                if self._log.tells_received:
+                if self._log.tells(logging.INFO):
                     self._log.received(admitted.call.name, admitted.call.id)
                 (self._async_backlog.jobs if admitted.runner.is_async else self._backlog).append(admitted)
             else:
@@ -235,10 +235,10 @@ class Engine:
         waiting = self._async_backlog
         while waiting.jobs and self._coroutines.free and (coroutine := waiting.next()) is not None:
             self._start(coroutine, self._coroutines)
-        while self._sync.free and not self._stopping.is_set and not self._wear.reason:
+        while self._backlog and self._sync.free and not self._stopping.is_set and not self._wear.reason:
             try:
                 job = self._backlog.popleft()
-            except IndexError:  # empty, or the attendant has just given the rest back
+            except IndexError:  # the attendant has just given the rest back
                 return
             if self._inline and self._completer.waiting and (job.is_doubtful or self._is_time_to_complete()):
                 self._completer.flush()
@@ -253,12 +253,13 @@ class Engine:
 
     def _start(self, job: Job, executor: InlineExecutor[Job] | ThreadExecutor[Job] | CoroutineExecutor[Job]) -> None:
         backlog = self._async_backlog.jobs if job.runner.is_async else self._backlog
+        runner = job.runner
         if not self._tenure.holds(job, backlog) or (job.is_doubtful and not self._may_run_again(job)):
             return
-        if not job.acks_late and not acked_early(job, self._broker, self._ledger, stopping=self._stopping):
+        is_held = runner.acks_late or job.acks_late
+        if not (is_held or acked_early(job, self._broker, self._ledger, stopping=self._stopping)):
             return
-        record = job.runner.started_record(job.call)
-        if record is not None:
+        if runner.tracks_started and (record := runner.started_record(job.call)) is not None:
             self._completer.add(Completion(None, Settle.NOTHING, record))
             self._completer.flush()  # before the task can store a state of its own, which STARTED would hide
         executor.submit(job)

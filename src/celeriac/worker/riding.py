@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from celeriac.exceptions import BrokerError
@@ -22,24 +22,25 @@ class Keeper(Protocol):
 
 
 class Acks:
-    """Acknowledgements that go along with another call to the broker: what follows with them, and results that are not
-    stored yet.
+    """Acknowledgements that go along with another call to the broker: what follows with them, and their results unless
+    these are stored already.
     """
 
-    def __init__(self, completer: Keeper, batch: Sequence[Completion], results: Sequence[ResultRecord]) -> None:
+    def __init__(self, completer: Keeper, batch: Sequence[Completion], *, with_results: bool) -> None:
         self._completer = completer
         self._batch = batch
-        self._results = results
+        self._with_results = with_results
 
     def ride(self, call: Callable[..., tuple[Sequence[Lease], T]]) -> T | None:
         """Have `call` acknowledge, with what `Broker.ack` takes; return what else it brings.
 
         Raises `BrokerError` kin. When that, or anything else, goes wrong, they are tried again; None for the latter.
         """
-        leases, follow_ups = leases_of(self._batch), follow_ups_of(self._batch)
+        leases, follow_ups, records = ends_of(self._batch)
+        results = records if self._with_results else ()
         try:
-            if follow_ups or self._results:
-                lost, found = call(leases, follow_ups=follow_ups, results=self._results)
+            if follow_ups or results:
+                lost, found = call(leases, follow_ups=follow_ups, results=results)
             else:
                 lost, found = call(leases)
         except BrokerError as error:
@@ -60,20 +61,23 @@ def is_light(completion: Completion) -> bool:
     return sequel is None or not (sequel.parts or sequel.records or sequel.chords)
 
 
-def leases_of(completions: Sequence[Completion]) -> list[Lease]:
-    """Return the leases that are to be settled."""
-    return [completion.lease for completion in completions if completion.lease is not None]
-
-
-def records_of(completions: Sequence[Completion]) -> list[ResultRecord]:
-    """Return the results that are to be stored."""
-    return [completion.record for completion in completions if completion.record is not None]
-
-
-def follow_ups_of(completions: Sequence[Completion]) -> dict[str, Sequence[Outgoing]] | None:
-    """Return by tag what is to be sent in place of messages; None for nothing."""
-    found = {c.lease.tag: c.follow_ups for c in completions if c.follow_ups and c.lease is not None}
-    return found or None
+def ends_of(
+    completions: Iterable[Completion],
+) -> tuple[list[Lease], dict[str, Sequence[Outgoing]] | None, list[ResultRecord]]:
+    """Return what is to be settled, by tag what is to be sent in place of messages (None for nothing), and what is to
+    be stored.
+    """
+    leases: list[Lease] = []
+    follow_ups: dict[str, Sequence[Outgoing]] = {}
+    records: list[ResultRecord] = []
+    for completion in completions:
+        if (lease := completion.lease) is not None:
+            leases.append(lease)
+            if completion.follow_ups:
+                follow_ups[lease.tag] = completion.follow_ups
+        if completion.record is not None:
+            records.append(completion.record)
+    return leases, follow_ups or None, records
 
 
 def stores_anything(batch: Sequence[Completion]) -> bool:

@@ -28,21 +28,24 @@ class Ring:
         self._cells = whole[offset:start].cast("Q")
         self._bytes = whole[start : start + size]
 
-    def put(self, frame: bytes) -> bool:
-        """Append a frame. False when it does not fit, until the other side has taken some."""
-        written = self._cells[_WRITTEN]
+    def put(self, frame: bytes) -> int:
+        """Append a frame; return how many bytes wait to be taken now. 0 when it does not fit, until some were taken."""
+        cells = self._cells
+        written = cells[_WRITTEN]
         whole = len(frame).to_bytes(_LENGTH, "little") + frame
-        if len(whole) > self.size - (written - self._cells[_READ]):
-            return False
+        length = len(whole)
+        waiting = written - cells[_READ] + length
+        if waiting > self.size:
+            return 0
         place = written % self.size
         first = self.size - place
-        if len(whole) <= first:
-            self._bytes[place : place + len(whole)] = whole
+        if length <= first:
+            self._bytes[place : place + length] = whole
         else:
             self._bytes[place:] = whole[:first]
-            self._bytes[: len(whole) - first] = whole[first:]
-        self._cells[_WRITTEN] = written + len(whole)
-        return True
+            self._bytes[: length - first] = whole[first:]
+        cells[_WRITTEN] = written + length
+        return waiting
 
     def take(self) -> Iterator[bytes]:
         """Yield the frames that were put and not taken by now, oldest first. Each is taken when it is yielded."""
@@ -53,10 +56,6 @@ class Ring:
             read += _LENGTH + length
             self._cells[_READ] = read
             yield frame
-
-    @property
-    def is_half_full(self) -> bool:
-        return self._cells[_WRITTEN] - self._cells[_READ] > self.size // 2
 
     def clear(self) -> None:
         """Begin anew, for another writer."""

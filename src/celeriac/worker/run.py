@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from msgspec.structs import replace
+
 from celeriac import signals, states
 from celeriac.app.context import Context, running
 from celeriac.app.error_info import ErrorInfo, traceback_of
@@ -70,15 +72,14 @@ class TaskRunner:
     ) -> None:
         kind = type(task)
         self.task = task
-        self._wrapped = task.wraps_runs
-        self._call: Callable[..., Any] = task if self._wrapped else task.run
+        self._wrapper = task if task.wraps_runs else None
+        self._call: Callable[..., Any] = self._wrapper or task.run
         self.is_async = task.is_async
         self.acks_late = conf.task_acks_late if task.acks_late is None else task.acks_late
         self._tells_deaths = tells_deaths
         self._acks_failures = acks_failures(task, conf)
         self._ignore_result = conf.task_ignore_result if task.ignore_result is None else task.ignore_result
         self._stores_errors = given_or(task.store_errors_even_if_ignored, conf.task_store_errors_even_if_ignored)
-        self._track_started = given_or(task.track_started, conf.task_track_started)
         self._soft_limit = conf.task_soft_time_limit if task.soft_time_limit is None else task.soft_time_limit
         self._hard_limit = conf.task_time_limit if task.time_limit is None else task.time_limit
         self.ends_with_its_worker = given_or(task.reject_on_worker_lost, conf.task_reject_on_worker_lost) is False
@@ -94,6 +95,8 @@ class TaskRunner:
         self._revoked = revoked
         self._writer = writer
         self._keeps_results = writer.keeps_results
+        self.tracks_started = self._keeps_results and given_or(task.track_started, conf.task_track_started)
+        """Whether the state STARTED is stored, but for calls that want no results."""
         self._log = log
         self._hostname = hostname
         self._clock = clock
@@ -102,17 +105,16 @@ class TaskRunner:
 
     def run(self, job: Runnable, limits: SoftLimits) -> Completion:
         """Run the task here and return what follows. Never raises."""
-        context = self._begin(job)
+        context = Context(job.call, delivery=job.delivery, hostname=self._hostname, calls=self._wrapper)
         token, forbidden = running.set(context), joining_forbidden.set(True)
         started = time.perf_counter()
         try:
             try:
                 value = self._run_now(context, job, limits)
             except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
-                self._copy.end_if_one(job.call, error)
-                let_go(error)
-                return self._failed(context, error)
-            self._copy.end_if_one(job.call, None)
+                return self._raised(context, error)
+            if self._copy.is_one:
+                self._copy.end(job.call, None)
             return self._succeeded(context, value, time.perf_counter() - started)
         finally:
             joining_forbidden.reset(forbidden)
@@ -120,7 +122,7 @@ class TaskRunner:
 
     async def run_async(self, job: Runnable) -> Completion:
         """Run an ``async def`` task on the running loop; otherwise as `run`."""
-        context = self._begin(job)
+        context = Context(job.call, delivery=job.delivery, hostname=self._hostname, calls=self._wrapper)
         running.set(context)
         joining_forbidden.set(True)
         started = time.perf_counter()
@@ -130,12 +132,12 @@ class TaskRunner:
             running_call = self._call(*job.call.args, **job.call.kwargs)
             value = await (running_call if soft is hard is None else limited(running_call, soft=soft, hard=hard))
         except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
-            self._copy.end_if_one(job.call, error)
-            let_go(error)
-            if _is_cancelled(error) and not self._revoked.ends(job.call):
+            if not self._copy.is_one and _is_cancelled(error) and not self._revoked.ends(job.call):
+                let_go(error)
                 return self._cancelled(context, error, time.perf_counter() - started)
-            return self._failed(context, error)
-        self._copy.end_if_one(job.call, None)
+            return self._raised(context, error)
+        if self._copy.is_one:
+            self._copy.end(job.call, None)
         return self._succeeded(context, value, time.perf_counter() - started)
 
     def broken(self, job: Runnable, error: BaseException) -> Completion:
@@ -172,34 +174,24 @@ class TaskRunner:
         """Return after how many seconds the task is ended; None for never."""
         return self._hard_limit if call.time_limit is None else call.time_limit
 
-    def tells_start(self, call: TaskCall) -> bool:
-        """Tell whether the state STARTED is stored."""
-        return self._track_started and not self._ignores(call) and self._keeps_results
-
     def started_record(self, call: TaskCall) -> ResultRecord | None:
         """Return the state STARTED to store, None where that is not wanted."""
-        if not self.tells_start(call):
+        if not self.tracks_started or self._ignores(call):
             return None
         started = TaskResult(call.id, states.STARTED, {"pid": os.getpid(), "hostname": self._hostname})
         return self._writer.record(started, call.reply_to)
 
-    # -- its beginning ----------------------------------------------------------------------------------------------
-
-    def _begin(self, job: Runnable) -> Context:
-        context = Context(job.call, delivery=job.delivery, hostname=self._hostname)
-        if self._wrapped:
-            context.calls = self.task
-        return context
-
     def _run_now(self, context: Context, job: Runnable, limits: SoftLimits) -> Any:
         call = job.call
         try:
-            limits.arm(self.soft_limit(call) or None, job.delivery.lease.tag)
+            soft = self._soft_limit if call.soft_time_limit is None else call.soft_time_limit
+            limits.arm(soft or None, job.delivery.lease.tag)
             # Since it was admitted, and before it could be found as running:
             if not self._revoked.is_empty and self._revoked.ends(call):
                 raise Terminated
-            self._announce(context)
-            return self._call(*context.call.args, **context.call.kwargs)
+            if self._before is not None or signals.task_prerun.receivers:
+                self._announce(context)
+            return self._call(*call.args, **call.kwargs)
         finally:
             limits.disarm()
 
@@ -220,13 +212,21 @@ class TaskRunner:
             record = self._record(context, states.SUCCESS, value)
         except Exception as error:  # noqa: BLE001  of the encoder, of routes and signals of the user's for what follows
             return self._failed_for_good(context, error)
-        self._log.succeeded(self.task, context, value, runtime)
+        if self._log.tells(logging.INFO):
+            self._log.succeeded(self.task, context, value, runtime)
         if self._on_success is not None:
             self._handler(context, self._on_success, value, context.call.id, context.args, context.kwargs)
         if signals.task_success.receivers:
             signals.task_success.send(sender=self.task, result=value, runtime=runtime)
-        self._return(context, states.SUCCESS, value, None)
+        if self._after is not None or signals.task_postrun.receivers:
+            self._return(context, states.SUCCESS, value, None)
         return self._completion(context, record=record, sequel=sequel)
+
+    def _raised(self, context: Context, error: BaseException) -> Completion:
+        if self._copy.is_one:
+            self._copy.end(context.call, error)
+        let_go(error)
+        return self._failed(context, error)
 
     def _failed(self, context: Context, error: BaseException) -> Completion:
         revocation = self._revoked.ends(context.call)
@@ -343,7 +343,8 @@ class TaskRunner:
         sequel: Sequel | None = None,
     ) -> Completion:
         delivery = context.delivery
-        lease = None if delivery is None or not self.is_acked_late(context.call) else delivery.lease
+        is_held = self.acks_late or self.is_acked_late(context.call)
+        lease = delivery.lease if is_held and delivery is not None else None
         settle = settle if self.acks_late else Settle.ACK
         sends = [*context.follow_ups, *(follow_ups or ())]
         if sends and delivery is not None and delivery.redelivered:
@@ -355,25 +356,16 @@ class TaskRunner:
     def _record(self, context: Context, state: str, value: Any, trace: str | None = None) -> ResultRecord | None:
         call = context.call
         failed = state in states.EXCEPTION_STATES
-        if (self._ignores(call) and not (failed and self._stores_errors)) or not self._keeps_results:
+        ignores = self._ignore_result if call.ignore_result is None else call.ignore_result
+        if (ignores and not (failed and self._stores_errors)) or not self._keeps_results:
             return None
-        extended = self._writer.extended
-        result = TaskResult(
-            task_id=call.id,
-            state=state,
-            result=value,
-            traceback=trace,
-            children=[child.as_tuple() for child in context.children],
-            date_done=datetime.fromtimestamp(self._clock.now(), UTC),
-            group_id=call.group_id,
-            parent_id=call.parent_id,
-            name=call.name if extended else None,
-            args=call.args if extended else None,
-            kwargs=call.kwargs if extended else None,
-            worker=self._hostname if extended else None,
-            retries=call.retries if extended else None,
-            queue=context.delivery.lease.queue if extended and context.delivery else None,
-        )
+        children = [child.as_tuple() for child in context.children] if context.children else []
+        done = datetime.fromtimestamp(self._clock.now(), UTC)
+        result = TaskResult(call.id, state, value, trace, children, done, call.group_id, call.parent_id)
+        if self._writer.extended:
+            queue = context.delivery.lease.queue if context.delivery else None
+            own = {"name": call.name, "args": call.args, "kwargs": call.kwargs, "retries": call.retries}
+            result = replace(result, worker=self._hostname, queue=queue, **own)
         return (self._writer.record_of_error if failed else self._writer.record)(result, call.reply_to)
 
     def _ignores(self, call: TaskCall) -> bool:

@@ -130,7 +130,7 @@ class Runs:
         board = self._board
         if board is None:
             return 0
-        is_once = job.runner.is_once(job.call)
+        is_once = not job.runner.acks_late and job.runner.is_once(job.call)
         if hard is None and not is_once:
             return board.begin(tag, now, task_id=job.call.id)
         whole = addressed(job.call.id, job.call.reply_to)
@@ -141,19 +141,15 @@ class Runs:
 
     def _end(self, job: Job, completion: Completion, row: int) -> None:
         if self._board is not None:
-            self._board.end(row, _what_is_left(completion))
+            # What the supervisor has to store before it acknowledges in place of a dead engine; None if that won't do:
+            # a completion that sends something needs an engine.
+            left = None
+            if completion.settle is Settle.ACK and not completion.follow_ups and completion.sequel is None:
+                left = b"" if completion.record is None else _encode(completion.record)
+            self._board.end(row, left)
         is_counted = job.delivery.redelivered and job.delivery.crashes is None
         if is_counted and completion.settle is Settle.REQUEUE and job.acks_late:
             self._crashes.count_back(job.call)
         self._completer.add(completion)
-        self._wear.note()
-
-
-def _what_is_left(completion: Completion) -> bytes | None:
-    """Return what the supervisor has to store before it acknowledges in place of a dead engine; None if that won't do.
-
-    A completion that sends something needs an engine.
-    """
-    if completion.settle is not Settle.ACK or completion.follow_ups or completion.sequel is not None:
-        return None
-    return b"" if completion.record is None else _encode(completion.record)
+        if self._wear.is_limited:
+            self._wear.note()

@@ -16,8 +16,13 @@ logger = logging.getLogger("celeriac.task")
 class TaskLog:
     """Writes a task's ends. Values are shown up to the task's ``resultrepr_maxsize`` characters. Thread-safe.
 
-    Every record has the fields task_id and task_name.
+    Every record has the fields task_id and task_name. Those that are written for each task want to be asked for by
+    `tells` before, since most workers do not write them.
     """
+
+    def __init__(self) -> None:
+        self.tells = logger.isEnabledFor
+        """Tells whether lines of a level are written."""
 
     def received(self, context_name: str, task_id: str) -> None:
         """Write that a task has come."""
@@ -27,15 +32,9 @@ class TaskLog:
         """Write that a task is not run again."""
         logger.error("Task %s[%s] is not run again: %s", name, task_id, reason, extra=_fields(name, task_id))
 
-    @property
-    def tells_received(self) -> bool:
-        """Tell whether `received` would write anything, so that a batch can be passed over."""
-        return logger.isEnabledFor(logging.INFO)
-
     def succeeded(self, task: Task[..., Any], context: Context, value: Any, runtime: float) -> None:
-        if logger.isEnabledFor(logging.INFO):
-            text = shown(value, task.resultrepr_maxsize)
-            self._write(logging.INFO, "Task %s[%s] succeeded in %ss: %s", context, runtime, text)
+        text = shown(value, task.resultrepr_maxsize)
+        self._write(logging.INFO, "Task %s[%s] succeeded in %ss: %s", context, runtime, text)
 
     def failed(self, task: Task[..., Any], context: Context, info: ErrorInfo, *, expected: bool) -> None:
         error = shown(info.exception, task.resultrepr_maxsize)

@@ -21,12 +21,16 @@ _UNLIMITED: Final = sys.maxsize
 
 
 class Wear:
-    """Counts tasks and looks at the memory, after each task. Thread-safe. `most_kib` is in KiB, as in Celery."""
+    """Counts tasks and looks at the memory, after each task, where either is limited. Thread-safe.
+
+    `most_kib` is in KiB, as in Celery.
+    """
 
     def __init__(self, *, most_tasks: int | None, most_kib: int | None) -> None:
         self._most_tasks = most_tasks or _UNLIMITED
         self._most_kib = most_kib
-        self._is_limited = bool(most_tasks) or most_kib is not None
+        self.is_limited = bool(most_tasks) or most_kib is not None
+        """Whether it ever is done: `note` wants to be called then."""
         self._guard_count = threading.Lock()
         self._count = 0
         self._looked = 0.0
@@ -40,8 +44,6 @@ class Wear:
 
     def note(self) -> None:
         """Take note that a task ended."""
-        if not self._is_limited:
-            return
         with self._guard_count:
             self._count += 1
             count = self._count

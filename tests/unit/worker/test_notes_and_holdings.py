@@ -157,8 +157,9 @@ def test_frames_come_out_as_they_went_in_however_the_ring_turns(batches):
     for batch in batches:
         for frame in batch:
             room = 128 - sum(4 + len(each) for each in waiting)
-            assert turning.put(frame) == (4 + len(frame) <= room)
-            if 4 + len(frame) <= room:
+            fits = 4 + len(frame) <= room
+            assert turning.put(frame) == (128 - room + 4 + len(frame) if fits else 0)
+            if fits:
                 waiting.append(frame)
         assert list(turning.take()) == waiting
         waiting.clear()
@@ -169,7 +170,7 @@ def test_a_cleared_ring_is_empty():
     cleared.put(b"left by the dead")
     cleared.clear()
     assert list(cleared.take()) == []
-    assert not cleared.is_half_full
+    assert cleared.put(b"of the next") == 4 + 11
 
 
 # -- holdings ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -31,14 +32,15 @@ _LEAST: Final = 0.001  # seconds; a BLPOP of 0 would wait for ever
 class Watched(Struct, frozen=True):
     """The queues that one receiver asks for, in its order.
 
-    `keys` are those that claim.lua and ring.lua want for each queue: its lists, its bell, its mark. `tails` end the
-    entries of each, and `doing` completes "failed while ..." in an error.
+    `keys` are those that claim.lua and ring.lua want for each queue: its lists, its bell, its mark. `told` is what
+    claim.lua is told of the lists, behind what differs from claim to claim. `doing` completes "failed while ..." in an
+    error.
     """
 
     names: tuple[str, ...]
     queues: tuple[QueueKeys, ...]
     keys: tuple[str, ...]
-    tails: tuple[str, ...]
+    told: tuple[str, ...]
     doing: str
 
 
@@ -46,9 +48,10 @@ def watched_of(names: Sequence[str], keys: Keys) -> Watched:
     """Return what is said of these queues again and again."""
     queues = tuple(keys.queue(name) for name in names)
     of_each = tuple(key for queue in queues for key in (*queue.lists, queue.bell, queue.mark))
+    told = (str(len(keys.steps)), *map(str, keys.steps), *(queue.tail for queue in queues))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     doing = f"receiving from {', '.join(names[:_NAMED])}{more}"
-    return Watched(tuple(names), queues, of_each, tuple(queue.tail for queue in queues), doing)
+    return Watched(tuple(names), queues, of_each, told, doing)
 
 
 def watcher_of(pool: Pool, watched: Watched, delayed_names: str) -> Watcher:
@@ -89,12 +92,11 @@ class Bell:
         try:
             span = max(_LEAST, min(_ROUND, until - time.monotonic()))
             wire.send(pack_all([("BLPOP", *self._bells, f"{span:.3f}"), claim]))
-            is_called = not self._is_answered(wire, time.monotonic() + span + _LATE)
+            is_called = self._is_called(wire, time.monotonic() + span + _LATE)
             if is_called and not self._take_back(wire):
                 self.drop()
                 return None, True
-            rung = wire.read()
-            claimed = wire.read()
+            rung, claimed = wire.read_many(2)
             if isinstance(rung, Refusal):
                 if rung.code in DEPOSED:
                     self._pool.doubt()
@@ -127,21 +129,24 @@ class Bell:
         self._wire = self._pool.open()
         return self._wire
 
-    def _is_answered(self, wire: Wire, late: float) -> bool:
-        """Wait for the answer, and see to the watcher meanwhile. False when somebody called."""
-        while not wire.has_answer():
-            watcher = self._watcher
+    def _is_called(self, wire: Wire, late: float) -> bool:
+        """Wait until the answer begins to arrive, and see to the watcher meanwhile. True when somebody called first."""
+        watcher, called, due = self._watcher, self.wake.receiver, late
+        sockets: list[socket.socket | None] = [wire.socket, called]
+        while True:
             if watcher is not None:
                 watcher.tend()
+                sockets[2:] = [watcher.socket]
+                due = min(late, watcher.due)
             now = time.monotonic()
             if now >= late:
                 raise NoAnswer("a waiting command was not answered")
-            sockets = [wire.socket, self.wake.receiver, watcher.socket if watcher is not None else None]
-            due = late if watcher is None else min(late, watcher.due)
-            if self.wake.receiver in readable(sockets, due - now):
+            found = readable(sockets, due - now)
+            if called in found:
                 self.wake.hear()
+                return True
+            if wire.socket in found and (wire.hears_answers_only or wire.has_answer()):
                 return False
-        return True
 
     def _take_back(self, wire: Wire) -> bool:
         """End the BLPOP, so that the claim behind it is answered. False when the server does not let us."""

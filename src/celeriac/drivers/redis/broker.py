@@ -101,7 +101,7 @@ class RedisBroker:
         follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
         results: Sequence[ResultRecord] = (),
     ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
-        if max(len(leases), len(results)) > PER_SCRIPT or self._receiver.has_lost_claims:
+        if len(leases) > PER_SCRIPT or len(results) > PER_SCRIPT or self._receiver.lost_claims:
             lost = self.ack(leases, follow_ups=follow_ups, results=results)
             return lost, self._receiver.receive(queues, terms, wait=0)
         if follow_ups or results:

@@ -32,15 +32,12 @@ class Client:
         self.pool = pool
         self._clock = clock
         self._kind = kind
+        self.has_system_clock = isinstance(clock, SystemClock)
+        """The time is read from the machine's clock, which the server's may stand in for."""
 
     @property
     def location(self) -> str:
         return self.pool.address.location
-
-    @property
-    def has_system_clock(self) -> bool:
-        """True when the time is read from the machine's clock, which the server's may stand in for."""
-        return isinstance(self._clock, SystemClock)
 
     def now(self) -> float:
         """Return the moment by the server's clock (UTC epoch seconds)."""
@@ -105,16 +102,22 @@ class Client:
         try:
             if patience is not None:
                 wire.wait(patience)
-            replies = _answers(wire, commands)
+            replies = wire.read_many(len(commands))
+            for reply in replies:
+                if reply.__class__ is Refusal:
+                    _ask_again(wire, commands, replies)
+                    break
+            else:
+                self.pool.give(wire)
+                return replies
         except BaseException as error:
             self._drop(wire, error)
             raise
-        for reply in replies:
-            if reply.__class__ is Refusal and reply.code in DEPOSED:
-                wire.close()
-                self.pool.doubt()
-                return replies
-        self.pool.give(wire)
+        if any(reply.__class__ is Refusal and reply.code in DEPOSED for reply in replies):
+            wire.close()
+            self.pool.doubt()
+        else:
+            self.pool.give(wire)
         return replies
 
     def _sent_again(self, packed: bytes) -> Wire:
@@ -138,25 +141,21 @@ class Client:
 def run_on(wire: Wire, commands: Sequence[Command]) -> Reply:
     """Run commands in one round trip on a connection of one's own; return the last answer. Raises `WireError`."""
     wire.send(pack_all(commands))
-    replies = _answers(wire, commands)
+    replies = wire.read_many(len(commands))
+    _ask_again(wire, commands, replies)
     for reply in replies:
         if isinstance(reply, Refusal):
             raise reply
     return replies[-1]
 
 
-def _answers(wire: Wire, commands: Sequence[Command]) -> list[Reply]:
-    """Read the answers to what was sent; scripts that the server does not know are sent again with their source."""
-    replies = wire.read_many(len(commands))
-    unknown: list[int] = []
-    for place, reply in enumerate(replies):  # a list made by a call of its own takes longer (Python 3.11)
-        if reply.__class__ is Refusal and reply.is_unknown_script:
-            unknown.append(place)
+def _ask_again(wire: Wire, commands: Sequence[Command], replies: list[Reply]) -> None:
+    """Send scripts that the server does not know again with their source, and put the answers to these in place."""
+    unknown = [place for place, reply in enumerate(replies) if isinstance(reply, Refusal) and reply.is_unknown_script]
     if unknown:
         wire.send(pack_all([with_source(commands[place]) for place in unknown]))
         for place in unknown:
             replies[place] = wire.read()
-    return replies
 
 
 def with_source(command: Command) -> Command:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sized
 from typing import Final
 
 from msgspec import Struct
@@ -43,9 +43,8 @@ class LostClaims:
         self._keys = keys
         self._heard = heard
         self._claims: deque[LostClaim] = deque(maxlen=_KEPT)
-
-    def __len__(self) -> int:
-        return len(self._claims)
+        self.known: Final[Sized] = self._claims
+        """Empty while there are none, which is asked at each claim."""
 
     def note(self, claim: LostClaim) -> None:
         self._claims.append(claim)

@@ -44,6 +44,8 @@ class Receiver:
         self._claims = itertools.count()
         self._salt = os.urandom(3).hex()
         self._lost_claims = LostClaims(client, keys, heard)
+        self.lost_claims = self._lost_claims.known
+        """What earlier claims took whose answers never arrived: `receive` has to look for it."""
         self._watched: dict[tuple[str, ...], Watched] = {}
         self._bells = Bells(client.pool, keys.delayed_names)
         self._waiting: tuple[Wake, ...] = ()
@@ -52,15 +54,10 @@ class Receiver:
         self._watcher: tuple[tuple[str, ...], Watcher] | None = None
         self._closings = 0
 
-    @property
-    def has_lost_claims(self) -> bool:
-        """Whether `receive` has to look for what an earlier claim took, whose answer never arrived."""
-        return bool(self._lost_claims)
-
     def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> list[Delivery]:
         """See `Broker.receive`."""
         watched = self._watch(tuple(queues))
-        if self._lost_claims and (found := self._recover(watched, terms)):
+        if self.lost_claims and (found := self._recover(watched, terms)):
             return found
         if wait <= 0:
             return self._claim(watched, terms)
@@ -90,7 +87,7 @@ class Receiver:
         """See `Broker.ack_and_receive`; return the places of the tags that were lost, and what was taken."""
         watched = self._watch(tuple(queues))
         prefix = self._prefix(terms.owner)
-        return self._ask_on_the_way(watched, self._command(watched, terms, prefix, tags), prefix)
+        return self._ask(watched, self._command(watched, terms, prefix, tags), prefix, is_on_the_way=True)
 
     def settle_and_receive(
         self, done: Done, queues: Sequence[str], terms: Terms
@@ -100,7 +97,7 @@ class Receiver:
         prefix = self._prefix(terms.owner)
         arguments = (*done.arguments, *self._claiming(watched, terms, prefix))
         command = call_script(SETTLE, (*done.keys, self._keys.revoked_newest, *watched.keys), arguments)
-        return self._ask_on_the_way(watched, command, prefix, done.kept)
+        return self._ask(watched, command, prefix, done.kept, is_on_the_way=True)
 
     def watch(self, queues: Sequence[str], *, wait: float) -> bool:
         """See `Broker.watch`. Used by one thread."""
@@ -163,8 +160,7 @@ class Receiver:
             self._note_lost(error, watched, prefix)
             raise self._client.error(error, doing=watched.doing) from error
         finally:
-            with self._waiting_lock:
-                self._waiting = tuple([one for one in self._waiting if one is not bell.wake])
+            self._listen_no_more(bell.wake)
         if is_called:
             self._is_interrupted = False
         if isinstance(reply, Refusal):
@@ -177,35 +173,47 @@ class Receiver:
             self._waiting = (*self._waiting, wake)
         wake.hear()
 
+    def _listen_no_more(self, wake: Wake) -> None:
+        with self._waiting_lock:
+            if self._waiting == (wake,):
+                self._waiting = ()
+            else:
+                self._waiting = tuple([one for one in self._waiting if one is not wake])
+
     def _claim(self, watched: Watched, terms: Terms) -> list[Delivery]:
         prefix = self._prefix(terms.owner)
         return self._ask(watched, self._command(watched, terms, prefix), prefix)[1]
 
-    def _ask_on_the_way(
-        self, watched: Watched, command: Command, prefix: str, kept: Outgoing | None = None
-    ) -> tuple[Sequence[int], Sequence[Delivery]]:
-        """Claim by a command that does something else before; a wait that follows need not look first."""
-        lost, found = self._ask(watched, command, prefix, kept)
-        bell = self._bells.take(watched)
-        bell.is_known_empty = not found
-        self._bells.give(bell)
-        return lost, found
-
     def _ask(
-        self, watched: Watched, command: Command, prefix: str, kept: Outgoing | None = None
+        self,
+        watched: Watched,
+        command: Command,
+        prefix: str,
+        kept: Outgoing | None = None,
+        *,
+        is_on_the_way: bool = False,
     ) -> tuple[Sequence[int], list[Delivery]]:
-        """Run a claim; return the places of what was lost of what it acknowledges, and what was taken."""
+        """Run a claim; return the places of what was lost of what it acknowledges, and what was taken.
+
+        One `is_on_the_way` does something else before: a wait that follows need not look first.
+        """
         try:
             reply = self._client.one(command, doing=watched.doing)
         except OperationalError as error:
             self._note_lost(error.__cause__, watched, prefix)
             raise
-        return reply[0], self._taken(reply, watched, prefix, kept)
+        found = self._taken(reply, watched, prefix, kept)
+        if is_on_the_way:
+            bell = self._bells.take(watched)
+            bell.is_known_empty = not found
+            self._bells.give(bell)
+        return reply[0], found
 
     def _taken(self, reply: Reply, watched: Watched, prefix: str, kept: Outgoing | None = None) -> list[Delivery]:
         if len(reply) == 1:
             return []
-        self._heard.note(reply[1])
+        if reply[1] is not None:
+            self._heard.note(reply[1])
         return _deliveries(reply, watched, prefix, kept)
 
     def _note_lost(self, error: BaseException | None, watched: Watched, prefix: str) -> None:
@@ -213,7 +221,7 @@ class Receiver:
             self._lost_claims.note(LostClaim(prefix, watched.names, error.asker))
 
     def _recover(self, watched: Watched, terms: Terms) -> list[Delivery]:
-        now, held = self._lease(terms.lease)
+        now, held = "" if self._client.has_system_clock else self._client.now(), terms.lease - self._visibility_timeout
         return self._lost_claims.recover(watched.names, limit=min(terms.limit, _PER_CLAIM), now=now, lease=held)
 
     def _prefix(self, owner: str) -> str:
@@ -222,17 +230,16 @@ class Receiver:
 
     def _command(self, watched: Watched, terms: Terms, prefix: str, done: Sequence[str] = ()) -> Command:
         keys = (self._keys.unacked, self._keys.unacked_index, self._keys.revoked_newest, *watched.keys)
-        return call_script(CLAIM, keys, (len(done), *done, *self._claiming(watched, terms, prefix)))
+        return call_script(CLAIM, keys, (str(len(done)), *done, *self._claiming(watched, terms, prefix)))
 
-    def _claiming(self, watched: Watched, terms: Terms, prefix: str) -> tuple[str | float, ...]:
-        """Return what _claim.lua wants. The server may run it seconds later, so it takes the time itself if it can."""
-        steps = self._keys.steps
-        held = (min(terms.limit, _PER_CLAIM), terms.freely, *self._lease(terms.lease), prefix)
-        return (*held, len(steps), *steps, *watched.tails)
+    def _claiming(self, watched: Watched, terms: Terms, prefix: str) -> tuple[str, ...]:
+        """Return what _claim.lua wants. The server may run it seconds later, so it takes the time itself if it can.
 
-    def _lease(self, lease: float) -> tuple[str | float, float]:
-        """Return the moment at which a lease begins ("" for that of the server), and its end as scores have it."""
-        return "" if self._client.has_system_clock else self._client.now(), lease - self._visibility_timeout
+        Numbers are written here: `pack` would look for them in the whole command.
+        """
+        now = "" if self._client.has_system_clock else str(self._client.now())
+        limit, lease = min(terms.limit, _PER_CLAIM), terms.lease - self._visibility_timeout
+        return (str(limit), str(terms.freely), now, str(lease), prefix, *watched.told)
 
 
 def _deliveries(reply: Reply, watched: Watched, prefix: str, kept: Outgoing | None = None) -> list[Delivery]:

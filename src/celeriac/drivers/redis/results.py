@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from celeriac.drivers.redis.client import Client, call_script
-from celeriac.drivers.redis.ear import Ear
+from celeriac.drivers.redis.ear import Ear, Waiter
 from celeriac.drivers.redis.errors import WireError
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.scripts import STORE_RESULTS
@@ -60,13 +61,13 @@ class RedisResults:
     def fetch(self, ids: Sequence[str]) -> Mapping[str, bytes]:
         return self._fetch(ids)
 
-    def _fetch(self, ids: Sequence[str], patience: float | None = None) -> Mapping[str, bytes]:
+    def _fetch(self, ids: Sequence[str], patience: float | None = None) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
         for start in range(0, len(ids), _PER_TRIP):
             part = ids[start : start + _PER_TRIP]
-            command = ("MGET", *(self._prefix + task_id for task_id in part))
+            command = ("MGET", *map(self._prefix.__add__, part))
             payloads = self._client.one(command, doing=f"reading the results of {_ids(part)}", patience=patience)
-            found.update((task_id, raw) for task_id, raw in zip(part, payloads, strict=True) if raw is not None)
+            found |= {task_id: raw for task_id, raw in zip(part, payloads, strict=True) if raw is not None}
         return found
 
     def listen(self, ids: Sequence[str] = ()) -> RedisListener:
@@ -75,7 +76,11 @@ class RedisResults:
     def ends(self, ids: Sequence[str], *, timeout: float) -> dict[str, bytes]:
         """Return the payloads of those that have ended, by id, for one who has so many seconds."""
         patience = None if timeout >= _PATIENT else max(_LEAST_PATIENCE, timeout)
-        return {task_id: raw for task_id, raw in self._fetch(ids, patience).items() if _is_end(raw)}
+        found = self._fetch(ids, patience)
+        for task_id, raw in list(found.items()):
+            if not _is_end(raw):
+                del found[task_id]
+        return found
 
     def forget(self, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), _PER_TRIP):
@@ -106,13 +111,14 @@ class RedisListener:
         self._ear = ear
         self._prefix = prefix
         self._first = ids
-        self._waiter = ear.open()
+        self._guard_opening = threading.Lock()
+        self._waiter: Waiter | None = None  # many a one finds by its first look what it came for
 
     def add(self, ids: Collection[str]) -> None:
-        self._ear.join(self._waiter, [self._prefix + task_id for task_id in ids])
+        self._ear.join(self._opened(), [self._prefix + task_id for task_id in ids])
 
     def discard(self, ids: Collection[str]) -> None:
-        self._ear.part(self._waiter, [self._prefix + task_id for task_id in ids])
+        self._ear.part(self._opened(), [self._prefix + task_id for task_id in ids])
 
     def get(self, *, timeout: float) -> Mapping[str, bytes]:
         until = time.monotonic() + timeout
@@ -124,17 +130,24 @@ class RedisListener:
         if first:
             self.add(first)
         try:
-            heard = self._ear.hear(self._waiter, until=until)
+            heard = self._ear.hear(self._opened(), until=until)
         except WireError as error:
             doing = f"waiting for the results of {_ids(self._ids())}"
             raise self._client.error(error, doing=doing) from error
         return {channel.removeprefix(self._prefix): raw for channel, raw in heard.items()}
 
     def close(self) -> None:
-        self._ear.leave(self._waiter)
+        if self._waiter is not None:
+            self._ear.leave(self._waiter)
+
+    def _opened(self) -> Waiter:
+        with self._guard_opening:
+            if self._waiter is None:
+                self._waiter = self._ear.open()
+            return self._waiter
 
     def _ids(self) -> list[str]:
-        return [channel.removeprefix(self._prefix) for channel in self._waiter.channels]
+        return [channel.removeprefix(self._prefix) for channel in self._opened().channels]
 
 
 def _is_end(payload: bytes) -> bool:

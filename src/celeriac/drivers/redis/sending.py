@@ -9,7 +9,7 @@ from typing import Final
 
 from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.errors import Refusal
-from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.keys import Keys, QueueKeys
 from celeriac.drivers.redis.scripts import SEND, SEND_LATER
 from celeriac.drivers.redis.wire import Command
 from celeriac.exceptions import SendIncomplete
@@ -31,19 +31,20 @@ class Sender:
         self._keys = keys
         self._numbers = itertools.count()
         self._salt = os.urandom(6).hex()
-        self._noted: set[str] = set()
+        self._noted: dict[str, QueueKeys] = {}
+        self._memory = keys.own("sent", "")
 
     def send(self, outgoing: Sequence[Outgoing], nonce: Nonce | None) -> None:
         """Return when the server has all of them, in order. See `Broker.send`."""
-        if len(outgoing) == 1 and not self.is_early(outgoing[0]):
-            item = outgoing[0]
+        item = outgoing[0] if len(outgoing) == 1 else None
+        if item is not None and (item.not_before is None or not self.is_early(item)):
             queue = item.route.queue
-            if queue not in self._noted:
-                self._note(outgoing)
-            keys = self._keys.queue(queue)
-            place = self._keys.step(item.priority)
-            number, sent = self._sent(nonce, 0)
-            command = call_script(SEND, (keys.lists[place], keys.bell, *sent), (number, self.encode(item)))
+            keys = self._noted.get(queue) or self._note(outgoing)[queue]
+            names = [keys.lists[self._keys.step(item.priority) if item.priority else 0], keys.bell]
+            if nonce is not None:
+                names.append(self._memory + nonce.sender)
+            number = "" if nonce is None else str(nonce.number)
+            command = call_script(SEND, names, (number, self.encode(item)))
             self._client.one(command, doing=f"sending to queue {queue!r}")
             return
         self._note(outgoing)
@@ -71,8 +72,9 @@ class Sender:
 
     def encode(self, item: Outgoing) -> bytes:
         """Write the envelope. It names its queue without an exchange, so that whoever restores it needs no binding."""
+        tag = f"{self._salt}{next(self._numbers):x}"  # as `nonce`
         return envelope.encode(
-            item.message, exchange="", routing_key=item.route.queue, priority=item.priority, delivery_tag=self.nonce()
+            item.message, exchange="", routing_key=item.route.queue, priority=item.priority, delivery_tag=tag
         )
 
     def nonce(self) -> str:
@@ -107,20 +109,20 @@ class Sender:
         due = item.not_before
         return due is not None and self._client.server_time(due) > self._client.now()
 
-    def _note(self, outgoing: Sequence[Outgoing]) -> None:
-        """Note the names of queues that this process has not sent to before, for `Broker.queues`."""
-        new = {item.route.queue for item in outgoing} - self._noted
+    def _note(self, outgoing: Sequence[Outgoing]) -> Mapping[str, QueueKeys]:
+        """Note the names of queues that this process has not sent to before, for `Broker.queues`; return their keys."""
+        noted, names = self._noted, {item.route.queue for item in outgoing}
+        new = {name: self._keys.queue(name) for name in names.difference(noted)}  # refuses one that cannot be
         if new:
-            for name in new:
-                self._keys.queue(name)  # refuses one that cannot be
             self._client.one(("SADD", self._keys.queue_names, *new), doing=f"sending to {_names(outgoing)}")
-            self._noted = self._noted | new if len(self._noted) < _NOTED else new
+            self._noted = noted = noted | new if len(noted) < _NOTED else new
+        return noted
 
     def _sent(self, nonce: Nonce | None, turn: int) -> tuple[str, tuple[str, ...]]:
         """Return the number of a send, and the key where the server remembers it, for one of its commands."""
         if nonce is None:
             return "", ()
-        return str(nonce.number), (self._keys.own("sent", f"{nonce.sender}:{turn}" if turn else nonce.sender),)
+        return str(nonce.number), (self._memory + (f"{nonce.sender}:{turn}" if turn else nonce.sender),)
 
     def _commands(
         self,

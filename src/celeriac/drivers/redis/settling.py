@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 from msgspec import Struct
@@ -24,6 +26,8 @@ PER_SCRIPT: Final = 1000
 
 _KEYS: Final = 3
 """How many keys a follow-up has."""
+
+_tag_of: Final = attrgetter("tag")
 
 _Argument = str | bytes | float
 
@@ -74,7 +78,7 @@ class Settling:
             names.append(self._results + record.task_id)
             told += (record.payload, "1" if record.state in READY_STATES else "0", kept_for(record.ttl))
         if not follow_ups:
-            return Done(names, (len(results), len(tags), 0, 0, *told, *tags))
+            return Done(names, (str(len(results)), str(len(tags)), "0", "0", *told, *tags))
         numbers = {tag: number for number, tag in enumerate(tags, start=1)}
         kept = self._kept(follow_ups, queues)
         following, sends = self._sender.follow_ups(numbers, follow_ups, as_entries=kept is not None)
@@ -100,9 +104,10 @@ def parts_of(leases: Sequence[Lease]) -> Iterator[Sequence[Lease]]:
 
 def tags_of(leases: Sequence[Lease]) -> list[str]:
     """Return what the server knows the leases by."""
-    return [lease.tag for lease in leases]
+    return list(map(_tag_of, leases))
 
 
-def kept_for(ttl: float | None) -> str | int:
+@lru_cache(maxsize=100)
+def kept_for(ttl: float | None) -> str:
     """Return for how many milliseconds a result is kept, as scripts have it."""
-    return "" if ttl is None else max(1, math.ceil(ttl * 1000))
+    return "" if ttl is None else str(max(1, math.ceil(ttl * 1000)))

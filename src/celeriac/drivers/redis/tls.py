@@ -19,6 +19,8 @@ _VERIFY = {"none": ssl.CERT_NONE, "optional": ssl.CERT_OPTIONAL, "required": ssl
 class TlsWire(Wire):
     """A connection through TLS, whose socket holds decrypted bytes back, and knows no MSG_DONTWAIT."""
 
+    hears_answers_only = False  # the protocol has messages of its own
+
     def _received(self) -> bytes | None:
         timeout = self.socket.gettimeout()
         self.socket.settimeout(0)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 __all__ = ["Wake", "readable"]
 
+_poll = getattr(select, "poll", None)  # not on Windows
+
 
 class Wake:
     """A pair of sockets, so that one thread, or a signal handler, can end another's wait. Takes no lock."""
@@ -44,10 +46,15 @@ def readable(sockets: Sequence[socket.socket | None], wait: float) -> list[socke
     """Return those that can be read within `wait` seconds."""
     present = [one for one in sockets if one is not None]
     wait = max(0.0, wait)
-    if not hasattr(select, "poll"):
+    if _poll is None:
         return select.select(present, [], [], wait)[0]
-    poller = select.poll()
-    by_number = {one.fileno(): one for one in present}
-    for number in by_number:
+    poller = _poll()
+    by_number = {}
+    for one in present:
+        number = one.fileno()
+        by_number[number] = one
         poller.register(number, select.POLLIN)
-    return [by_number[number] for number, _ in poller.poll(wait * 1000)]
+    found = []
+    for number, _ in poller.poll(wait * 1000):
+        found.append(by_number[number])
+    return found

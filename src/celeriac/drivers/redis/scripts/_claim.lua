@@ -10,10 +10,14 @@ local function end_of_lease(argv, at)
   return string.format('%.6f', now + argv[at + 3])
 end
 
--- is_nothing_there(keys, after): whether there is no message, no bell and no mark, as one command tells.
-local function is_nothing_there(keys, after)
+-- how_many_are_there(keys, after): how many of the lists, bells and marks are there, as one command tells; nil where there
+-- are more keys than Lua unpacks (8,000).
+local function how_many_are_there(keys, after)
   local count = #keys - after
-  return count == 0 or (count < 7000 and redis.call('EXISTS', unpack(keys, after + 1)) == 0)
+  if count == 0 then
+    return 0
+  end
+  return count < 7000 and redis.call('EXISTS', unpack(keys, after + 1)) or nil
 end
 
 -- newest_revocation(key): its number, false where there is none.
@@ -34,13 +38,15 @@ end
 -- Returns an error reply, or nil.
 -- A message is noted as held before the next list is touched, and everything that could fail on a key of a wrong type is
 -- asked first, so that nothing is ever popped and not held. Popping comes before writing, because a server that is out of
--- memory refuses a script's first write only if it needs memory: claims go on. Where all is empty, one EXISTS tells,
--- unless there are more keys than Lua unpacks (8,000). A list whose key holds something else is passed over, and is an
--- error only where no other had anything: it must hold up no other queue.
+-- memory refuses a script's first write only if it needs memory: claims go on. One EXISTS tells where all is empty, and
+-- after how many lists that were taken empty no other need be touched: an engine that a bell woke finds one message. A
+-- list whose key holds something else is passed over, and is an error only where no other had anything: it must hold up
+-- no other queue.
 -- Wakes: the bell of a queue found empty is cleared in this same step, so that a token laid later is news; a queue that
 -- keeps messages has its bell rung for the next engine. The mark (see ring.lua) is cleared with every take.
 local function claim(keys, after, argv, at, result)
-  if is_nothing_there(keys, after) then
+  local there = how_many_are_there(keys, after)
+  if there == 0 then
     return -- an idle engine's claim ends here
   end
   result[#result + 1] = newest_revocation(keys[after])
@@ -68,7 +74,8 @@ local function claim(keys, after, argv, at, result)
     local before, empty = taken, true
     for l = 1, lists do
       if taken < limit then
-        local got = redis.pcall('RPOP', keys[base + l], limit - taken)
+        local wanted = limit - taken
+        local got = redis.pcall('RPOP', keys[base + l], wanted)
         if got and got.err then
           failure, got = failure or got.err, false
         end
@@ -84,6 +91,12 @@ local function claim(keys, after, argv, at, result)
           redis.call('ZADD', keys[2], unpack(scores))
           taken = taken + #got
           result[#result + 1] = found
+          if there and #got < wanted then
+            there = there - 1
+            if there == 0 then
+              return
+            end
+          end
         end
       end
       if taken >= limit and empty then

@@ -28,7 +28,7 @@ for r = 1, results do
   store(KEYS[4 + r], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3])
 end
 local lost = acknowledge(KEYS[1], KEYS[2], { unpack(ARGV, first + 1, first + tags) })
-if kept > 0 and #lost == 0 and is_nothing_there(KEYS, after) then
+if kept > 0 and #lost == 0 and how_many_are_there(KEYS, after) == 0 then
   local step = ARGV[at - 4]
   local tag = ARGV[at + 4] .. '1:' .. step
   redis.call('ZADD', KEYS[2], end_of_lease(ARGV, at), tag)
