@@ -9,11 +9,14 @@ DEFAULT = "celery"
 
 
 def full_name(name: str | None, *, host: str | None = None) -> str:
-    """Return ``name@host`` with the expansions done; ``celery`` and the host's name stand in for what is left out."""
+    """Return ``name@host`` with the expansions done; ``celery`` and the host's name stand in for what is left out.
+
+    There is no node's name yet, so ``%n`` is the first label of the host's, as with Celery's ``-n``.
+    """
     host = host or socket.gethostname()
     label, _, place = (name or "").partition("@")
-    full = f"{label or DEFAULT}@{place or host}"
-    return expand(full, full, host=host)
+    first_label = host.partition(".")[0]
+    return expand(f"{label or DEFAULT}@{place or host}", f"{first_label}@{host}", host=host)
 
 
 def expand(text: str, nodename: str, *, host: str | None = None, index: int = 0) -> str:

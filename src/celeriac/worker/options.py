@@ -104,7 +104,7 @@ def plan(options: WorkerOptions, conf: Settings, *, queues: tuple[str, ...]) -> 
         raise ImproperlyConfigured(f"worker_pool_start_method must be fork or spawn, not {method!r}.")
     return NodePlan(
         nodename=nodename,
-        pool=pool,
+        pool=pool if inline else "threads",
         engines=engines,
         slots=slots,
         inline=inline,
@@ -135,7 +135,7 @@ def _pool(name: str) -> Pool:
 
 def _shape(pool: Pool, options: WorkerOptions, conf: Settings) -> tuple[int, int, bool]:
     """Return engines, slots of each, and whether the slot is the main thread."""
-    number = options.concurrency or conf.worker_concurrency or os.cpu_count() or 1
+    number = options.concurrency or conf.worker_concurrency or _cores()
     if pool == "solo":
         return 1, 1, True
     if options.processes and options.threads:
@@ -143,6 +143,11 @@ def _shape(pool: Pool, options: WorkerOptions, conf: Settings) -> tuple[int, int
     if pool == "threads" or options.threads:
         return options.processes or 1, options.threads or number, False
     return options.processes or number, 1, True
+
+
+def _cores() -> int:
+    """Return how many cores this process may use: a machine, or a container with a set of cores, may have more."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_content(conf: Settings) -> None:

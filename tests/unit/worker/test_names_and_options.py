@@ -25,6 +25,8 @@ from celeriac.worker.options import NodePlan, WorkerOptions, plan
         ("images", "images@box.example.com"),
         ("images@%h", "images@box.example.com"),
         ("images@%t", "images@box"),
+        ("images@%n", "images@box"),
+        ("%n@%d", "box@example.com"),
         ("@elsewhere", "celery@elsewhere"),
         ("images@", "images@box.example.com"),
         ("@", "celery@box.example.com"),
@@ -83,12 +85,30 @@ def planned(*, conf: dict[str, object] | None = None, **options: object) -> Node
         ({"processes": 3}, {}, (3, 1, True, False)),
         ({}, {"worker_concurrency": 6}, (6, 1, True, False)),
         ({}, {"worker_pool": "threads", "worker_concurrency": 6}, (1, 6, False, False)),
-        ({}, {}, (os.cpu_count() or 1, 1, True, False)),
     ],
 )
 def test_pools_have_their_shapes(options, conf, shape):
     node = planned(conf=conf, **options)
     assert (node.engines, node.slots, node.inline, node.in_process) == shape
+
+
+@pytest.mark.parametrize("cores", [{0}, {2, 3, 5}])
+def test_there_is_an_engine_for_each_core_that_the_process_may_use(monkeypatch, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: cores, raising=False)
+    assert planned().engines == len(cores)
+
+
+@pytest.mark.parametrize(
+    ("options", "pool"),
+    [
+        ({}, "prefork"),
+        ({"processes": 2, "threads": 4}, "threads"),
+        ({"threads": 4}, "threads"),
+        ({"pool": "solo"}, "solo"),
+    ],
+)
+def test_a_pool_has_the_name_of_its_shape(options, pool):
+    assert planned(**options).pool == pool
 
 
 @pytest.mark.parametrize(
