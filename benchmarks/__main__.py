@@ -62,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     scenarios, systems = [s.name for s in SCENARIOS], [s.name for s in SYSTEMS]
     parser.add_argument("--fast", action="store_true", help="a short look: one round, few tasks, nothing written")
     parser.add_argument("--rounds", type=int, help="how often all is measured; 3, with --fast 1")
-    parser.add_argument("--only", nargs="+", choices=scenarios, default=scenarios, help="these scenarios")
+    names = ", ".join(scenarios)
+    parser.add_argument("--only", nargs="+", choices=scenarios, default=scenarios, metavar="SCENARIO", help=names)
     parser.add_argument("--systems", nargs="+", choices=systems, default=systems, help="these systems")
     parser.add_argument("--name", help="name of the files in benchmarks/results/; the date and time unless given")
     return parser

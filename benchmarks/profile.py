@@ -138,7 +138,8 @@ def _line(frame: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.profile", description=__doc__)
-    parser.add_argument("scenario", choices=[scenario.name for scenario in SCENARIOS])
+    scenarios = [scenario.name for scenario in SCENARIOS]
+    parser.add_argument("scenario", choices=scenarios, metavar="SCENARIO", help=", ".join(scenarios))
     parser.add_argument("--system", choices=[system.name for system in SYSTEMS], default="celeriac")
     return parser
 
