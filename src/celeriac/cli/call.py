@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -68,6 +69,8 @@ def command(  # noqa: PLR0913  one argument per option
 
 def _hint(session: Session, app: Celeriac, name: str) -> None:
     """Name the tasks that may have been meant, where the application has none of this name."""
-    near = [] if name in app.tasks else sorted(known for known in app.tasks if known.endswith(f".{name}"))
+    if name in app.tasks:
+        return
+    near = sorted(known for known in app.tasks if known.endswith(f".{name}")) or get_close_matches(name, app.tasks)
     if near:
         note(session, f"It was sent, but no task here is called {name}: did you mean {' or '.join(near)}?")

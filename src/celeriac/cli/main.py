@@ -26,7 +26,10 @@ TABLE: Final = {
 }
 """Modules are imported when their command is used, so that every command starts fast; each has one `command`."""
 
-_NO_CONTROL: Final = "this version has no remote control; `celeriac health` and `celeriac queues` tell how it stands"
+_NO_CONTROL: Final = (
+    "this version has no remote control but `app.control.revoke` in code; "
+    "`celeriac health` and `celeriac queues` tell how it stands"
+)
 _NOT_HERE: Final = "this version does not have it"
 ABSENT: Final = {
     "inspect": _NO_CONTROL,

@@ -26,6 +26,18 @@ def note(session: Session, text: str) -> None:
         click.echo(text, err=True)
 
 
+def ask(question: str) -> None:
+    """Ask on standard error; return after a yes. Raises `click.Abort`, and `ClickException` where nobody answers."""
+    try:
+        agreed = click.confirm(question, err=True)
+    except click.Abort as error:
+        if isinstance(error.__context__, EOFError):
+            raise click.ClickException("Nobody is there to answer, so nothing was done: -f does not ask.") from error
+        raise
+    if not agreed:
+        raise click.Abort
+
+
 def plain(text: str) -> str:
     """Return text from a message with what a terminal could take for a command written as Python escapes it."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

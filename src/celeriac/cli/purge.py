@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from celeriac.cli.group import Command
-from celeriac.cli.output import note, write_json
+from celeriac.cli.output import ask, note, write_json
 from celeriac.cli.parameters import Names
 from celeriac.cli.session import Session
 
@@ -37,12 +37,16 @@ def command(
             if not waiting:
                 click.echo(f"Nothing waits in {', '.join(names)} on {broker.location}.")
                 return
-            question = f"Remove {waiting} messages from {', '.join(names)} on {broker.location} for ever?"
-            click.confirm(question, abort=True, err=True)
+            question = f"Remove {_counted(waiting)} from {', '.join(names)} on {broker.location} for ever?"
+            ask(question)
         removed = {name: broker.purge(name) for name in names}
         if as_json:
             write_json(removed)
             return
         for name, count in removed.items():
             click.echo(f"{name}: {count} removed")
-        note(session, f"{sum(removed.values())} messages removed.")
+        note(session, f"{_counted(sum(removed.values()))} removed.")
+
+
+def _counted(number: int) -> str:
+    return "1 message" if number == 1 else f"{number} messages"

@@ -78,7 +78,9 @@ class WorkerSettings:
     worker_direct: bool = setting(False, "Every worker has a queue of its own.")
     worker_disable_rate_limits: bool = setting(False, "Rate limits are not kept.")
     worker_state_db: str | None = setting(None, "File that keeps revoked ids over restarts.")
-    worker_enable_remote_control: bool = setting(True, "Listen to remote control.")
+    worker_enable_remote_control: bool = setting(
+        True, "Hear of remote control what is revoked; no more of it is there."
+    )
     worker_send_task_events: bool = setting(False, "Publish events about tasks, for monitors.")
     worker_autoscaler: str | Any = setting("celery.worker.autoscale:Autoscaler", "Class that scales Celery's pool.")
     worker_agent: str | Any = setting(None, "Class of an agent that runs in the worker.")

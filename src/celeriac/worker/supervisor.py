@@ -371,9 +371,8 @@ class Supervisor:
         self._deadline = None
         for engine in self._engines:
             if not engine.is_done and self._kill(engine):
-                held = len(engine.holdings)
-                text = "Engine %s still runs a task; it is ended and its %s tasks are given back"
-                logger.warning(text, engine.index, held)
+                held = _told_of(len(engine.holdings))
+                logger.warning("Engine %s still runs a task; it is ended%s", engine.index, held)
 
 
 def _has_room(pipe: Connection) -> bool:

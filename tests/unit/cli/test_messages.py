@@ -41,8 +41,10 @@ def test_call_names_the_task_that_may_have_been_meant(project: Project) -> None:
         "from celeriac import Celeriac\napp = Celeriac('jobs', broker=URL, set_as_current=False)\n"
         "@app.task\ndef add(x, y): return x + y\n",
     )
-    near, known, unlike = (project.run("-A", "jobs", "call", name) for name in ("add", "jobs.add", "else"))
+    names = ("add", "jobs.ad", "jobs.add", "else")
+    near, mistyped, known, unlike = (project.run("-A", "jobs", "call", name) for name in names)
     assert near.stderr == "It was sent, but no task here is called add: did you mean jobs.add?\n"
+    assert mistyped.stderr == "It was sent, but no task here is called jobs.ad: did you mean jobs.add?\n"
     assert [near.exit_code, len(near.stdout.split())] == [0, 1]
     assert (known.stderr, unlike.stderr) == ("", "")
 
@@ -150,8 +152,23 @@ def test_purge_asks_and_does_nothing_without_a_yes(project: Project) -> None:
     project.on_store("call", "proj.add")
     result = project.on_store("purge", typed="n\n")
     assert result.exit_code == 1
-    assert "Remove 1 messages from celery" in result.output
+    assert "Remove 1 message from celery" in result.output
     assert project.app.broker.stats(["celery"])["celery"].ready == 1
+
+
+@pytest.mark.parametrize("command", [("purge",), ("dead", "requeue", "--all"), ("dead", "purge", "--all")])
+def test_a_question_that_nobody_can_answer_is_a_no_that_names_the_option(
+    project: Project, command: tuple[str, ...]
+) -> None:
+    project.on_store("call", "proj.add")
+    project.on_store("call", "proj.add")
+    (first, *_) = project.app.broker.receive(["celery"], Terms(limit=1, lease=30, owner="test"), wait=0)
+    project.app.broker.reject([first.lease], reason="test")
+    result = project.on_store(*command, typed="")
+    assert result.exit_code == 1
+    assert result.stderr.endswith("Error: Nobody is there to answer, so nothing was done: -f does not ask.\n")
+    stats = project.app.broker.stats(["celery"])["celery"]
+    assert (stats.ready, stats.dead) == (1, 1)
 
 
 def test_purge_removes_the_messages_after_a_yes(project: Project) -> None:

@@ -10,6 +10,7 @@ import click
 from celeriac.app.base import Celeriac
 from celeriac.cli.dead.choice import Choice, as_json, counted, fail_for, filters, tell
 from celeriac.cli.group import Command
+from celeriac.cli.output import ask
 from celeriac.cli.session import Session
 
 
@@ -46,4 +47,4 @@ def _remove(app: Celeriac, choice: Choice, ids: Sequence[str], *, force: bool, a
 
 
 def _ask(app: Celeriac, what: str) -> None:
-    click.confirm(f"Remove {what} on {app.broker.location} for ever?", abort=True, err=True)
+    ask(f"Remove {what} on {app.broker.location} for ever?")

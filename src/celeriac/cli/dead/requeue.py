@@ -9,7 +9,7 @@ import click
 from celeriac.app.base import Celeriac
 from celeriac.cli.dead.choice import Choice, as_json, counted, fail_for, filters, tell
 from celeriac.cli.group import Command
-from celeriac.cli.output import note
+from celeriac.cli.output import ask, note
 from celeriac.cli.session import Session
 
 
@@ -42,7 +42,7 @@ def _give_back(session: Session, app: Celeriac, choice: Choice, *, force: bool, 
     found = [letter.id for letter in app.dead_letters.list(**choice.filters)]
     if found and not force:
         question = f"Give back {counted(len(found))}{choice} on {app.broker.location}?"
-        click.confirm(question, abort=True, err=True)
+        ask(question)
     settled = app.dead_letters.requeue(reversed(found))
     tell(settled.done, "given back", settled.missing, as_json=as_json)
     if settled.missing:
