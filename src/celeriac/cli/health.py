@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Final
 
 import click
 import msgspec
@@ -13,11 +12,8 @@ from celeriac.cli.errors import FAILURE, Unavailable
 from celeriac.cli.group import Command
 from celeriac.cli.output import write_json
 from celeriac.cli.session import Session
-from celeriac.worker.health_file import HealthReport, health_path, is_alive, read_report
+from celeriac.worker.health_file import STALE, HealthReport, health_path, is_alive, read_report
 from celeriac.worker.nodename import full_name
-
-_STALE: Final = 10.0
-"""Seconds; a node writes its file every four, and at once when something changes."""
 
 
 @click.command("health", cls=Command)
@@ -59,6 +55,6 @@ def _living(path: Path) -> HealthReport:
     if not is_alive(report.pid):
         raise Unavailable(f"Process {report.pid} of {report.nodename} has ended without a word.")
     age = time.time() - report.written
-    if age > _STALE:
+    if age > STALE:
         raise Unavailable(f"{report.nodename} (process {report.pid}) has said nothing for {age:.0f} s.")
     return report

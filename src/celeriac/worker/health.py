@@ -12,7 +12,7 @@ from typing import Final
 
 from celeriac.clock import SYSTEM_CLOCK, Clock
 from celeriac.types import Seconds
-from celeriac.worker.health_file import HealthReport, State, remove_report, write_report
+from celeriac.worker.health_file import HealthReport, State, other_writer, remove_report, write_report
 from celeriac.worker.pulse import Pulse
 
 logger = logging.getLogger(__name__)
@@ -74,6 +74,11 @@ class Health:
         """Whether the node was given up."""
 
     def start(self) -> None:
+        """Begin, and warn when another node of this name writes the same file."""
+        other = other_writer(self._path, now=self._clock.now())
+        if other is not None:
+            text = "Process %s is a node of this name too, and writes the same %s: give one of them another name (-n)"
+            logger.warning(text, other, self._path)
         self._thread.start()
 
     def stop(self) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +16,9 @@ from celeriac.types import Seconds
 from celeriac.worker.nodename import expand
 
 State = Literal["starting", "healthy", "failing", "stopping"]
+
+STALE: Final[Seconds] = 10.0
+"""A node writes its file every four seconds, and at once when something changes: one that is older is nobody's."""
 
 
 class HealthReport(Struct, frozen=True):
@@ -60,6 +63,16 @@ def write_report(path: Path, report: HealthReport) -> None:
 def read_report(path: Path) -> HealthReport:
     """Read a node's file. Raises OSError, and `msgspec.DecodeError` for what is no report."""
     return msgspec.json.decode(path.read_bytes(), type=HealthReport)
+
+
+def other_writer(path: Path, *, now: Seconds) -> int | None:
+    """Return the process that writes this file at this time and goes on to, if there is one beside this one."""
+    try:
+        report = read_report(path)
+    except (OSError, msgspec.DecodeError):
+        return None
+    goes_on = report.state != "stopping" and now - report.written <= STALE
+    return report.pid if goes_on and report.pid != os.getpid() and is_alive(report.pid) else None
 
 
 def remove_report(path: Path, *, pid: int) -> None:

@@ -192,6 +192,24 @@ def test_another_process_that_took_the_file_over_keeps_it(tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    ("is_ours", "state", "age", "is_named"),
+    [
+        (False, "healthy", 4.0, True),
+        (False, "stopping", 4.0, False),
+        (False, "healthy", 11.0, False),
+        (True, "healthy", 4.0, False),
+    ],
+)
+def test_another_node_of_the_same_name_is_told_of(tmp_path, caplog, is_ours, state, age, is_named):  # noqa: PLR0913  a table
+    node = Node(tmp_path / "node.health")
+    pid = os.getpid() if is_ours else os.getppid()
+    write_report(node.path, HealthReport(pid, "celery@here", state, written=node.clock.now() - age))
+    node.health.start()
+    node.health.stop()
+    assert (f"Process {pid} is a node of this name too" in caplog.text) is is_named
+
+
 def test_a_report_reads_as_it_was_written_and_for_every_user(tmp_path):
     path = tmp_path / "node.health"
     report = HealthReport(pid=1, nodename="n@h", state="failing", written=2.5, reason="why", ages={"upkeep": 3.0})
