@@ -32,22 +32,25 @@ class Recovery:
     """Settles for the dead. What cannot be settled comes back when its lease ends, which is never wrong, only later.
 
     `acks_timeouts` tells, by task name, whether a task whose time was up is done with (the default), or a dead letter;
-    `owner`, by the number of an engine, as whose its deliveries are held.
+    `owner`, by the number of an engine, as whose its deliveries are held. `coroutines` are the names of tasks that run
+    on the event loop.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the composition root hands in every part
         self,
         broker: Broker,
         writer: ResultWriter,
         *,
         acks_timeouts: Mapping[str, bool],
         owner: Callable[[int], str],
+        coroutines: Collection[str],
         clock: Clock,
     ) -> None:
         self._broker = broker
         self._writer = writer
         self._acks_timeouts = acks_timeouts
         self._owner = owner
+        self._coroutines = coroutines
         self._clock = clock
 
     def settle(  # noqa: PLR0913  all that is known of the dead
@@ -67,6 +70,10 @@ class Recovery:
         """
         late = {run.tag: run for run in overdue}
         running = {run.tag for run in ran} - late.keys()
+        if overdue and not revoked and not any(self._is_coroutine(run) for run in overdue):
+            # The supervisor killed for these alone: what ran beside them is not to blame, so it is not marked. Of a
+            # coroutine that is not known, since another may have kept the event loop from ending it.
+            running = {run.tag for run in ran if run.is_once} - late.keys()
         by_tag = {as_written(lease.tag): lease for lease in held}
         waiting = [
             lease for tag, lease in by_tag.items() if tag not in running and tag not in late and tag not in ended
@@ -108,6 +115,9 @@ class Recovery:
             self._complete(by_tag, ended)
         except OperationalError as error:
             logger.error("%s tasks run again only when their leases end: %s", len(held), error)
+
+    def _is_coroutine(self, run: Running) -> bool:
+        return run.name.removesuffix(FOLLOWED) in self._coroutines
 
     def _unheard(self, index: int, known: Collection[str]) -> list[Lease]:
         """Return what the engine's last claim took without its hearing of it: the engine died over it."""

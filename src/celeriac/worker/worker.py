@@ -177,7 +177,15 @@ class Worker:
         boards = [board.of(index) for index in range(1, node.engines + 1)]
         revoked = Revoked(app.stores.revocations)
         timeouts = acks_timeouts(app.tasks, app.conf)
-        recovery = Recovery(app.broker, app.writer, acks_timeouts=timeouts, owner=node.owner, clock=app.clock)
+        coroutines = frozenset(name for name, task in app.tasks.items() if task.is_async)
+        recovery = Recovery(
+            app.broker,
+            app.writer,
+            acks_timeouts=timeouts,
+            owner=node.owner,
+            coroutines=coroutines,
+            clock=app.clock,
+        )
         supervisor = Supervisor(
             launcher,
             recovery,

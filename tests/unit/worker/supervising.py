@@ -78,7 +78,14 @@ def owner_of(index: int) -> str:
 
 
 def recovery(app: Any) -> Recovery:
-    return Recovery(app.broker, app.writer, acks_timeouts={"strict": False}, owner=owner_of, clock=app.clock)
+    return Recovery(
+        app.broker,
+        app.writer,
+        acks_timeouts={"strict": False},
+        owner=owner_of,
+        coroutines={"coroutine"},
+        clock=app.clock,
+    )
 
 
 class Node:

@@ -11,7 +11,7 @@ from celeriac.exceptions import TimeLimitExceeded
 from celeriac.interfaces.broker import Terms
 from celeriac.testing.conformance.samples import eventually, receive, send
 from celeriac.wire.results import TaskResult
-from celeriac.worker.board import Board
+from celeriac.worker.board import FOLLOWED, Board
 from celeriac.worker.notes import Finished, Lost, Ready, Stop, read_supervisor_note
 from celeriac.worker.supervisor import Supervisor
 from tests.unit.worker.supervising import DEADLINE, Pipes, owner_of, recovery
@@ -136,6 +136,26 @@ def test_a_task_that_was_ended_for_its_time_limit_has_failed(node, spine, leases
         spine.app.AsyncResult("late").get(timeout=DEADLINE)
     assert [delivery.redelivered for delivery in receive(spine.app.broker)] == [False, False, False]
     assert sum(stats.dead for stats in spine.app.broker.stats(spine.app.broker.queues()).values()) == dead
+
+
+@pytest.mark.parametrize(
+    ("name", "marked"), [("function", 0), ("coroutine", 1), ("function" + FOLLOWED, 1), ("coroutine" + FOLLOWED, 2)]
+)
+def test_what_ran_beside_a_function_whose_time_was_up_is_not_to_blame(node, spine, leases, name, marked):
+    """Beside a coroutine it may be: it may have kept the event loop. What is followed comes again itself, marked."""
+    running = node(1)
+    running.pipes.processes[1] = 2**22 + 1  # no process has this number
+    running.ledger(1).held(leases)
+    eventually(running.held)
+    run = running.board.of(1)
+    run.begin(leases[1].tag, 1.0, 3.5, task_id="late", name=name)
+    running.supervisor._engines[0].overdue.extend(run.running())
+    run.begin(leases[2].tag, 1.0, task_id="beside")
+    running.pipes.end(1, status=-9)
+    eventually(lambda: running.pipes.launched == [1, 1])
+    again = receive(spine.app.broker)
+    assert len(again) == (4 if name.endswith(FOLLOWED) else 3)
+    assert sum(delivery.redelivered for delivery in again) == marked
 
 
 def test_an_engine_that_is_worn_is_replaced_without_a_word_of_error(node, caplog):
