@@ -55,6 +55,10 @@ class CrashCounter:
         """Tell whether the task must not run any more."""
         return crashes >= self._most
 
+    def is_last_chance(self, crashes: int) -> bool:
+        """Tell whether the task must not run any more if its holder dies once more."""
+        return 0 < crashes == self._most - 1
+
     @staticmethod
     def _add(coordinator: Coordinator, call: TaskCall, by: int) -> int:
         return coordinator.increment(counter_name(call.id, call.retries), by=by, ttl=_REMEMBERED)

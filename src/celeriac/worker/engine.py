@@ -11,13 +11,13 @@ from functools import partial
 from typing import Final
 
 from celeriac.app.base import Celeriac
-from celeriac.exceptions import OperationalError, WorkerLostError
 from celeriac.interfaces.broker import Delivery
 from celeriac.interfaces.revocations import Revocation
+from celeriac.result.writer import ResultWriter
 from celeriac.types import Seconds
 from celeriac.worker.admission import Admission, Job, runners_of
 from celeriac.worker.attendant import Attendant
-from celeriac.worker.beginnings import acked_early, crash_counted
+from celeriac.worker.beginnings import acked_early
 from celeriac.worker.board import EngineBoard
 from celeriac.worker.chords import sequels_of
 from celeriac.worker.claims import ClaimSize
@@ -36,8 +36,10 @@ from celeriac.worker.pulse import Pulse
 from celeriac.worker.renewals import Renewals
 from celeriac.worker.revoked import Revoked
 from celeriac.worker.runs import Runs
+from celeriac.worker.second_runs import SecondRuns
 from celeriac.worker.side_claims import SideClaims
 from celeriac.worker.slack import Slack
+from celeriac.worker.solitude import Solitude
 from celeriac.worker.task_log import TaskLog
 from celeriac.worker.tenure import Tenure, without
 from celeriac.worker.turned_away import TurningAway
@@ -62,8 +64,6 @@ _STUCK: Final[Seconds] = 0.05
 _SIDE: Final = 10
 """Messages that are claimed at once for the event loop while every slot is taken."""
 _SIDE_WAIT: Final[Seconds] = 1.0
-_LATER: Final[Seconds] = 1.0
-"""Seconds until a task whose crashes could not be counted is tried again."""
 _FAILED: Final[Seconds] = 5.0
 """Seconds that what runs beside it gets when an engine has failed."""
 _DRAIN: Final[Seconds] = 10.0
@@ -82,7 +82,7 @@ class Engine:
         """When its leases were renewed; the node writes it."""
         self._freed, self._stopping = threading.Event(), Flag()
         self._log, self._claims = TaskLog(), ClaimSize()
-        self._ledger, self._writer, self._broker = ledger, app.writer, app.broker
+        self._ledger, self._broker = ledger, app.broker
         self._broker.rely_on_watch()  # the node's `WatchLoop`
         self._broker.entrust(plan.custodian)
         sequels, chords = sequels_of(app)
@@ -91,19 +91,21 @@ class Engine:
         self._completer = completer_of(app, ledger, chords=chords, pulse=self.pulse)
         self._tenure = Tenure(self._broker, ledger, self._completer, self.renewals, lease=plan.lease, clock=app.clock)
         consumer = _consumers(app, plan, ledger, revoked, index=index)
-        self._consumer = consumer(pulse=self.pulse)
+        self._consumer, self._side_consumer = consumer(pulse=self.pulse), consumer()
         watched = board is not None and plan.inline
         runners = runners_of(app, plan.nodename, log=self._log, sequels=sequels, revoked=revoked, is_supervised=watched)
         self._admission = Admission(runners, app.conf, clock=app.clock, revoked=revoked)
-        self._crashes = CrashCounter(app.coordinator, most=app.conf.task_max_crashes)
+        crashes = CrashCounter(app.coordinator, most=app.conf.task_max_crashes)
         self._wear = Wear(most_tasks=app.conf.worker_max_tasks_per_child, most_kib=app.conf.worker_max_memory_per_child)
         refused = partial(self._turning_away.refused, self._admission)
-        self._runs = Runs(board, self._completer, self._crashes, self._wear, revoked, refused, is_inline=plan.inline)
+        self._runs = Runs(board, self._completer, crashes, self._wear, revoked, refused, is_inline=plan.inline)
         self._inline = plan.inline
         self._sync = self._sync_executor(plan)
+        self._solitude = Solitude(busy=self._busy, give_back=self._give_back_all, stopping=self._stopping)
+        self._second_runs = self._decider(app.writer, crashes)
         self._async_backlog = CoroutineBacklog(
             slots=plan.async_slots,
-            is_open=lambda: not self._stopping.is_set and not self._wear.reason,
+            is_open=lambda: not (self._stopping.is_set or self._wear.reason or self._solitude.is_wanted),
             is_sure=self._tenure.is_sure,
             wake=self._freed.set,
         )
@@ -114,13 +116,11 @@ class Engine:
             following=self._async_backlog.following,
             forgone=self._give_back_one,
         )
-        self._side_consumer = consumer()
         self._side_claims = SideClaims(wanted=self._has_only_coroutine_slots, claim=self._claim_for_coroutines)
         self._has_coroutines = any(runner.is_async for runner in runners.values())
         self._attendant = Attendant(self._completer, give_back=self._give_back_stuck)
         self._backlog: deque[Job] = deque()
-        self._last_was_async = False
-        self._slack = Slack()
+        self._last_was_async, self._slack = False, Slack()
         self._grace = plan.grace
         self._ends: float | None = None
 
@@ -128,6 +128,19 @@ class Engine:
         if plan.inline:
             return InlineExecutor(self._run_job)
         return ThreadExecutor(self._run_job, slots=plan.slots, freed=self._freed.set)
+
+    def _decider(self, writer: ResultWriter, crashes: CrashCounter) -> SecondRuns:
+        return SecondRuns(
+            self._broker,
+            writer,
+            self._ledger,
+            self._completer,
+            crashes=crashes,
+            turning_away=self._turning_away,
+            admission=self._admission,
+            solitude=self._solitude,
+            log=self._log,
+        )
 
     def run(self) -> str | None:
         """Work until `stop`, then leave nothing behind: finish, complete, give back.
@@ -235,7 +248,11 @@ class Engine:
         waiting = self._async_backlog
         while waiting.jobs and self._coroutines.free and (coroutine := waiting.next()) is not None:
             self._start(coroutine, self._coroutines)
-        while self._backlog and self._sync.free and not self._stopping.is_set and not self._wear.reason:
+        while (
+            self._backlog
+            and self._sync.free
+            and not (self._stopping.is_set or self._wear.reason or self._solitude.is_wanted)
+        ):
             try:
                 job = self._backlog.popleft()
             except IndexError:  # the attendant has just given the rest back
@@ -254,54 +271,26 @@ class Engine:
     def _start(self, job: Job, executor: InlineExecutor[Job] | ThreadExecutor[Job] | CoroutineExecutor[Job]) -> None:
         backlog = self._async_backlog.jobs if job.runner.is_async else self._backlog
         runner = job.runner
-        if not self._tenure.holds(job, backlog) or (job.is_doubtful and not self._may_run_again(job)):
-            return
-        is_held = runner.acks_late or job.acks_late
-        if not (is_held or acked_early(job, self._broker, self._ledger, stopping=self._stopping)):
-            return
-        if runner.tracks_started and (record := runner.started_record(job.call)) is not None:
-            self._completer.add(Completion(None, Settle.NOTHING, record))
-            self._completer.flush()  # before the task can store a state of its own, which STARTED would hide
-        executor.submit(job)
-
-    def _may_run_again(self, job: Job) -> bool:
-        """Decide about a task whose holder died: not too often, and not where that was its end."""
         try:
-            again = job.delivery.redelivered
-            away = self._turning_away
-            end = away.ended_before(job) if again else away.of_second(job)
-            if end is not None:
-                self._completer.add(end)
-            if end is not None or not again:
-                return end is None
-            counted = job.delivery.crashes
-            crashes = self._crashes.crashes_before(job.call) if counted is None else counted
-            ends = job.ends_with_its_worker and (crashes > 0 or self._broker.capabilities.tells_deaths)
-            runs = not ends and not self._crashes.is_too_many(crashes)
-            is_risk = runs and job.acks_late
-            if is_risk and not crash_counted(job, self._broker, self._ledger, self._crashes):
-                return False
-        except OperationalError as error:
-            logger.error("Task %s[%s] is given back, not started: %s", job.call.name, job.call.id, error)
-            self._completer.add(Completion(job.delivery.lease, Settle.REQUEUE, delay=_LATER))
-            return False
-        if runs:
-            return True
-        often = f" {crashes} time{'s' if crashes > 1 else ''}" if crashes else ""  # nobody counts without a coordinator
-        reason = f"its worker died{often} while it ran"
-        self._log.lost(job.call.name, job.call.id, reason)
-        failed = self._admission.failed(job.call.id, WorkerLostError(reason))
-        record = self._writer.record_of_error(failed, job.call.reply_to)
-        settle = Settle.ACK if job.ends_with_its_worker else Settle.REJECT
-        end = Completion(job.delivery.lease, settle, record, reason=reason)
-        self._completer.add(self._turning_away.ended(job.call, end, failed.result))
-        return False
+            if not self._tenure.holds(job, backlog) or (job.is_doubtful and not self._second_runs.may_begin(job)):
+                return
+            is_held = runner.acks_late or job.acks_late
+            if not (is_held or acked_early(job, self._broker, self._ledger, stopping=self._stopping)):
+                return
+            if runner.tracks_started and (record := runner.started_record(job.call)) is not None:
+                self._completer.add(Completion(None, Settle.NOTHING, record))
+                self._completer.flush()  # before the task can store a state of its own, which STARTED would hide
+            executor.submit(job)
+        finally:
+            if self._solitude.is_wanted:
+                self._solitude.end()
 
     # -- beside taken slots -----------------------------------------------------------------------------------------
 
     def _has_only_coroutine_slots(self) -> bool:
         taken = self._sync.free == 0 and self._sync.longest > _STUCK
-        return taken and self._coroutines.free > 0 and not self._async_backlog.jobs and not self._stopping.is_set
+        is_open = not self._stopping.is_set and not self._solitude.is_wanted
+        return taken and is_open and self._coroutines.free > 0 and not self._async_backlog.jobs
 
     def _claim_for_coroutines(self) -> bool:
         """Claim for the event loop. False when there was work for slots, which is given back."""
@@ -366,18 +355,23 @@ class Engine:
         """Return how long what runs may go on; None for as long as it takes."""
         return None if self._ends is None else max(0.0, self._ends - time.monotonic())
 
+    def _busy(self) -> int:
+        return self._sync.busy + self._coroutines.busy
+
+    def _give_back_all(self) -> None:
+        for backlog in (self._backlog, self._async_backlog.jobs):
+            self._give_back(backlog)
+
     # -- the end ----------------------------------------------------------------------------------------------------
 
     def _shut_down(self) -> None:
-        self._give_back(self._backlog)
-        self._give_back(self._async_backlog.jobs)
+        self._give_back_all()
         if self._has_coroutines:
             self._side_consumer.wake()
             self._side_claims.stop()
         for executor in (self._coroutines, self._sync):
             executor.stop(self._time_left)
-        for backlog in (self._backlog, self._async_backlog.jobs):  # again: a thread that looked through it had it
-            self._give_back(backlog)
+        self._give_back_all()  # again: a thread that looked through one had it
         self._attendant.stop()
         if not self._completer.drain(_DRAIN):
             logger.error(

@@ -305,3 +305,19 @@ def kill_me_once(subject):
         os.kill(os.getpid(), signal.SIGKILL)
     note("end", subject)
     return subject
+
+
+@app.task
+def poison(seconds):
+    """End the own process after a while."""
+    note("poison")
+    time.sleep(seconds)
+    os._exit(13)
+
+
+@app.task
+async def apoison(seconds):
+    """End the own process after a while."""
+    note("poison")
+    await asyncio.sleep(seconds)
+    os._exit(13)
