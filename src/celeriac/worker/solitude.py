@@ -55,7 +55,7 @@ class Solitude:
         self._others = self._busy()
 
     def end(self) -> None:
-        """Wait until the task has ended, for ten seconds at most; then others may begin. Nothing if another has begun."""
+        """Wait for its end, ten seconds at most; then others may begin. Nothing where another thread has begun."""
         if self._owner != threading.get_ident():
             return
         try:
