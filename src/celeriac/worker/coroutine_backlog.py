@@ -27,16 +27,15 @@ class CoroutineBacklog:
         self, *, slots: int, is_open: Callable[[], bool], is_sure: Callable[[Job], bool], wake: Callable[[], None]
     ) -> None:
         self.jobs: deque[Job] = deque()
-        self._slots = slots
         self._is_open = is_open
         self._is_sure = is_sure
         self._wake = wake
-        self._claims = ClaimSize()
+        self._claims = ClaimSize(slots)
         self._began = 0.0
 
     def limit(self, free: int) -> int:
         """Return how many to claim for the free slots and those that will be free soon."""
-        reserve = self._claims.reserve(slots=self._slots)
+        reserve = self._claims.reserve
         wanted = free + reserve - len(self.jobs)
         return wanted if free or wanted > reserve // 2 else 0
 
@@ -56,7 +55,7 @@ class CoroutineBacklog:
         if job.is_doubtful or not job.acks_late or runner.tracks_started or not self._is_sure(job):
             self.jobs.appendleft(job)  # for the main thread
             return None
-        if len(self.jobs) == self._claims.reserve(slots=self._slots) // 2:
+        if len(self.jobs) == self._claims.reserve // 2:
             self._wake()
         return job
 

@@ -81,7 +81,7 @@ class Engine:
         self.renewals = Renewals() if board is None else board.renewals
         """When its leases were renewed; the node writes it."""
         self._freed, self._stopping = threading.Event(), Flag()
-        self._log, self._claims = TaskLog(), ClaimSize()
+        self._log, self._backlog = TaskLog(), deque[Job]()
         self._ledger, self._broker = ledger, app.broker
         self._broker.rely_on_watch()  # the node's `WatchLoop`
         self._broker.entrust(plan.custodian)
@@ -101,6 +101,7 @@ class Engine:
         self._runs = Runs(board, self._completer, crashes, self._wear, revoked, refused, is_inline=plan.inline)
         self._inline = plan.inline
         self._sync = self._sync_executor(plan)
+        self._claims = ClaimSize(self._sync.slots)
         self._solitude = Solitude(busy=self._busy, give_back=self._give_back_all, stopping=self._stopping)
         self._second_runs = self._decider(app.writer, crashes)
         self._async_backlog = CoroutineBacklog(
@@ -119,7 +120,6 @@ class Engine:
         self._side_claims = SideClaims(wanted=self._has_only_coroutine_slots, claim=self._claim_for_coroutines)
         self._has_coroutines = any(runner.is_async for runner in runners.values())
         self._attendant = Attendant(self._completer, give_back=self._give_back_stuck)
-        self._backlog: deque[Job] = deque()
         self._last_was_async, self._slack = False, Slack()
         self._grace = plan.grace
         self._ends: float | None = None
@@ -208,7 +208,7 @@ class Engine:
             return 0
         if (free := self._sync.free) == 0:
             return 0
-        limit = max(free, self._claims.size(slots=self._sync.slots))
+        limit = max(free, self._claims.size)
         return min(self._wear.tasks_left, limit) if self._wear.is_limited else limit
 
     def _claim(self, limit: int) -> Sequence[Delivery]:
@@ -226,7 +226,7 @@ class Engine:
         """Return how many of these to take even if that leaves little for others: what can begin at once, or soon."""
         if self._last_was_async:
             return limit
-        return max(self._sync.free, self._claims.freely(slots=self._sync.slots))
+        return max(self._sync.free, self._claims.freely)
 
     def _admit(self, deliveries: Sequence[Delivery]) -> None:
         self._slack.note(len(deliveries))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
+from msgspec import Struct
+
 from celeriac.exceptions import BrokerError
 from celeriac.interfaces.broker import Lease, Outgoing
 from celeriac.interfaces.results import ResultRecord
@@ -21,35 +23,34 @@ class Keeper(Protocol):
     def not_acked(self, batch: Sequence[Completion], error: Exception) -> None: ...
 
 
-class Acks:
+class Acks(Struct):
     """Acknowledgements that go along with another call to the broker: what follows with them, and their results unless
     these are stored already.
     """
 
-    def __init__(self, completer: Keeper, batch: Sequence[Completion], *, with_results: bool) -> None:
-        self._completer = completer
-        self._batch = batch
-        self._with_results = with_results
+    completer: Keeper
+    batch: Sequence[Completion]
+    with_results: bool
 
     def ride(self, call: Callable[..., tuple[Sequence[Lease], T]]) -> T | None:
         """Have `call` acknowledge, with what `Broker.ack` takes; return what else it brings.
 
         Raises `BrokerError` kin. When that, or anything else, goes wrong, they are tried again; None for the latter.
         """
-        leases, follow_ups, records = ends_of(self._batch)
-        results = records if self._with_results else ()
+        leases, follow_ups, records = ends_of(self.batch)
+        results = records if self.with_results else ()
         try:
             if follow_ups or results:
                 lost, found = call(leases, follow_ups=follow_ups, results=results)
             else:
                 lost, found = call(leases)
         except BrokerError as error:
-            self._completer.not_acked(self._batch, error)
+            self.completer.not_acked(self.batch, error)
             raise
         except Exception as error:  # noqa: BLE001  a message that cannot be sent holds up no claim
-            self._completer.not_acked(self._batch, error)
+            self.completer.not_acked(self.batch, error)
             return None
-        self._completer.acked(leases, lost)
+        self.completer.acked(leases, lost)
         return found
 
 

@@ -11,15 +11,15 @@ from celeriac.worker.claims import ClaimSize
 RUNTIMES = st.floats(min_value=0, max_value=3600)
 
 
-def claims(*runtimes: float) -> ClaimSize:
-    size = ClaimSize()
+def claims(*runtimes: float, slots: int = 4) -> ClaimSize:
+    size = ClaimSize(slots)
     for runtime in runtimes:
         size.note(runtime)
     return size
 
 
 def test_one_is_claimed_while_nothing_is_known():
-    assert claims().size(slots=4) == 1
+    assert claims().size == 1
     assert claims().expected == float("inf")
 
 
@@ -28,24 +28,24 @@ def test_one_is_claimed_while_nothing_is_known():
     [(0.01, 1, 5), (0.01, 4, 20), (0.001, 1, 50), (0.00001, 1, 200), (0.0, 1, 200), (0.06, 1, 1), (60, 8, 1)],
 )
 def test_as_many_are_claimed_as_fit_in_50_ms(runtime, slots, expected):
-    assert claims(runtime).size(slots=slots) == expected
+    assert claims(runtime, slots=slots).size == expected
 
 
 @pytest.mark.parametrize(
     ("runtime", "slots", "expected"), [(0.01, 1, 1), (0.01, 4, 2), (0.001, 1, 5), (0.00001, 1, 200), (60, 8, 1)]
 )
 def test_5_ms_of_work_are_taken_even_where_little_is_left(runtime, slots, expected):
-    assert claims(runtime).freely(slots=slots) == expected
+    assert claims(runtime, slots=slots).freely == expected
 
 
 def test_one_is_taken_freely_while_nothing_is_known():
-    assert claims().freely(slots=4) == 1
+    assert claims().freely == 1
 
 
 @given(st.lists(RUNTIMES, min_size=1, max_size=30), st.integers(min_value=1, max_value=64))
 def test_a_claim_is_always_between_1_and_200_and_the_mean_among_the_run_times(runtimes, slots):
-    size = claims(*runtimes)
-    assert 1 <= size.size(slots=slots) <= 200
+    size = claims(*runtimes, slots=slots)
+    assert 1 <= size.size <= 200
     assert min(runtimes) - 1e-9 <= size.expected <= max(runtimes) + 1e-9
 
 

@@ -160,7 +160,11 @@ class Receiver:
             self._note_lost(error, watched, prefix)
             raise self._client.error(error, doing=watched.doing) from error
         finally:
-            self._listen_no_more(bell.wake)
+            with self._waiting_lock:
+                if self._waiting == (bell.wake,):
+                    self._waiting = ()
+                else:
+                    self._waiting = tuple([one for one in self._waiting if one is not bell.wake])
         if is_called:
             self._is_interrupted = False
         if isinstance(reply, Refusal):
@@ -172,13 +176,6 @@ class Receiver:
         with self._waiting_lock:
             self._waiting = (*self._waiting, wake)
         wake.hear()
-
-    def _listen_no_more(self, wake: Wake) -> None:
-        with self._waiting_lock:
-            if self._waiting == (wake,):
-                self._waiting = ()
-            else:
-                self._waiting = tuple([one for one in self._waiting if one is not wake])
 
     def _claim(self, watched: Watched, terms: Terms) -> list[Delivery]:
         prefix = self._prefix(terms.owner)
@@ -210,11 +207,26 @@ class Receiver:
         return reply[0], found
 
     def _taken(self, reply: Reply, watched: Watched, prefix: str, kept: Outgoing | None = None) -> list[Delivery]:
+        """Return what a claim took; what was lost of what it acknowledged, and a number, come before in its answer.
+
+        It gives no envelope of what was kept, see settle.lua.
+        """
         if len(reply) == 1:
             return []
         if reply[1] is not None:
             self._heard.note(reply[1])
-        return _deliveries(reply, watched, prefix, kept)
+        found: list[Delivery] = []
+        number = 0
+        for place, step, *envelopes in reply[2:]:
+            if not place and kept is not None:
+                lease = Lease(kept.route.queue, f"{prefix}1:{step.decode()}")
+                found.append(Delivery(lease, kept.message, kept.priority))
+                continue
+            queue, suffix = watched.names[place - 1], f":{step.decode()}"
+            for raw in envelopes:
+                number += 1
+                found.append(delivery_of(Lease(queue, f"{prefix}{number}{suffix}"), raw))
+        return found
 
     def _note_lost(self, error: BaseException | None, watched: Watched, prefix: str) -> None:
         if isinstance(error, ConnectionLost) and error.asker is not None:
@@ -240,22 +252,3 @@ class Receiver:
         now = "" if self._client.has_system_clock else str(self._client.now())
         limit, lease = min(terms.limit, _PER_CLAIM), terms.lease - self._visibility_timeout
         return (str(limit), str(terms.freely), now, str(lease), prefix, *watched.told)
-
-
-def _deliveries(reply: Reply, watched: Watched, prefix: str, kept: Outgoing | None = None) -> list[Delivery]:
-    """Return what a claim took; what was lost of what it acknowledged, and a number, come before in its answer.
-
-    It gives no envelope of what was kept, see settle.lua.
-    """
-    found: list[Delivery] = []
-    number = 0
-    for place, step, *envelopes in reply[2:]:
-        if not place and kept is not None:
-            lease = Lease(kept.route.queue, f"{prefix}1:{step.decode()}")
-            found.append(Delivery(lease, kept.message, kept.priority))
-            continue
-        queue, suffix = watched.names[place - 1], f":{step.decode()}"
-        for raw in envelopes:
-            number += 1
-            found.append(delivery_of(Lease(queue, f"{prefix}{number}{suffix}"), raw))
-    return found
