@@ -11,6 +11,7 @@ from celeriac.clock import Clock
 from celeriac.exceptions import EncodeError
 from celeriac.interfaces.results import ResultBackend, ResultRecord
 from celeriac.types import Seconds
+from celeriac.wire import errors
 from celeriac.wire import results as wire
 from celeriac.wire.results import TaskResult
 
@@ -92,4 +93,4 @@ class ResultWriter:
 
 
 def _kind(error: Any) -> str:
-    return f"{type(error).__module__}.{type(error).__qualname__}"
+    return ".".join(errors.names_of(type(error)))

@@ -19,14 +19,17 @@ from celeriac.wire import content, foreign
 
 _OWN = exceptions.__name__
 
+_args = vars(BaseException)["args"].__get__
+_module, _qualname = vars(type)["__module__"].__get__, vars(type)["__qualname__"].__get__
+
 
 def dump(exc: BaseException, *, serializer: str = "json") -> dict[str, Any]:
     """Return type, arguments and module of the exception. Arguments that cannot be written go as their repr."""
     cls = type(exc)
-    module, name = foreign.GOES_OUT_AS.get(cls) or (cls.__module__, cls.__qualname__)
+    module, name = foreign.GOES_OUT_AS.get(cls) or names_of(cls)
     return {
         "exc_type": name,
-        "exc_message": [arg if content.is_writable(arg, serializer) else _repr(arg) for arg in exc.args],
+        "exc_message": [arg if content.is_writable(arg, serializer) else _repr(arg) for arg in _arguments(exc)],
         "exc_module": module,
     }
 
@@ -57,6 +60,20 @@ def load(data: Any, *, allow_import: bool = False) -> BaseException:
         if isinstance(made, BaseException):
             return made
     return _stand_in(module, name)(*args)
+
+
+def names_of(cls: type) -> tuple[str, str]:
+    """Return module and qualified name of a class, also when its metaclass has something else, or a failure, there."""
+    module: Any = _module(cls)
+    return module if isinstance(module, str) else "?", _qualname(cls)
+
+
+def _arguments(exc: BaseException) -> tuple[Any, ...]:
+    try:
+        return tuple(exc.args)
+    except BaseException:  # noqa: BLE001  a property of the user's may throw anything; these it was made with
+        made: tuple[Any, ...] = _args(exc)
+        return made
 
 
 def _find(module_name: str, qualname: str, *, allow_import: bool) -> type[BaseException] | None:
@@ -90,5 +107,5 @@ def _stand_in(module: str, qualname: str) -> type[RemoteError]:
 def _repr(value: Any) -> str:
     try:
         return repr(value)
-    except Exception as error:  # noqa: BLE001  a repr of the user's may throw anything
-        return f"<{type(value).__qualname__}: repr failed with {type(error).__name__}>"
+    except BaseException as error:  # noqa: BLE001  a repr of the user's may throw anything
+        return f"<{names_of(type(value))[1]}: repr failed with {names_of(type(error))[1]}>"

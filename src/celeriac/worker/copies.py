@@ -30,12 +30,14 @@ class Copy:
     def end(self, call: TaskCall, error: BaseException | None) -> NoReturn:
         """End this process, a copy, as `error`, which the task raised, wants it; the task goes on in the parent."""
         code = 1
-        if isinstance(error, SystemExit):
-            code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        else:
-            text = "A child that task %s[%s] forked came out of it and is ended: let such children end by os._exit()"
-            logger.error(text, call.name, call.id, exc_info=error)
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(Exception):  # a task may have put anything there
-                stream.flush()
-        os._exit(code & 0xFF)
+        try:
+            if isinstance(error, SystemExit):
+                code = error.code if isinstance(error.code, int) else int(error.code is not None)
+            else:
+                text = "A child that task %s[%s] forked came out of it and is ended: let such end by os._exit()"
+                logger.error(text, call.name, call.id, exc_info=error)
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(Exception):  # a task may have put anything there
+                    stream.flush()
+        finally:
+            os._exit(code & 0xFF)

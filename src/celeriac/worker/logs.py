@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from celeriac import signals
 from celeriac.app.context import running
+from celeriac.app.error_info import traceback_of
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.log import TASK_LOGGER
 from celeriac.settings.conf import Settings
@@ -122,7 +123,17 @@ class LogSetup(Struct, frozen=True):
         sys.stderr = LogStream(log, self.redirect_level, sys.__stderr__)
 
 
-class TaskFormatter(logging.Formatter):
+class ErrorFormatter(logging.Formatter):
+    """Tells of every error something, also of one whose class fails when it is told of."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  the standard library's
+        try:
+            return super().formatException(ei)
+        except BaseException:  # noqa: BLE001  properties of the user's class
+            return traceback_of(ei[1], runner="").rstrip()
+
+
+class TaskFormatter(ErrorFormatter):
     """Celery's: fills in task_name and task_id of the task that runs, and colours by level."""
 
     def __init__(self, text: str, datefmt: str | None, *, colour: bool) -> None:
@@ -136,7 +147,7 @@ class TaskFormatter(logging.Formatter):
         return line if code is None else f"\x1b[{code}m{line}\x1b[0m"
 
 
-class JsonFormatter(logging.Formatter):
+class JsonFormatter(ErrorFormatter):
     """One JSON object a line: time (ISO 8601, UTC), level, logger, process, message, and the task's name and id."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from celeriac import signals, states
 from celeriac.app.context import Context, running
-from celeriac.app.error_info import ErrorInfo, traceback_of
+from celeriac.app.error_info import ErrorInfo, frames_of, traceback_of
 from celeriac.app.task import Task
 from celeriac.clock import Clock
 from celeriac.exceptions import Ignore, Reject, Retry, TaskError, TaskRevokedError, Terminated
@@ -34,8 +34,6 @@ from celeriac.worker.sequel import Sequel, Sequels, has_sequel
 from celeriac.worker.shortage import let_go
 from celeriac.worker.task_log import TaskLog, shown
 from celeriac.worker.telling import tell_failure, tell_internal_error, tell_revoked, tell_start, tell_that_it_ran
-
-logger = logging.getLogger(__name__)
 
 _MOST_SAID: Final = 200
 """Characters of an error in the reason of a dead letter."""
@@ -143,7 +141,7 @@ class TaskRunner:
     def broken(self, job: Runnable, error: BaseException) -> Completion:
         """Return what follows when this runner itself failed: the task has failed, and says of what."""
         let_go(error)
-        logger.error("Task %s[%s]: its end could not be recorded as it was", job.call.name, job.call.id, exc_info=error)
+        self._log.broken(job.call.name, job.call.id, error)
         tell_internal_error(self.task, job, error)
         reason = TaskError(f"The end of the task could not be recorded: {shown(error, _MOST_SAID)}")
         done = datetime.fromtimestamp(self._clock.now(), UTC)
@@ -261,7 +259,7 @@ class TaskRunner:
         policy = self._auto_retry
         if policy is None or not policy.covers(error):
             return error
-        options, own = dict(policy.options), error.__traceback__
+        options, own = dict(policy.options), frames_of(error)
         countdown = policy.countdown(context.retries)
         if countdown is not None:
             options["countdown"] = countdown
@@ -277,7 +275,7 @@ class TaskRunner:
             context.follow_ups = [one for one in context.follow_ups if one is not retry.outgoing]
             return self._ended(context)
         reason = retry.exc if retry.exc is not None else retry
-        info = ErrorInfo(reason, traceback_of(reason if reason.__traceback__ is not None else retry, runner=__file__))
+        info = ErrorInfo(reason, traceback_of(reason if frames_of(reason) is not None else retry, runner=__file__))
         record = self._record(context, states.RETRY, reason, info.traceback)
         self._log.retried(self.task, context, retry)
         if self._on_retry is not None:

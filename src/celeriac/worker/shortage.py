@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from celeriac.app.error_info import frames_of
+
+# Not as attributes: the classes are the user's.
+_context = vars(BaseException)["__context__"].__get__
+
 
 def let_go(error: BaseException) -> None:
     """Free what the frames of a task hold that ran out of memory; does nothing for other errors.
@@ -13,18 +18,18 @@ def let_go(error: BaseException) -> None:
         each: BaseException | None = error
         while each is not None:
             _clear_frames(each)
-            each = each.__context__
+            each = _context(each)
 
 
 def _is_for_memory(error: BaseException) -> bool:
     each: BaseException | None = error
-    while each is not None and not isinstance(each, MemoryError):
-        each = each.__context__
+    while each is not None and not issubclass(type(each), MemoryError):
+        each = _context(each)
     return each is not None
 
 
 def _clear_frames(error: BaseException) -> None:
-    trace = error.__traceback__
+    trace = frames_of(error)
     while trace is not None:
         try:
             trace.tb_frame.clear()

@@ -6,9 +6,10 @@ import logging
 from typing import Any
 
 from celeriac.app.context import Context
-from celeriac.app.error_info import ErrorInfo
+from celeriac.app.error_info import ErrorInfo, traceback_of
 from celeriac.app.task import Task
 from celeriac.exceptions import Reject, Retry
+from celeriac.wire.errors import names_of
 
 logger = logging.getLogger("celeriac.task")
 
@@ -31,6 +32,11 @@ class TaskLog:
     def lost(self, name: str, task_id: str, reason: str) -> None:
         """Write that a task is not run again."""
         logger.error("Task %s[%s] is not run again: %s", name, task_id, reason, extra=_fields(name, task_id))
+
+    def broken(self, name: str, task_id: str, error: BaseException) -> None:
+        """Write that the end of a task could not be recorded as it was."""
+        text = "Task %s[%s]: its end could not be recorded as it was\n%s"
+        logger.error(text, name, task_id, traceback_of(error, runner="").rstrip(), extra=_fields(name, task_id))
 
     def succeeded(self, task: Task[..., Any], context: Context, value: Any, runtime: float) -> None:
         text = shown(value, task.resultrepr_maxsize)
@@ -79,6 +85,10 @@ def shown(value: Any, most: int, *, plain: bool = False) -> str:
     """Return the value's repr, or with `plain` its text, in at most so many characters. Never raises."""
     try:
         text = str(value) if plain else repr(value)
-    except Exception as error:  # noqa: BLE001  the user's __repr__
-        text = f"<{type(value).__name__} whose repr failed: {type(error).__name__}>"
+    except BaseException as error:  # noqa: BLE001  the user's __repr__
+        text = f"<{_class_name(value)} whose repr failed: {_class_name(error)}>"
     return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _class_name(value: Any) -> str:
+    return names_of(type(value))[1].rpartition(".")[2]

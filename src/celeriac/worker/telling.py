@@ -6,7 +6,7 @@ from typing import Any
 
 from celeriac import signals
 from celeriac.app.context import Context
-from celeriac.app.error_info import ErrorInfo
+from celeriac.app.error_info import ErrorInfo, frames_of
 from celeriac.app.task import Task
 from celeriac.wire.control import signal_number
 
@@ -25,7 +25,7 @@ def tell_failure(task: Task[..., Any], context: Context, info: ErrorInfo) -> Non
             exception=info.exception,
             args=context.args,
             kwargs=context.kwargs,
-            traceback=info.exception.__traceback__,
+            traceback=frames_of(info.exception),
             einfo=info,
         )
 
@@ -63,6 +63,6 @@ def tell_internal_error(task: Task[..., Any], job: Any, error: BaseException) ->
             kwargs=job.call.kwargs,
             request=job,
             exception=error,
-            traceback=error.__traceback__,
+            traceback=frames_of(error),
             einfo=None,
         )

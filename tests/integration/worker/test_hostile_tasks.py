@@ -21,6 +21,48 @@ ODD_ERRORS = [
     "no memory",
 ]
 
+CURSED = """
+from celeriac import Celery, Task
+
+app = Celery("cursed")
+
+def fail(*_args):
+    raise SystemExit("out of the error")
+
+class Meta(type):
+    def __getattribute__(cls, name):
+        return fail()
+
+class OfMeta(Exception, metaclass=Meta):
+    pass
+
+class Unhashable(type):
+    __hash__ = fail
+
+class Clumsy(Task):
+    def on_failure(self, exc, *args):
+        raise exc
+
+names = ["__traceback__", "__context__", "__cause__", "__notes__", "args", "__class__"]
+errors = {name: type("Cursed", (Exception,), {name: property(fail)}) for name in names}
+names = ["__str__", "__repr__", "__reduce__", "__reduce_ex__", "__getattribute__", "__bool__"]
+errors |= {name: type("Cursed", (Exception,), {name: fail}) for name in names}
+errors |= {"of a metaclass": OfMeta, "of an unhashable class": Unhashable("Cursed", (Exception,), {})}
+
+@app.task
+def kinds():
+    return list(errors)
+
+@app.task(base=Clumsy)
+def work(name):
+    raise errors[name]("said")
+
+@app.task
+async def awork(name):
+    raise errors[name]("said")
+"""
+"""An application whose errors fail when they are told of."""
+
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
 def test_a_task_may_end_in_any_way_and_the_engine_goes_on(sqlite_place: Place, pool: str) -> None:
@@ -33,6 +75,24 @@ def test_a_task_may_end_in_any_way_and_the_engine_goes_on(sqlite_place: Place, p
     assert sqlite_place.send("add", 1, 1).get(timeout=WAIT) == 2
     sqlite_place.until_idle()
     assert worker.engines() == engines, "an engine was lost"
+    assert sqlite_place.stats().dead == 0
+
+
+def test_an_error_whose_class_fails_when_it_is_told_of_fails_its_task_alone(sqlite_place: Place) -> None:
+    sqlite_place.write("cursed", CURSED)
+    worker = sqlite_place.worker("-c", "1", app="cursed")
+    engines = worker.engines()
+    app = sqlite_place.app
+    kinds = app.send_task("cursed.kinds").get(timeout=WAIT)
+    for task in ("work", "awork"):
+        for what, result in {what: app.send_task(f"cursed.{task}", (what,)) for what in kinds}.items():
+            error = result.get(timeout=WAIT, propagate=False)
+            assert (result.state, isinstance(error, BaseException)) == ("FAILURE", True), what
+            if type(error).__name__ != "TaskError":  # of which it is told that it cannot be told of
+                assert (type(error).__name__, error.args) in [("Cursed", ("said",)), ("OfMeta", ("said",))], what
+                assert "in work" in result.traceback or "in awork" in result.traceback, what
+    sqlite_place.until_idle()
+    assert worker.engines() == engines, f"an engine was lost:\n{worker.log}"
     assert sqlite_place.stats().dead == 0
 
 
