@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -13,7 +14,7 @@ from msgspec import Struct
 from celeriac import states
 from celeriac.app.base import Celeriac
 from celeriac.canvas.kinds import Raw, leaves, member_id
-from celeriac.exceptions import ChordError, ImproperlyConfigured, OperationalError
+from celeriac.exceptions import CeleriacError, ChordError, ImproperlyConfigured, OperationalError
 from celeriac.interfaces.broker import Outgoing
 from celeriac.interfaces.groups import ChordPart, GroupStore, NewChord, OverdueChord
 from celeriac.interfaces.results import ResultRecord
@@ -21,6 +22,8 @@ from celeriac.types import Seconds
 from celeriac.wire import groups as wire
 from celeriac.wire import json
 from celeriac.wire.content import accepted
+from celeriac.wire.results import TaskResult
+from celeriac.wire.tasks import TaskCall
 from celeriac.worker.outcome import Completion
 from celeriac.worker.sequel import Counted, Sequel, Sequels
 
@@ -35,7 +38,7 @@ class Gathered(Struct):
     """What came of counting: messages to send for each that was counted, and chords to close when they are sent."""
 
     messages: dict[int, list[Outgoing]]
-    closing: dict[int, list[str]]
+    closing: dict[int, list[Counted]]
 
 
 class ChordEnds:
@@ -61,7 +64,7 @@ class ChordEnds:
         The messages of the sequels themselves are not among it.
         """
         messages: dict[int, list[Outgoing]] = defaultdict(list)
-        closing: dict[int, list[str]] = defaultdict(list)
+        closing: dict[int, list[Counted]] = defaultdict(list)
         left = list(sequels)
         while left:
             self._store(sequel for _, sequel in left)
@@ -69,7 +72,7 @@ class ChordEnds:
             for key, counted in self._owned(left):
                 sequel = self._end(counted)
                 messages[key] += sequel.messages
-                closing[key].append(counted.part.chord)
+                closing[key].append(counted)
                 following.append((key, sequel))
             left = following
         return Gathered(dict(messages), dict(closing))
@@ -79,21 +82,41 @@ class ChordEnds:
 
         `settle` sends and settles, and returns the tags of leases that were lost: their chords stay open, for others.
         """
+        for place, one in enumerate(left):
+            if one.sequel is not None and one.sequel.unsent is not None:
+                left[place] = self._instead(one, one.sequel, one.sequel.unsent)
         sequels = [(place, one.sequel) for place, one in enumerate(left) if one.sequel is not None]
         gathered = self.gather(sequels)
         for place, messages in gathered.messages.items():
             one, more = left[place], self._sequels.again(messages) if left[place].repeats else messages
-            left[place] = msgspec.structs.replace(one, follow_ups=[*one.follow_ups, *more], sequel=None)
+            call, ends = None if one.sequel is None else one.sequel.call, gathered.closing[place]
+            rest = Sequel(more, call=call, ends=ends)
+            left[place] = msgspec.structs.replace(one, follow_ups=[*one.follow_ups, *more], sequel=rest)
         ending = [(left[place].lease, chords) for place, chords in gathered.closing.items()]
         lost = settle(left)
         closing = [chord for lease, chords in ending if lease is None or lease.tag not in lost for chord in chords]
         if closing:
             try:
-                self.store.close(closing)
+                self.store.close([counted.part.chord for counted in closing])
             except OperationalError as error:
                 logger.warning(
                     "What was counted of %s chords that have ended is left to expire: %s", len(closing), error
                 )
+
+    def _instead(self, one: Completion, sequel: Sequel, reason: CeleriacError) -> Completion:
+        """Return the end with what follows in place of what a store refused: its chords have failed, or its call."""
+        call = sequel.call
+        if sequel.ends:
+            found = _together([self._broken(each.part.chord, each.body, reason) for each in sequel.ends], call)
+        elif call is not None:
+            found = self._sequels.of_broken_run(call, reason) or Sequel()
+            if one.record is None and not call.ignore_result:  # another should have taken its place
+                failure = TaskResult(call.id, states.FAILURE, reason, date_done=datetime.now(UTC))
+                record = self._sequels.record(failure, call.reply_to)
+                found = found if record is None else msgspec.structs.replace(found, records=[*found.records, record])
+        else:
+            found = Sequel()
+        return msgspec.structs.replace(one, follow_ups=[*one.follow_ups, *found.messages], sequel=found)
 
     def sweep(self) -> None:
         """End chords that are overdue. Raises `BackendError` and `BrokerError` kin."""
@@ -115,7 +138,7 @@ class ChordEnds:
             messages = [*sequel.messages, *gathered.messages.get(0, ())]
             if messages:
                 self._app.broker.send(self._sequels.again(messages))
-            groups.close([chord.id, *gathered.closing.get(0, ())])
+            groups.close([chord.id, *(counted.part.chord for counted in gathered.closing.get(0, ()))])
 
     def _has_run(self, body: Raw) -> bool:
         """Tell whether a task of a chord's body has ended."""
@@ -155,7 +178,7 @@ class ChordEnds:
         except Exception as error:  # noqa: BLE001  whatever keeps the body from being sent, the chord ends
             return self._broken(chord, body, ChordError(f"Callback error: {error!r}"))
 
-    def _broken(self, chord: str, body: Raw, error: ChordError) -> Sequel:
+    def _broken(self, chord: str, body: Raw, error: CeleriacError) -> Sequel:
         logger.error("Chord %s has failed: %s", chord, error)
         return self._sequels.of_broken_chord(chord, body, error)
 
@@ -178,6 +201,17 @@ def sequels_of(app: Celeriac) -> tuple[Sequels, ChordEnds]:
     """Return what works out what follows the ends of an application's tasks, and what counts them."""
     sequels = Sequels(app)
     return sequels, ChordEnds(app, sequels)
+
+
+def _together(sequels: Sequence[Sequel], call: TaskCall | None) -> Sequel:
+    """Return what follows from several ends of chords."""
+    return Sequel(
+        [each for one in sequels for each in one.messages],
+        [each for one in sequels for each in one.records],
+        [each for one in sequels for each in one.chords],
+        [each for one in sequels for each in one.parts],
+        call=call,
+    )
 
 
 def _arranged(shape: Any, found: dict[str, Any], values: list[Any]) -> list[Any]:

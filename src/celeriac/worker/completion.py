@@ -28,7 +28,7 @@ from celeriac.types import Seconds
 from celeriac.wire.results import TaskResult
 from celeriac.worker.chords import ChordEnds
 from celeriac.worker.ledger import Ledger
-from celeriac.worker.outcome import Completion, Settle
+from celeriac.worker.outcome import Completion, Settle, without_ends, without_follow_ups
 from celeriac.worker.pulse import Pulse
 from celeriac.worker.riding import Acks, ends_of, is_light, stores_anything
 
@@ -63,7 +63,7 @@ class Completer:
     that fails alone on the pauses grow. When others
     were stored and one alone was refused ten times, its task has failed, and the result says why; where its follow-ups
     were refused its message is a dead letter too. A queue that cannot be is refused once, and so is what is too large
-    for the store (`OperationalError.is_for_good`).
+    for the store (`OperationalError.is_for_good`). Who waits for what would have followed is told.
     """
 
     def __init__(  # noqa: PLR0913  the composition root hands in every part
@@ -350,12 +350,12 @@ class Completer:
 
     def _without_follow_ups(self, completion: Completion, error: Exception) -> Completion:
         """Return the end of a task whose next try cannot be sent: it has failed, and its message is a dead letter."""
+        if completion.sequel is not None and completion.sequel.ends:
+            return without_ends(completion, completion.sequel, _shortly(error))
         reason = f"what follows it could not be sent: {_shortly(error)}"
         task = "A task" if completion.record is None else f"Task {completion.record.task_id}"
         logger.error("%s has failed, %s", task, reason)
-        failed = self._failure(completion, TaskError(reason))
-        settle = completion.settle if completion.lease is None else Settle.REJECT
-        return msgspec.structs.replace(failed, settle=settle, follow_ups=(), sequel=None, reason=reason)
+        return without_follow_ups(self._failure(completion, TaskError(reason)), reason)
 
     def _failure(self, completion: Completion, reason: CeleriacError) -> Completion:
         if completion.record is None:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from enum import Enum, auto
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from celeriac.exceptions import CeleriacError, ChordError, TaskError
 from celeriac.interfaces.broker import Lease, Outgoing
 from celeriac.interfaces.results import ResultRecord
 from celeriac.worker.sequel import Sequel
@@ -37,3 +39,23 @@ class Completion(Struct, frozen=True):
     reason: str = ""
     sequel: Sequel | None = None
     repeats: bool = False
+
+
+def without_follow_ups(completion: Completion, reason: str) -> Completion:
+    """Return the end of a task of which nothing more is sent: its message is a dead letter, and who waits is told."""
+    settle = completion.settle if completion.lease is None else Settle.REJECT
+    sequel = _unsent(completion.sequel, TaskError(reason))
+    return replace(completion, settle=settle, follow_ups=(), sequel=sequel, reason=reason)
+
+
+def without_ends(completion: Completion, sequel: Sequel, reason: str) -> Completion:
+    """Return the end of a task without those of the chords whose last member it was: they have failed, it has not."""
+    own = completion.follow_ups[: len(completion.follow_ups) - len(sequel.messages)]
+    unsent = _unsent(sequel, ChordError(f"its callback could not be sent: {reason}"))
+    return replace(completion, follow_ups=own, sequel=unsent)
+
+
+def _unsent(sequel: Sequel | None, reason: CeleriacError) -> Sequel | None:
+    if sequel is None or (sequel.call is None and not sequel.ends):
+        return None
+    return Sequel(call=sequel.call, ends=sequel.ends, unsent=reason)

@@ -59,7 +59,7 @@ def is_light(completion: Completion) -> bool:
     sequel = completion.sequel
     if completion.settle is not Settle.ACK or (completion.lease is None and completion.follow_ups):
         return False
-    return sequel is None or not (sequel.parts or sequel.records or sequel.chords)
+    return sequel is None or not (sequel.parts or sequel.records or sequel.chords or sequel.unsent)
 
 
 def ends_of(

@@ -283,8 +283,9 @@ class TaskRunner:
         if signals.task_retry.receivers:
             signals.task_retry.send(sender=self.task, request=context, reason=retry, einfo=info)
         tell_that_it_ran(self.task, context, states.RETRY, retry)
-        told_to_wait = retry.outgoing in context.follow_ups  # raise self.retry(throw=False)
-        return self._completion(context, record=record, follow_ups=[] if told_to_wait else [retry.outgoing])
+        sends = [] if retry.outgoing in context.follow_ups else [retry.outgoing]  # raise self.retry(throw=False)
+        sequel = Sequel(call=context.call) if has_sequel(context.call) else None
+        return self._completion(context, record=record, follow_ups=sends, sequel=sequel)
 
     def _rejected(self, context: Context, reject: Reject) -> Completion:
         """Give the message back, or make it a dead letter: then the task has failed, and nobody waits in vain."""

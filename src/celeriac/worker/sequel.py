@@ -18,7 +18,7 @@ from celeriac.canvas import forms
 from celeriac.canvas.kinds import ACCUMULATE, CHORD, GROUP, Raw, derived_id, kind_of, members_of, plain
 from celeriac.canvas.launching import launch
 from celeriac.canvas.wholes import is_of_end
-from celeriac.exceptions import EncodeError, Ignore, Replaced, TaskRevokedError
+from celeriac.exceptions import CeleriacError, EncodeError, Ignore, Replaced, TaskRevokedError
 from celeriac.interfaces.broker import Outgoing
 from celeriac.interfaces.groups import ChordPart, NewChord
 from celeriac.interfaces.results import ResultRecord
@@ -50,6 +50,10 @@ class Counted(Struct, frozen=True):
 class Sequel(Struct, frozen=True):
     """What follows, besides the task's own result: `records` and `chords` are stored and `parts` are counted before
     the messages go out, and `children` are the results of what they start.
+
+    `call` is there while others wait for what follows: it fails with them where a store refuses the messages. `ends`
+    are chords of which the messages are the ends; they fail instead. `unsent` is why, when it has come to that; what
+    follows then has to be worked out (see `ChordEnds.carry_out`).
     """
 
     messages: Sequence[Outgoing] = ()
@@ -57,6 +61,9 @@ class Sequel(Struct, frozen=True):
     chords: Sequence[NewChord] = ()
     parts: Sequence[Counted] = ()
     children: Sequence[Any] = ()
+    call: TaskCall | None = None
+    ends: Sequence[Counted] = ()
+    unsent: CeleriacError | None = None
 
 
 class Sequels:
@@ -89,7 +96,7 @@ class Sequels:
                 children += beginning(self._workflows.handle(form))
                 launched += launch(form, (value,), given=given, tail=tail)
         messages, chords = self._workflows.prepared(launched)
-        return Sequel(messages, (), chords, self.parts(call, states.SUCCESS, value), children)
+        return Sequel(messages, (), chords, self.parts(call, states.SUCCESS, value), children, call)
 
     def of_ignored(self, call: TaskCall, ignored: Ignore) -> Sequel | None:
         """Return what takes the place of a task that left its own state alone; or what follows it: those after it will
@@ -97,7 +104,7 @@ class Sequels:
         """
         if isinstance(ignored, Replaced):
             messages, chords = self._workflows.prepared(launch(dict(ignored.signature), given=_given(call)))
-            return Sequel(messages, (), chords)
+            return Sequel(messages, (), chords, call=call)
         if not has_sequel(call):
             return None
         reason = TaskRevokedError(f"{call.name}[{call.id}] was ignored")

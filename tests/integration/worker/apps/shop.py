@@ -286,6 +286,16 @@ def bulky(length):
     return "x" * length
 
 
+@app.task(bind=True)
+def retry_with(self, _, length):
+    raise self.retry(args=("x" * length, 0), countdown=0)
+
+
+@app.task(bind=True)
+def replace_by(self, _, length):
+    return self.replace(size.s("x" * length))
+
+
 @app.task
 def say_back(text):
     return text
