@@ -85,7 +85,13 @@ class Board:
         self.handle: int | None = None
         size = engines * _size(rows)
         if not is_spawned:
-            self._memory = mmap.mmap(-1, size)
+            try:
+                self._memory = mmap.mmap(-1, size)
+            except OSError as error:
+                raise ImproperlyConfigured(
+                    f"There are no {size} bytes of memory in which engines say what they run: {error.strerror}."
+                    " Lower worker_concurrency or worker_async_concurrency."
+                ) from error
             return
         try:
             handle, self.path, self._memory = _mapped(size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
+from celeriac.exceptions import ImproperlyConfigured
 from celeriac.types import Seconds
 from celeriac.worker.nodename import expand
 
@@ -43,11 +45,23 @@ def health_path(setting: str | None, nodename: str) -> Path:
     return Path(tempfile.gettempdir()) / f"celeriac-{nodename.replace(os.sep, '_')}.health"
 
 
+def check_health_file(setting: str | None, nodename: str) -> None:
+    """Raise `ImproperlyConfigured` when ``worker_health_file`` is set to what cannot be written."""
+    if not setting:
+        return
+    try:
+        reason = _why_not(health_path(setting, nodename))
+    except ValueError as error:  # a NUL in it
+        reason = str(error)
+    if reason:
+        raise ImproperlyConfigured(
+            f"worker_health_file cannot be {setting!r}: {reason}. Name a file where the worker may write."
+        )
+
+
 def write_report(path: Path, report: HealthReport) -> None:
     """Put the report in the place of the last one, at once. Raises OSError."""
-    # By tempfile this would be a third of what an idle node does.
-    made = path.with_name(f".{path.name}-{os.urandom(4).hex()}")
-    handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    made, handle = _made_beside(path)
     try:
         try:
             os.write(handle, msgspec.json.encode(report))
@@ -80,6 +94,26 @@ def remove_report(path: Path, *, pid: int) -> None:
     with suppress(OSError, msgspec.DecodeError):
         if read_report(path).pid == pid:
             path.unlink()
+
+
+def _made_beside(path: Path) -> tuple[Path, int]:
+    # By tempfile this would be a third of what an idle node does.
+    made = path.with_name(f".{path.name}-{os.urandom(4).hex()}")
+    return made, os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+
+
+def _why_not(path: Path) -> str:
+    """Return why no report can be written there, empty if one can, or could if there were room."""
+    if path.is_dir():
+        return f"{path} is a directory"
+    try:
+        made, handle = _made_beside(path)
+    except OSError as error:
+        has_no_room = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return "" if has_no_room else f"in {path.parent} no file can be made ({error.strerror})"
+    os.close(handle)
+    made.unlink()
+    return ""
 
 
 def is_alive(pid: int) -> bool:

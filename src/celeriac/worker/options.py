@@ -15,9 +15,12 @@ from celeriac.settings.conf import Settings
 from celeriac.settings.layers import Layer
 from celeriac.types import Seconds
 from celeriac.wire.content import accepted
+from celeriac.worker.health_file import check_health_file
 from celeriac.worker.nodename import expand, full_name
 
 Pool = Literal["prefork", "threads", "solo"]
+_MOST: Final = 10_000_000
+"""Tasks at once in a node: the account that it keeps of them takes 8 GB, and more with many processes."""
 _POOLS: Final[dict[str, Pool]] = {"prefork": "prefork", "processes": "prefork", "threads": "threads", "solo": "solo"}
 
 
@@ -97,8 +100,14 @@ def plan(options: WorkerOptions, conf: Settings, *, queues: tuple[str, ...]) -> 
     for what, number in numbers:
         if number < 1:
             raise ImproperlyConfigured(f"{what} must be at least 1, not {number}.")
+    if engines * (slots + conf.worker_async_concurrency) > _MOST:
+        raise ImproperlyConfigured(
+            f"{engines} processes of {slots} threads and worker_async_concurrency={conf.worker_async_concurrency} each"
+            f" are more than {_MOST} tasks at once: lower worker_concurrency or worker_async_concurrency."
+        )
     _check_content(conf)
     nodename = full_name(options.hostname)
+    check_health_file(conf.worker_health_file, nodename)
     method = conf.worker_pool_start_method if hasattr(os, "fork") else "spawn"
     if method not in ("fork", "spawn"):
         raise ImproperlyConfigured(f"worker_pool_start_method must be fork or spawn, not {method!r}.")
