@@ -145,7 +145,9 @@ def unwritable(value: Any, serializer: str, *, place: str = "") -> EncodeError:
     where = ".".join(filter(None, (place, *path)))
     kind = f"{type(culprit).__module__}.{type(culprit).__qualname__}".removeprefix("builtins.")
     at = f" at {where}" if where else ""
-    return EncodeError(f"cannot write {kind}{at} as {serializer}; convert it, or use another serializer")
+    reason = json.why_unreadable(culprit) if is_plain_json(serializer) else ""
+    why = f" ({reason})" if reason else ""
+    return EncodeError(f"cannot write {kind}{at} as {serializer}{why}; convert it, or use another serializer")
 
 
 def is_writable(value: Any, serializer: str) -> bool:

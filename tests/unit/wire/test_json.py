@@ -144,6 +144,31 @@ def test_a_value_that_contains_itself_is_refused():
         json.dumps(circle)
 
 
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"__type__": "nobody.knows", "__value__": 1},
+        {"__type__": "datetime", "__value__": "no moment"},
+        {"__type__": ["x"], "__value__": 1},
+        {"__value__": 1, "__type__": None},
+    ],
+    ids=str,
+)
+def test_a_dict_that_only_looks_like_a_tagged_value_is_refused(forged):
+    for value in (forged, {"deep": [1, (forged,)], "beside": datetime(2026, 1, 1)}):
+        with pytest.raises(TypeError, match="tagged value cannot be read"):
+            json.dumps(value)
+
+
+@pytest.mark.parametrize("value", [{"__type__": "x"}, {"__type__": "x", "__value__": 1, "more": 2}, ["__type__"]])
+def test_a_dict_with_other_keys_too_comes_back(value):
+    assert back({"beside": b"bytes", "value": value}) == {"beside": b"bytes", "value": value}
+
+
+def test_a_dict_that_is_a_tagged_value_is_read_as_what_it_stands_for_as_by_kombu():
+    assert back([{"__type__": "bytes", "__value__": "b"}]) == [b"b"]
+
+
 def test_an_unknown_marker_is_refused():
     with pytest.raises(ValueError, match="no type is registered"):
         json.loads(b'{"__type__":"nobody.knows","__value__":1}')

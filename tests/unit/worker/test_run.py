@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -172,10 +173,15 @@ def test_reject_with_requeue_gives_the_message_back(spine, end, noted):
     assert noted == ["task_prerun", "before_start", "task_postrun REJECTED"]
 
 
-def test_a_value_that_cannot_be_written_fails_the_task_and_is_not_tried_again(end):
-    ended = end(lambda self, x: object(), autoretry_for=(Exception,))
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [(object(), "object at result"), ({"a": {"__type__": "x", "__value__": 1}}, "dict at result.a as json .*'x'")],
+)
+def test_a_value_that_cannot_be_written_fails_the_task_and_is_not_tried_again(end, value, says):
+    ended = end(lambda self, x: value, autoretry_for=(Exception,))
     assert ended.handle.state == "FAILURE"
     assert isinstance(ended.handle.result, EncodeError)
+    assert re.search(says, str(ended.handle.result))
     assert ended.completion.follow_ups == []
 
 
