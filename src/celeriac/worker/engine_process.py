@@ -18,7 +18,7 @@ from celeriac.worker.ledger import RingLedger
 from celeriac.worker.logs import LogSetup
 from celeriac.worker.notes import Ending, Finished, Ready, Revoke, Stop, read_supervisor_note
 from celeriac.worker.options import NodePlan
-from celeriac.worker.zygote import ignore_stop_signals
+from celeriac.worker.zygote import ignore_stop_signals, wake_when_orphaned
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ def serve(  # noqa: PLR0913  the parts of a process
 ) -> int:
     """Run one engine until the supervisor says stop, or is gone; return the exit code."""
     ignore_stop_signals()
+    wake_when_orphaned()
     multiprocessing.current_process().name = f"Engine-{index}"
     logs.install(index=index)
     ledger = RingLedger(board.ring, pipe)

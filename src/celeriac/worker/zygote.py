@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import ctypes
 import gc
 import logging
 import os
@@ -27,6 +28,7 @@ from msgspec import Struct
 logger = logging.getLogger(__name__)
 
 _FRAME: Final = 4096
+_PR_SET_PDEATHSIG: Final = 1
 
 
 class Request(Struct, frozen=True, tag="spawn"):
@@ -116,6 +118,15 @@ def ignore_stop_signals() -> None:
         signal.signal(number, _nothing)
 
 
+def wake_when_orphaned() -> None:
+    """Have this process go on, if it stands still, when its parent dies; on Linux, which can do that.
+
+    It would not see that it has to end. One that runs does not notice the signal.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
+
+
 def _nothing(_number: int, _frame: FrameType | None) -> None:
     """Handle a signal by doing nothing."""
 
@@ -123,6 +134,7 @@ def _nothing(_number: int, _frame: FrameType | None) -> None:
 def _serve(channel: socket.socket, engine_main: EngineMain) -> int:
     """Fork engines until the node closes the channel; report what becomes of them."""
     ignore_stop_signals()
+    wake_when_orphaned()
     woken, wake = os.pipe()
     os.set_blocking(woken, False)
     os.set_blocking(wake, False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 
 import pytest
 
-from tests.integration.worker.node import until
+from tests.integration.worker.node import stand_still, until
 from tests.integration.worker.place import Place
 
 WAIT = 15.0
@@ -38,6 +39,19 @@ def test_kill_9_of_a_worker_amid_500_tasks_loses_none(short_place: Place, pool: 
     if place.app.broker.capabilities.leases:  # otherwise all is back before anybody can count
         assert len(place.ledger.repeated("done")) <= held
     assert all(times == 2 for times in place.ledger.repeated("done").values())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others do not wake a process when its parent dies")
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_what_stands_still_when_its_supervisor_is_killed_ends_too(
+    make_place: Callable[..., Place], method: str
+) -> None:
+    place = make_place("sqlite", visibility_timeout=1.0)
+    worker = place.worker("-c", "2", "--", f"worker.pool_start_method={method}")
+    with stand_still([pid for pid in worker.family() if pid != worker.pid]) as still:
+        assert len(still) >= 2
+        worker.kill_supervisor()
+        until(lambda: not worker.family(), "the end of all that stood still", deadline=WAIT)
 
 
 def test_kill_9_of_an_engine_is_made_good_by_the_supervisor(short_place: Place) -> None:
