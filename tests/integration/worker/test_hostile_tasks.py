@@ -157,6 +157,41 @@ def test_a_child_that_a_task_forks_does_not_go_on_as_an_engine(sqlite_place: Pla
     assert worker.terminate() == 0
 
 
+@pytest.mark.parametrize(("pool", "task"), [("prefork", "close"), ("threads", "close"), ("prefork", "aclose")])
+def test_an_engine_whose_file_descriptors_a_task_has_closed_is_replaced(
+    sqlite_place: Place, pool: str, task: str
+) -> None:
+    sqlite_place.write(
+        "closing",
+        """
+        import os
+
+        from celeriac import Celery
+
+        app = Celery("closing")
+
+        @app.task
+        def close():
+            os.closerange(3, 4096)
+            return os.getpid()
+
+        @app.task
+        async def aclose():
+            return close()
+
+        @app.task
+        def pid():
+            return os.getpid()
+        """,
+    )
+    worker = sqlite_place.worker("-P", pool, "-c", "1", app="closing")
+    first = sqlite_place.app.send_task(f"closing.{task}").get(timeout=WAIT)
+    second = sqlite_place.app.send_task("closing.pid").get(timeout=WAIT)
+    assert first != second
+    assert "file descriptors of this engine were closed" in worker.log
+    assert worker.terminate() == 0
+
+
 def test_a_handler_that_fails_is_logged_and_changes_nothing(sqlite_place: Place) -> None:
     sqlite_place.write(
         "clumsy",
