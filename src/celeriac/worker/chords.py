@@ -14,7 +14,7 @@ from msgspec import Struct
 from celeriac import states
 from celeriac.app.base import Celeriac
 from celeriac.canvas.kinds import Raw, leaves, member_id
-from celeriac.exceptions import CeleriacError, ChordError, ImproperlyConfigured, OperationalError
+from celeriac.exceptions import BrokerError, CeleriacError, ChordError, ImproperlyConfigured, OperationalError
 from celeriac.interfaces.broker import Outgoing
 from celeriac.interfaces.groups import ChordPart, GroupStore, NewChord, OverdueChord
 from celeriac.interfaces.results import ResultRecord
@@ -134,11 +134,22 @@ class ChordEnds:
                 error = ChordError(_why(chord))
                 logger.error("Chord %s has failed: %s", chord.id, error)
                 sequel = self._sequels.of_broken_chord(chord.id, body, error)
-            gathered = self.gather([(0, sequel)])
-            messages = [*sequel.messages, *gathered.messages.get(0, ())]
-            if messages:
-                self._app.broker.send(self._sequels.again(messages))
-            groups.close([chord.id, *(counted.part.chord for counted in gathered.closing.get(0, ()))])
+            try:
+                closing = self._send(sequel)
+            except BrokerError as error:
+                if not error.is_for_good:
+                    raise
+                reason = ChordError(f"its callback could not be sent: {error}")
+                closing = self._send(self._broken(chord.id, body, reason))
+            groups.close([chord.id, *closing])
+
+    def _send(self, sequel: Sequel) -> list[str]:
+        """Carry out the end of a chord; return the chords that end with it."""
+        gathered = self.gather([(0, sequel)])
+        messages = [*sequel.messages, *gathered.messages.get(0, ())]
+        if messages:
+            self._app.broker.send(self._sequels.again(messages))
+        return [counted.part.chord for counted in gathered.closing.get(0, ())]
 
     def _has_run(self, body: Raw) -> bool:
         """Tell whether a task of a chord's body has ended."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from celeriac import chord, states
+from celeriac.exceptions import BrokerError, ChordError
 from celeriac.interfaces.groups import ChordPart, NewChord
 from celeriac.wire import groups as wire
 from celeriac.wire import json
@@ -39,6 +40,20 @@ def test_a_body_that_has_ended_is_not_sent_once_more(spine, ends):
     spine.app.writer.write_state("the-body", states.SUCCESS, 1)
     ends.sweep()
     assert spine.app.broker.stats(["celery"])["celery"].ready == 0
+    assert list(spine.app.groups.overdue(now=spine.clock.now() + 1000, again=0.0, limit=9)) == []
+
+
+def test_a_body_that_the_broker_never_takes_has_failed(spine, ends, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        error = BrokerError("too large")
+        error.is_for_good = True
+        raise error
+
+    monkeypatch.setattr(spine.app.broker, "send", refuse)
+    ends.sweep()
+    body = spine.app.AsyncResult("the-body")
+    assert (body.state, type(body.result)) == (states.FAILURE, ChordError)
+    assert "could not be sent: too large" in str(body.result)
     assert list(spine.app.groups.overdue(now=spine.clock.now() + 1000, again=0.0, limit=9)) == []
 
 
