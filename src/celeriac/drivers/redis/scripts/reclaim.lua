@@ -5,7 +5,10 @@
 -- Result: how many were taken back, and the lowest score that is left ('' for none).
 -- Atomic. Lists, bells, binding tables and dead letters are named from what the entries say.
 -- Where a message goes: an entry without an exchange names its queue; otherwise the exchange's binding table does, as
--- stock workers look it up. What has no way to go becomes a dead letter.
+-- stock workers look it up. What has no way to go, or is for a list whose key holds something else, becomes a dead letter:
+-- it must hold up no other, and a script that fails keeps what it has removed.
+local NO_LIST = '"The key of this queue holds something else, so the message could not be given back."'
+local NO_QUEUE = '"No queue is bound for this message, which a stock worker held."'
 
 -- step_of(tag, envelope): our tags end in it; in others the priority property says it, rounded down.
 local function step_of(tag, envelope)
@@ -62,6 +65,7 @@ local function queues_of(exchange, key)
   return #same > 0 and same or matching
 end
 
+redis.call('HLEN', KEYS[3])
 local expired = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])
 for i = #expired, 1, -1 do
   local tag = expired[i]
@@ -71,15 +75,18 @@ for i = #expired, 1, -1 do
   if entry then
     local envelope, exchange, key = cut(entry)
     local queues = envelope and queues_of(exchange, key) or {}
+    local step = step_of(tag, envelope or entry)
     for _, queue in ipairs(queues) do
-      local step = step_of(tag, envelope)
-      redis.call('RPUSH', ARGV[3] .. queue .. (step == '0' and '' or ARGV[4] .. step), mark(envelope))
-      ring(ARGV[3] .. 'celeriac:bell:' .. queue)
+      local list = ARGV[3] .. queue .. (step == '0' and '' or ARGV[4] .. step)
+      if type(redis.pcall('LLEN', list)) == 'number' then
+        redis.call('RPUSH', list, mark(envelope))
+        ring(ARGV[3] .. 'celeriac:bell:' .. queue)
+      else
+        bury(KEYS[3], ARGV[3] .. 'celeriac:dead:' .. queue, queue, ARGV[5], NO_LIST, step, envelope)
+      end
     end
     if #queues == 0 then
-      local letters = ARGV[3] .. 'celeriac:dead:' .. (key or '')
-      local reason = '"No queue is bound for this message, which a stock worker held."'
-      bury(KEYS[3], letters, key or '', ARGV[5], reason, step_of(tag, entry), envelope or entry)
+      bury(KEYS[3], ARGV[3] .. 'celeriac:dead:' .. (key or ''), key or '', ARGV[5], NO_QUEUE, step, envelope or entry)
     end
   end
 end

@@ -4,8 +4,14 @@
 -- ARGV  1 queue   2 step   3 due moment ('' for now)   4 nonce   5 '1' to mark as redelivered
 --       then tags, in the order in which they were delivered
 -- Result: the positions (from 0) of the tags that were no longer held.
--- Atomic. What it removes comes before what it adds, so a full server accepts it.
+-- Atomic. What it removes comes before what it adds, so a full server accepts it; that a key holds something else is
+-- asked before, since a script that fails keeps what it has written.
 local due, lost = ARGV[3], {}
+redis.call('LLEN', KEYS[3])
+if due ~= '' then
+  redis.call('ZCARD', KEYS[5])
+  redis.call('SCARD', KEYS[6])
+end
 for i = #ARGV, 6, -1 do
   local entry = redis.call('HGET', KEYS[1], ARGV[i])
   if entry then
