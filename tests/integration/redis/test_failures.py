@@ -183,6 +183,23 @@ def test_a_forbidden_command_says_what_to_grant(start: Start, connect: Open) -> 
         broker_of(connect(f"redis://low:pw@127.0.0.1:{server.port}/0")).send([outgoing()])
 
 
+def test_a_command_that_is_forbidden_inside_a_script_says_what_to_grant(start: Start, connect: Open) -> None:
+    server = start(lambda: RedisServer(user="app", password="secret"))
+    with server.client() as outside:
+        outside.acl_setuser("low", enabled=True, passwords=["+pw"], categories=["+@all"], commands=["-lpush"], keys="*")
+    with pytest.raises(BrokerError, match=r"docs/drivers/redis\.md"):
+        broker_of(connect(f"redis://low:pw@127.0.0.1:{server.port}/0")).send([outgoing()])
+
+
+def test_a_server_that_takes_no_more_clients_says_so(own_redis_server: RedisServer, connect: Open) -> None:
+    with own_redis_server.client() as outside:
+        outside.config_set("maxclients", "1")
+        for _ in range(10):
+            with pytest.raises(BrokerUnavailable, match="raise its maxclients"):
+                broker_of(connect(own_redis_server.url)).send([outgoing()])
+        outside.config_set("maxclients", "1000")
+
+
 def test_scripts_are_taught_again_to_a_server_that_forgot_them(start: Start, connect: Open) -> None:
     server = start(RedisServer)
     broker = broker_of(connect(server.url))

@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from celeriac.drivers.redis.address import Address, Node
-from celeriac.drivers.redis.errors import AWAY, Asker, ConnectionLost, Refusal, WireError
+from celeriac.drivers.redis.errors import AWAY, Asker, ConnectionLost, NoAnswer, Refusal, WireError
 from celeriac.drivers.redis.wire import Command, Reply, Wire, pack_all
 from celeriac.drivers.urls import plain_host
 from celeriac.interfaces.store import StoreOptions
@@ -110,7 +110,7 @@ class Connector:
             commands.insert(0, ("AUTH", *user, node.password))
         try:
             wire.send(pack_all(commands))
-            *needed, _, told = [wire.read() for _ in commands]  # the last two an ACL or a proxy may refuse
+            *needed, _, told = _answers(wire, len(commands))  # the last two an ACL or a proxy may refuse
             for reply in needed:
                 if isinstance(reply, Refusal):
                     raise reply
@@ -140,6 +140,19 @@ class Connector:
                 return (Node(found[0].decode(), int(found[1]), None, first.username, first.password),)
             said.append(f"{node.host}:{node.port} knows no primary {self._address.sentinel_name!r}")
         raise ConnectionLost(f"no Sentinel named the primary ({'; '.join(said)})")
+
+
+def _answers(wire: Wire, count: int) -> list[Reply]:
+    """Read the answers to a greeting. Raises the refusal that the server hangs up with: it has no room, or no trust."""
+    answers = [wire.read()]
+    try:
+        while len(answers) < count:
+            answers.append(wire.read())
+    except ConnectionLost as error:
+        if len(answers) == 1 and isinstance(answers[0], Refusal) and not isinstance(error, NoAnswer):
+            raise answers[0] from error
+        raise
+    return answers
 
 
 def _asker(told: Reply) -> Asker:

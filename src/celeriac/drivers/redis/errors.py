@@ -116,6 +116,7 @@ _SMALLER: Final = "this is larger than the server takes: raise its proto-max-bul
 _CODE: Final = re.compile(r"\b(" + "|".join(_ADVICE) + r")\b")
 _WORDS: Final = {
     "max number of clients": "MAXCLIENTS",
+    "the user executing the script can't": "NOPERM",
     "without any password configured": "WRONGPASS",
     "invalid password": "WRONGPASS",
 }
