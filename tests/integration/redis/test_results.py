@@ -14,6 +14,7 @@ from celeriac.exceptions import BackendError
 from celeriac.interfaces.results import ResultBackend, ResultRecord
 from celeriac.interfaces.store import Store
 from celeriac.result.waiting import wait_for
+from tests.faults.proxy import Proxy
 from tests.integration.redis.samples import DEADLINE
 from tests.servers.redis import RedisServer
 
@@ -35,6 +36,18 @@ def test_results_lie_where_celery_looks_for_them(results: ResultBackend, outside
     assert outside.get(f"{prefix}celery-task-meta-t1") == b'{"status":"SUCCESS","result":1}'
     assert 90 < outside.ttl(f"{prefix}celery-task-meta-t1") <= 100
     assert outside.ttl(f"{prefix}celery-task-meta-t2") == -1
+
+
+def test_a_read_whose_connection_breaks_is_made_again(
+    results: ResultBackend, connect: Open, proxy: Proxy, prefix: str
+) -> None:
+    far = connect(proxy.url, transport_options={"global_keyprefix": prefix}).results
+    assert far is not None
+    results.store([record("t1")])
+    assert list(far.fetch(["t1"])) == ["t1"]
+    proxy.delay, proxy.loses_answer_to = 0.2, b"MGET"
+    threading.Timer(0.3, setattr, (proxy, "loses_answer_to", None)).start()  # when the first was sent
+    assert list(far.fetch(["t1"])) == ["t1"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from celeriac.drivers.redis.connections import Pool
 from celeriac.drivers.redis.errors import DEPOSED, ConnectionLost, Kind, NoAnswer, Refusal, WireError, translate
 from celeriac.drivers.redis.scripts import Script, source_of
 from celeriac.drivers.redis.wire import Command, Reply, Wire, pack, pack_all
+from celeriac.exceptions import OperationalError
 
 __all__ = ["Client", "call_script", "run_on", "with_source"]
 
@@ -25,7 +26,8 @@ class Client:
     """The server as one of the contracts sees it: calls that raise that contract's errors. Thread-safe.
 
     A call is made again, once, only when none of it can have been executed: the connection was found closed before
-    sending, or a single command could not be sent whole. Otherwise the error goes up, and the connection is dropped.
+    sending, or a single command could not be sent whole; but see `look`. Otherwise the error goes up, and the
+    connection is dropped.
     """
 
     def __init__(self, pool: Pool, clock: Clock, kind: Kind) -> None:
@@ -68,6 +70,15 @@ class Client:
         if reply.__class__ is Refusal:
             raise self.error(reply, doing=doing) from reply
         return reply
+
+    def look(self, command: Command, *, doing: str, patience: float | None = None) -> Reply:
+        """Run one command that changes nothing, as `one` does; again, once, when its connection is lost amid it."""
+        try:
+            return self.one(command, doing=doing, patience=patience)
+        except OperationalError as error:
+            if type(error.__cause__) is not ConnectionLost:  # a server that gives no answer gives none a second time
+                raise
+        return self.one(command, doing=doing, patience=patience)
 
     def all(self, commands: Sequence[Command], *, doing: str) -> list[Reply]:
         """Run the commands in one round trip; raise for the first that the server refused."""

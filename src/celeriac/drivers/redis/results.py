@@ -66,7 +66,7 @@ class RedisResults:
         for start in range(0, len(ids), _PER_TRIP):
             part = ids[start : start + _PER_TRIP]
             command = ("MGET", *map(self._prefix.__add__, part))
-            payloads = self._client.one(command, doing=f"reading the results of {_ids(part)}", patience=patience)
+            payloads = self._client.look(command, doing=f"reading the results of {_ids(part)}", patience=patience)
             found |= {task_id: raw for task_id, raw in zip(part, payloads, strict=True) if raw is not None}
         return found
 
@@ -91,7 +91,7 @@ class RedisResults:
         return 0
 
     def _look(self, keys: Sequence[str]) -> Sequence[bytes | None]:
-        payloads: Sequence[bytes | None] = self._client.one(("MGET", *keys), doing="looking for results")
+        payloads: Sequence[bytes | None] = self._client.look(("MGET", *keys), doing="looking for results")
         return payloads
 
     def _store_command(self, ttl: float | None, records: Sequence[ResultRecord]) -> Command:
