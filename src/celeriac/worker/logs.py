@@ -146,6 +146,12 @@ class TaskFormatter(ErrorFormatter):
         code = _COLOURS.get(record.levelno) if self._colour else None
         return line if code is None else f"\x1b[{code}m{line}\x1b[0m"
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  a method of logging's
+        try:
+            return super().formatMessage(record)
+        except (TypeError, ValueError) as error:  # a field that this record has not: no reason to lose the line
+            return f"{record.levelname} {record.message} (not in the format that is configured for log lines: {error})"
+
 
 class JsonFormatter(ErrorFormatter):
     """One JSON object a line: time (ISO 8601, UTC), level, logger, process, message, and the task's name and id."""

@@ -23,7 +23,8 @@ def pidfile(name: str | None) -> Iterator[None]:
     owner = _owner(path)
     if owner is not None and owner != os.getpid():
         raise ImproperlyConfigured(
-            f"{path} says that process {owner} runs already: stop it, or choose another --pidfile."
+            f"{path} says that process {owner} runs already: stop it, or choose another --pidfile; or remove the file,"
+            " if that process is no worker."
         )
     try:
         path.write_text(f"{os.getpid()}\n", encoding="ascii")

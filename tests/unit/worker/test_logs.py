@@ -287,3 +287,9 @@ def test_a_format_that_cannot_be_names_its_settings():
         ImproperlyConfigured, match=r"'plain' cannot be .* \(worker_log_format, worker_task_log_format\)"
     ):
         setup._handler("plain", None, 1)
+
+
+def test_a_line_that_has_not_what_the_format_asks_for_is_written_all_the_same():
+    line = TaskFormatter("%(nosuch)s %(message)s", None, colour=False).format(record())
+    assert "said so" in line
+    assert "nosuch" in line
