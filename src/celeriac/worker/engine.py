@@ -318,7 +318,7 @@ class Engine:
 
     async def _run_coroutine(self, job: Job) -> None:
         self._async_backlog.began(time.monotonic())
-        self._async_backlog.ended(await self._runs.run_async(job))
+        self._async_backlog.ended(await self._runs.run_async(job, self._time_left))
         self._complete_soon(self._coroutines.busy)
 
     def _complete_soon(self, busy: int) -> None:

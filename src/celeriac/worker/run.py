@@ -18,6 +18,7 @@ from celeriac.app.task import Task
 from celeriac.clock import Clock
 from celeriac.exceptions import Ignore, Reject, Retry, TaskError, TaskRevokedError, Terminated
 from celeriac.interfaces.broker import Delivery, Outgoing
+from celeriac.interfaces.executor import TimeLeft
 from celeriac.interfaces.results import ResultRecord
 from celeriac.result.joining import joining_forbidden
 from celeriac.result.writer import ResultWriter
@@ -118,8 +119,11 @@ class TaskRunner:
             joining_forbidden.reset(forbidden)
             running.reset(token)
 
-    async def run_async(self, job: Runnable) -> Completion:
-        """Run an ``async def`` task on the running loop; otherwise as `run`."""
+    async def run_async(self, job: Runnable, time_left: TimeLeft) -> Completion:
+        """Run an ``async def`` task on the running loop; otherwise as `run`.
+
+        What is cancelled when the engine has no time left is given back; before that it was by others: it has failed.
+        """
         context = Context(job.call, delivery=job.delivery, hostname=self._hostname, calls=self._wrapper)
         running.set(context)
         joining_forbidden.set(True)
@@ -130,7 +134,7 @@ class TaskRunner:
             running_call = self._call(*job.call.args, **job.call.kwargs)
             value = await (running_call if soft is hard is None else limited(running_call, soft=soft, hard=hard))
         except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
-            if not self._copy.is_one and _is_cancelled(error) and not self._revoked.ends(job.call):
+            if not self._copy.is_one and _is_cancelled(error, time_left) and not self._revoked.ends(job.call):
                 let_go(error)
                 return self._cancelled(context, error, time.perf_counter() - started)
             return self._raised(context, error)
@@ -383,9 +387,10 @@ class TaskRunner:
             self._log.handler_failed(context, handler, error)
 
 
-def _is_cancelled(error: BaseException) -> bool:
-    """Tell whether the engine has cancelled the running coroutine, rather than its own code something of its own."""
+def _is_cancelled(error: BaseException, time_left: TimeLeft) -> bool:
+    """Tell whether the engine has cancelled the running coroutine to stop, rather than code of the user's."""
     import asyncio  # noqa: PLC0415  ADR 0004
 
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    task, left = asyncio.current_task(), time_left()
+    is_over = left is not None and left <= 0
+    return is_over and isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from celeriac.interfaces.executor import TimeLeft
 from celeriac.interfaces.revocations import Revocation
 from celeriac.types import Seconds
 from celeriac.worker.admission import Job
@@ -83,7 +84,7 @@ class Runs:
         self._end(job, completion, row)
         return time.monotonic() - started
 
-    async def run_async(self, job: Job) -> Seconds:
+    async def run_async(self, job: Job, time_left: TimeLeft) -> Seconds:
         """Run a coroutine in this thread's event loop; return how long it took."""
         import asyncio  # noqa: PLC0415  ADR 0004
 
@@ -93,13 +94,17 @@ class Runs:
         self._coroutines[tag], self._running[tag] = asyncio.current_task(), job  # who finds the job finds the other
         try:
             if self._revoked.is_empty or (revocation := self._revoked.of(job.call)) is None:
-                completion = await job.runner.run_async(job)
+                completion = await job.runner.run_async(job, time_left)
             else:
                 completion = self._refused(job, revocation)
         except BaseException as error:  # noqa: BLE001  whatever it is, it is recorded, and the loop goes on
             completion = job.runner.broken(job, error)
-        del self._running[tag], self._coroutines[tag]
+        del self._running[tag]
+        task = self._coroutines.pop(tag)
         self._end(job, completion, row)
+        if task is not None and task.cancelling():
+            with suppress(asyncio.CancelledError):  # what the task asked for in its last step: it is over already
+                await asyncio.sleep(0)
         return time.monotonic() - started
 
     def end_revoked(self) -> dict[str, str]:

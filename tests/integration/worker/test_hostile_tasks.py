@@ -108,6 +108,20 @@ def test_a_coroutine_may_end_in_any_way_once(sqlite_place: Place, task: str) -> 
     assert sqlite_place.ledger.count("cancelled") <= 1
 
 
+@pytest.mark.parametrize("whom", ["itself", "all"])
+@pytest.mark.parametrize(("how", "state"), [("wait", "FAILURE"), ("return", "SUCCESS")])
+def test_a_coroutine_that_is_cancelled_by_a_task_runs_once(
+    sqlite_place: Place, whom: str, how: str, state: str
+) -> None:
+    worker = sqlite_place.worker("-c", "1")
+    result = sqlite_place.send("acancel", whom, how)
+    result.get(timeout=WAIT, propagate=False)
+    assert result.state == state
+    sqlite_place.until_idle()
+    assert sqlite_place.ledger.count("cancelled") == 1
+    assert "lease" not in worker.log
+
+
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_task_that_leaves_by_sys_exit_has_failed(place: Place, code: int) -> None:
     worker = place.worker("-c", "1")

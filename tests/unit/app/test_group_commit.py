@@ -251,7 +251,7 @@ def test_what_a_coroutine_sends_knows_its_parent(spine, add):
 
     sent = parent.delay()
     job = spine.job()
-    completion = asyncio.run(job.runner.run_async(job))
+    completion = asyncio.run(job.runner.run_async(job, lambda: None))
     spine.app.writer.store([completion.record])
     call = spine.call()
     assert (call.parent_id, [child.id for child in sent.children]) == (sent.id, [call.id])

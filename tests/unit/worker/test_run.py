@@ -75,7 +75,7 @@ def end(spine: Spine, noted: list[str]) -> End:
         task.apply_async((1,), **{"task_id": "x", **(sent or {})})
         job = spine.job()
         runs = job.runner
-        completion = asyncio.run(runs.run_async(job)) if runs.is_async else runs.run(job, ThreadLimits())
+        completion = asyncio.run(runs.run_async(job, lambda: None)) if runs.is_async else runs.run(job, ThreadLimits())
         spine.carry_out(completion)
         return Ending(spine, completion)
 
@@ -256,7 +256,7 @@ def test_a_coroutine_that_the_engine_cancels_is_given_back(spine):
     job = spine.job()
 
     async def run_and_cancel() -> Completion:
-        running = asyncio.ensure_future(job.runner.run_async(job))
+        running = asyncio.ensure_future(job.runner.run_async(job, lambda: 0.0))
         await started.wait()
         running.cancel()
         return await running
@@ -265,6 +265,18 @@ def test_a_coroutine_that_the_engine_cancels_is_given_back(spine):
     assert (completion.settle, completion.record) == (Settle.REQUEUE, None)
     spine.carry_out(completion)
     assert len(spine.taken()) == 1
+
+
+def test_a_coroutine_that_cancels_itself_has_failed_and_is_not_run_again(end):
+    async def function(self: Task[..., Any], x: int) -> None:
+        current = asyncio.current_task()
+        assert current is not None
+        current.cancel()
+        await asyncio.sleep(0)
+
+    ended = end(function)
+    assert (ended.handle.state, ended.settle) == ("FAILURE", Settle.ACK)
+    assert "CancelledError" in repr(ended.handle.result)
 
 
 def test_a_coroutine_whose_own_work_was_cancelled_has_failed(end):

@@ -160,7 +160,7 @@ def test_each_coroutine_has_a_request_of_its_own(spine):
     jobs = [spine.admit(delivery) for delivery in spine.taken()]
 
     async def run() -> list[Completion]:
-        return await asyncio.gather(*(job.runner.run_async(job) for job in jobs))
+        return await asyncio.gather(*(job.runner.run_async(job, lambda: None) for job in jobs))
 
     for completion in asyncio.run(run()):
         spine.carry_out(completion)

@@ -253,6 +253,18 @@ async def acancelled():
 
 
 @app.task
+async def acancel(whom, how):
+    """Cancel this coroutine's own task, or all there are; return, or wait for it to be felt."""
+    note("cancelled")
+    current = asyncio.current_task()
+    for task in [current] if whom == "itself" else asyncio.all_tasks():
+        task.cancel()
+    if how == "wait":
+        await asyncio.sleep(0)
+    return "gone on"
+
+
+@app.task
 async def araise():
     raise BaseException("base")
 
