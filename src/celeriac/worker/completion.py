@@ -293,7 +293,8 @@ class Completer:
         self._ledger.settled([lease.tag for lease in leases])
         for lease in lost:
             logger.warning(
-                "The lease of a delivery on queue %s was lost before it was settled (%s): another worker has it now.",
+                "The lease of a delivery on queue %s was lost before it was settled (%s): another worker has it now, or"
+                " it was settled by a call whose answer was lost.",
                 lease.queue, lease.tag,
             )  # fmt: skip
         return [lease.tag for lease in lost]
