@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from celeriac.exceptions import ImproperlyConfigured, QueueNotFound
+from celeriac.wire.identity import is_text
 
 
 class Binding(Struct, frozen=True):
@@ -282,4 +283,8 @@ def _type_arguments(queue_type: str) -> Mapping[str, Any]:
 def _named(name: str) -> str:
     if not name:
         raise ImproperlyConfigured("The name of a queue cannot be empty; give one, or leave the option out.")
+    if not is_text(name):
+        raise ImproperlyConfigured(
+            f"{name!r} cannot be the name of a queue: it must be valid text, without null characters."
+        )
     return name

@@ -105,3 +105,21 @@ def test_other_names_are_free(name: str) -> None:
 def test_a_visibility_timeout_that_cannot_be_is_refused(value: object) -> None:
     with pytest.raises(ImproperlyConfigured, match="visibility_timeout"):
         load("redis://localhost", StoreOptions(transport_options={"visibility_timeout": value}))
+
+
+@pytest.mark.parametrize("name", ["socket_timeout", "socket_connect_timeout"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, "long"])
+def test_a_timeout_that_cannot_be_is_refused(name: str, value: object) -> None:
+    with pytest.raises(ImproperlyConfigured, match=name):
+        load("redis://localhost", StoreOptions(transport_options={name: value}))
+
+
+@pytest.mark.parametrize("name", ["global_keyprefix", "sep", "unacked_key", "unacked_index_key"])
+def test_a_name_that_is_no_text_is_refused(name: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=f"{name} must be text"):
+        Keys({name: 5})
+
+
+def test_two_keys_of_one_name_are_refused() -> None:
+    with pytest.raises(ImproperlyConfigured, match="are both"):
+        Keys({"unacked_key": "unacked_index"})

@@ -83,6 +83,13 @@ def test_a_queue_without_a_name_is_an_error(wrong):
         queues(**wrong)
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+@pytest.mark.parametrize("setting", ["task_default_queue", "task_queues"])
+def test_a_name_that_nobody_could_send_to_is_an_error(setting, name):
+    with pytest.raises(ImproperlyConfigured, match="valid text"):
+        queues(**{setting: [name] if setting == "task_queues" else name})
+
+
 def test_a_highest_priority_is_given_to_queues_that_name_none():
     made = queues(task_queue_max_priority=10, task_queues=[Queue("a"), Queue("b", max_priority=3)])
     assert [spec.arguments for spec in made] == [{"x-max-priority": 10}, {"x-max-priority": 3}]

@@ -6,12 +6,14 @@ import re
 import socket
 from collections.abc import Mapping
 from contextlib import closing
+from math import isfinite
 from typing import Any, Final
 
 from celeriac.drivers.redis.address import Address, Node
 from celeriac.drivers.redis.errors import AWAY, Asker, ConnectionLost, NoAnswer, Refusal, WireError
 from celeriac.drivers.redis.wire import Command, Reply, Wire, pack_all
 from celeriac.drivers.urls import plain_host
+from celeriac.exceptions import ImproperlyConfigured
 from celeriac.interfaces.store import StoreOptions
 
 __all__ = ["Connector"]
@@ -35,8 +37,8 @@ class Connector:
     def __init__(self, address: Address, options: StoreOptions) -> None:
         given = options.transport_options
         self._address = address
-        self._timeout: float = given.get("socket_timeout") or options.socket_timeout
-        self._connect_timeout: float = given.get("socket_connect_timeout") or options.connect_timeout
+        self._timeout = _seconds(given, "socket_timeout", options.socket_timeout)
+        self._connect_timeout = _seconds(given, "socket_connect_timeout", options.connect_timeout)
         self._name = str(given.get("client_name") or options.client_name).replace(" ", "-")
         self._keepalive = _keepalive(given)
         self._first_node = 0
@@ -162,6 +164,14 @@ def _asker(told: Reply) -> Asker:
         return Asker()
     address = found.group(2).decode()
     return Asker(int(found.group(1)), "" if address.startswith("/") else address)
+
+
+def _seconds(given: Mapping[str, Any], name: str, default: float) -> float:
+    """Return a time of the transport options; None and 0 are the default."""
+    value = given.get(name) or default
+    if not isinstance(value, int | float) or not isfinite(value) or value <= 0:
+        raise ImproperlyConfigured(f"{name} must be a number of seconds above 0, not {value!r}.")
+    return value
 
 
 def _keepalive(given: Mapping[str, Any]) -> Mapping[int, int] | None:

@@ -35,11 +35,15 @@ class Keys:
     """The names under one prefix, as the transport options have it. Read-only but for a cache; thread-safe."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self.prefix: str = options.get("global_keyprefix") or ""
-        self.separator: str = options.get("sep") or _SEPARATOR
+        self.prefix = _text(options, "global_keyprefix", "")
+        self.separator = _text(options, "sep", _SEPARATOR)
         self.steps = _steps(options.get("priority_steps") or _PRIORITY_STEPS)
-        self.unacked = self.prefix + (options.get("unacked_key") or "unacked")
-        self.unacked_index = self.prefix + (options.get("unacked_index_key") or "unacked_index")
+        self.unacked = self.prefix + _text(options, "unacked_key", "unacked")
+        self.unacked_index = self.prefix + _text(options, "unacked_index_key", "unacked_index")
+        if self.unacked == self.unacked_index:
+            raise ImproperlyConfigured(
+                f"unacked_key and unacked_index_key are both {self.unacked!r}; they are two keys."
+            )
         self.alive = f"{self.prefix}celeriac:alive"
         self.delayed_names = f"{self.prefix}celeriac:delayed"
         self.dead_numbers = f"{self.prefix}celeriac:dead"
@@ -54,7 +58,7 @@ class Keys:
     @staticmethod
     def of_results(options: Mapping[str, Any], kind: str = "celery-task-meta-") -> str:
         """Return what the keys of results begin with, or those of groups."""
-        prefix = options.get("global_keyprefix") or ""
+        prefix = _text(options, "global_keyprefix", "")
         if prefix and not prefix.endswith(_ENDS_PREFIX):
             prefix += "_"
         return f"{prefix}{kind}"
@@ -105,6 +109,13 @@ class Keys:
             dead=self.own("dead", name),
             tail=f',"",{msgspec.json.encode(name).decode()}]',
         )
+
+
+def _text(options: Mapping[str, Any], name: str, default: str) -> str:
+    value = options.get(name) or default
+    if not isinstance(value, str):
+        raise ImproperlyConfigured(f"{name} must be text, not {value!r}.")
+    return value
 
 
 def _steps(given: Sequence[Any]) -> tuple[int, ...]:
