@@ -40,6 +40,8 @@ def _owner(path: Path) -> int | None:
     """Return the process id in the file if that process is alive."""
     with suppress(OSError, ValueError):
         pid = int(path.read_text(encoding="ascii"))
+        if pid <= 0:  # kill(2) would take it for a group of processes
+            return None
         try:
             os.kill(pid, 0)
         except PermissionError:

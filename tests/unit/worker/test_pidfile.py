@@ -23,7 +23,7 @@ def test_without_a_pidfile_nothing_is_written():
         pass
 
 
-@pytest.mark.parametrize("left", ["999999999\n", "not a number", ""])
+@pytest.mark.parametrize("left", ["999999999\n", "not a number", "", "0\n", "-1\n"])
 def test_a_file_that_a_dead_process_left_is_taken_over(tmp_path: Path, left):
     path = tmp_path / "node.pid"
     path.write_text(left)
