@@ -118,8 +118,10 @@ class WorkerProcess:
         return code
 
     def kill(self) -> None:
-        """End the whole family at once, as a power cut would."""
-        for pid in self.family():
+        """End the whole family at once, as a power cut would: children first, for the death of a parent wakes those that
+        stand still.
+        """
+        for pid in reversed(self.family()):
             _signal(pid, signal.SIGKILL)
         self._process.wait(DEADLINE)
         until(lambda: not self._left(), "the end of the killed")
