@@ -118,8 +118,8 @@ class WorkerProcess:
         return code
 
     def kill(self) -> None:
-        """End the whole family at once, as a power cut would: children first, for the death of a parent wakes those that
-        stand still.
+        """End the whole family at once, as a power cut would. Children come first: those that stand still wake when a
+        parent dies.
         """
         for pid in reversed(self.family()):
             _signal(pid, signal.SIGKILL)
