@@ -25,23 +25,26 @@ class ClaimSize:
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self._mean: Seconds | None = None
-        self.size = 1
-        """How many to take."""
-        self.freely = 1
-        """How many of these to take even if little is left for others: 5 ms of work."""
 
     def note(self, runtime: Seconds) -> None:
         """Take in how long a task ran."""
         mean = self._mean
         if mean is None or runtime > mean:
-            mean = runtime if mean is None else mean + (runtime - mean) * _NEW_WEIGHT
+            self._mean = runtime if mean is None else mean + (runtime - mean) * _NEW_WEIGHT
         else:
-            mean += (runtime - mean) * _WEIGHT
-        self._mean = mean
-        work = _WORK_AHEAD * self._slots
-        self.size = _MOST if mean * _MOST <= work else max(1, int(work / mean))
-        work = _FREELY * self._slots
-        self.freely = _MOST if mean * _MOST <= work else max(1, int(work / mean))
+            self._mean = mean + (runtime - mean) * _WEIGHT
+
+    @property
+    def size(self) -> int:
+        """Return how many to take; at least 1."""
+        mean, work = self._mean, _WORK_AHEAD * self._slots
+        return 1 if mean is None else _MOST if mean * _MOST <= work else max(1, int(work / mean))
+
+    @property
+    def freely(self) -> int:
+        """Return how many of these to take even if little is left for others: 5 ms of work; at least 1."""
+        mean, work = self._mean, _FREELY * self._slots
+        return 1 if mean is None else _MOST if mean * _MOST <= work else max(1, int(work / mean))
 
     @property
     def expected(self) -> Seconds:

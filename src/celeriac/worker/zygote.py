@@ -10,7 +10,6 @@ from __future__ import annotations
 import array
 import contextlib
 import ctypes
-import gc
 import logging
 import os
 import select
@@ -24,6 +23,8 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+
+from celeriac.worker import heap
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +72,7 @@ class Zygote:
     def start(cls, engine_main: EngineMain) -> Zygote:
         """Fork. Call it before any thread was started or any connection opened."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        # What exists now lives as long as the process: out of the collector's sight, it stays shared between processes.
-        gc.collect()
-        gc.freeze()
+        heap.settle()
         pid = os.fork()
         if pid == 0:
             ours.close()
