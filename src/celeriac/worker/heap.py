@@ -16,6 +16,8 @@ _CLASSES: Final = range(32, 129, 16)
 """The allocator's sizes for the small objects that come and go, in bytes."""
 _RUN: Final = 64
 """So many places in a row belong to a pool that nobody else has used."""
+_NEAR: Final = 4
+"""Places that one step may take: there are numbers of this function's own in between."""
 _MOST: Final = 20_000
 """Objects of one size; beyond that the allocator is another one than we know."""
 
@@ -38,6 +40,6 @@ def _fill(size: int) -> None:
     run, last, count = 0, 0, 0
     while run < _RUN and count < _MOST:
         filler: object = float(count) if size == sys.getsizeof(0.0) + 8 else bytes(size - sys.getsizeof(b""))
-        run = run + 1 if id(filler) - last == size else 0
+        run = run + 1 if 0 < id(filler) - last <= _NEAR * size else 0
         last, count = id(filler), count + 1
         _fillers.append(filler)
