@@ -106,7 +106,7 @@ class Engine:
         self._second_runs = self._decider(app.writer, crashes)
         self._async_backlog = CoroutineBacklog(
             slots=plan.async_slots,
-            is_open=lambda: not (self._stopping.is_set or self._wear.reason or self._solitude.is_wanted),
+            is_open=self._is_open,
             is_sure=self._tenure.is_sure,
             wake=self._freed.set,
         )
@@ -246,13 +246,11 @@ class Engine:
     def _feed(self) -> None:
         """Start what was claimed, coroutines first: they do not block this thread."""
         waiting = self._async_backlog
-        while waiting.jobs and self._coroutines.free and (coroutine := waiting.next()) is not None:
+        while waiting.jobs and self._coroutines.free and self._is_open():
+            if (coroutine := waiting.next()) is None:
+                break
             self._start(coroutine, self._coroutines)
-        while (
-            self._backlog
-            and self._sync.free
-            and not (self._stopping.is_set or self._wear.reason or self._solitude.is_wanted)
-        ):
+        while self._backlog and self._sync.free and self._is_open():
             try:
                 job = self._backlog.popleft()
             except IndexError:  # the attendant has just given the rest back
@@ -289,8 +287,7 @@ class Engine:
 
     def _has_only_coroutine_slots(self) -> bool:
         taken = self._sync.free == 0 and self._sync.longest > _STUCK
-        is_open = not self._stopping.is_set and not self._solitude.is_wanted
-        return taken and is_open and self._coroutines.free > 0 and not self._async_backlog.jobs
+        return taken and self._is_open() and self._coroutines.free > 0 and not self._async_backlog.jobs
 
     def _claim_for_coroutines(self) -> bool:
         """Claim for the event loop. False when there was work for slots, which is given back."""
@@ -354,6 +351,10 @@ class Engine:
     def _time_left(self) -> Seconds | None:
         """Return how long what runs may go on; None for as long as it takes."""
         return None if self._ends is None else max(0.0, self._ends - time.monotonic())
+
+    def _is_open(self) -> bool:
+        """Tell whether tasks may begin here."""
+        return not (self._stopping.is_set or self._wear.reason or self._solitude.is_wanted)
 
     def _busy(self) -> int:
         return self._sync.busy + self._coroutines.busy

@@ -37,9 +37,9 @@ def settle() -> None:
 
 def _fill(size: int) -> None:
     """Allocate objects of a size until they follow one another in memory."""
-    run, last, count = 0, 0, 0
+    run, last, count, text = 0, 0, 0, size - sys.getsizeof(b"")
     while run < _RUN and count < _MOST:
-        filler: object = float(count) if size == sys.getsizeof(0.0) + 8 else bytes(size - sys.getsizeof(b""))
+        filler: object = bytes(text) if text > 0 else float(count)  # the smallest size has no room for bytes
         run = run + 1 if 0 < id(filler) - last <= _NEAR * size else 0
         last, count = id(filler), count + 1
         _fillers.append(filler)

@@ -116,17 +116,21 @@ def test_what_had_ended_when_an_engine_was_stopped_by_force_is_not_given_back(no
     assert len(receive(spine.app.broker)) == 3
 
 
-@pytest.mark.parametrize(("name", "dead"), [("lenient", 0), ("strict", 1)])
-@pytest.mark.parametrize("is_stopping", [False, True])
-def test_a_task_that_was_ended_for_its_time_limit_has_failed(node, spine, leases, name, dead, is_stopping):  # noqa: PLR0913  fixtures
-    running = node(1)
+def begin_overdue(running, leases, name):
+    """Let the engine hold these and run the second, whose time is up, as its supervisor knows."""
     running.pipes.processes[1] = 2**22 + 1  # no process has this number
     running.ledger(1).held(leases)
     eventually(running.held)
     run = running.board.of(1)
     run.begin(leases[1].tag, 1.0, 3.5, task_id="late", name=name)
-    engine = running.supervisor._engines[0]
-    engine.overdue.extend(run.running())
+    running.supervisor._engines[0].overdue.extend(run.running())
+
+
+@pytest.mark.parametrize(("name", "dead"), [("lenient", 0), ("strict", 1)])
+@pytest.mark.parametrize("is_stopping", [False, True])
+def test_a_task_that_was_ended_for_its_time_limit_has_failed(node, spine, leases, name, dead, is_stopping):  # noqa: PLR0913  fixtures
+    running = node(1)
+    begin_overdue(running, leases, name)
     if is_stopping:
         running.supervisor.stop()
         running.pipes.hear(1)
@@ -144,13 +148,8 @@ def test_a_task_that_was_ended_for_its_time_limit_has_failed(node, spine, leases
 def test_what_ran_beside_a_function_whose_time_was_up_is_not_to_blame(node, spine, leases, name, marked):
     """Beside a coroutine it may be: it may have kept the event loop. What is followed comes again itself, marked."""
     running = node(1)
-    running.pipes.processes[1] = 2**22 + 1  # no process has this number
-    running.ledger(1).held(leases)
-    eventually(running.held)
-    run = running.board.of(1)
-    run.begin(leases[1].tag, 1.0, 3.5, task_id="late", name=name)
-    running.supervisor._engines[0].overdue.extend(run.running())
-    run.begin(leases[2].tag, 1.0, task_id="beside")
+    begin_overdue(running, leases, name)
+    running.board.of(1).begin(leases[2].tag, 1.0, task_id="beside")
     running.pipes.end(1, status=-9)
     eventually(lambda: running.pipes.launched == [1, 1])
     again = receive(spine.app.broker)
