@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from celeriac.wire.tasks import TaskCall
 from celeriac.worker import solitude as module
+from celeriac.worker.engine import Engine
 from celeriac.worker.flag import Flag
+from celeriac.worker.holdings import Holdings
+from celeriac.worker.options import WorkerOptions, plan
 from celeriac.worker.solitude import Solitude
+from tests.unit.spine import NODE
 
 DEADLINE = 10.0
 CALL = TaskCall("work", "id")
@@ -100,3 +105,28 @@ def test_a_second_one_does_not_wait_for_ever_and_does_not_end_the_first(other_th
     other_thread.begin(CALL, 2)
     other_thread.end()
     assert other_thread.is_wanted
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_nothing_begins_beside_it(spine, is_async):
+    if is_async:
+
+        @spine.app.task(name="beside")
+        async def beside() -> None:
+            """Do nothing."""
+
+    else:
+        spine.app.task(name="beside")(lambda: None)
+    spine.app.tasks["beside"].delay()
+    node = plan(WorkerOptions(pool="solo", hostname=NODE), spine.app.conf, queues=("celery",))
+    with ThreadPoolExecutor(1) as pool:  # in the main thread the engine would take SIGALRM for itself
+        engine = pool.submit(Engine, spine.app, node, Holdings(), index=1).result(DEADLINE)
+        engine._admit(engine._claim(1))
+        backlog = engine._async_backlog.jobs if is_async else engine._backlog
+        engine._solitude.is_wanted = True
+        engine._feed()
+        assert len(backlog) == 1, "another thread has begun a solitude"
+        engine._solitude.is_wanted = False
+        pool.submit(engine._feed).result(DEADLINE)
+        assert not backlog
+        engine._coroutines.stop(lambda: DEADLINE)
