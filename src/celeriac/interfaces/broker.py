@@ -70,12 +70,17 @@ class Terms(Struct, frozen=True):
 
     More than `freely` are taken only up to a quarter of what is ready in the queues that are asked, rounded up: the
     rest is for others, so that all who serve a queue have work until its end.
+
+    With `waits`, an `ack_and_receive` that brings nothing is followed by a `receive` of the same queues that waits, by
+    the same thread and with no other call of the broker that could fail the caller in between: a store may begin that
+    wait in the same trip.
     """
 
     limit: int
     lease: float
     owner: str
     freely: int = sys.maxsize
+    waits: bool = False
 
     def share_of(self, ready: int) -> int:
         """Return how many may be taken where so many are ready."""
@@ -206,7 +211,7 @@ class Broker(Protocol):
         follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
         results: Sequence[ResultRecord] = (),
     ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
-        """Do as `ack` and then as `receive` without waiting, in one trip where the store can.
+        """Do as `ack` and then as `receive` without waiting, in one trip where the store can; see `Terms.waits`.
 
         Return the leases that were lost, and what was taken; what follows may be among it, and nobody else is woken
         for that. When it raises, either may have been done, or nothing.

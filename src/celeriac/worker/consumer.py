@@ -54,6 +54,7 @@ class Consumer:
         self._pause = 0.0
         self._clock = clock
         self._woken = threading.Event()
+        self._waits_since = 0.0
         self.claim = Claim(0.0, 0)
         """The claim of the last `take` that returned something."""
 
@@ -67,13 +68,14 @@ class Consumer:
 
     def take_and_ack(self, acks: Acks, *, limit: int, freely: int) -> Sequence[Delivery]:
         """Acknowledge, and return up to `limit` deliveries that are there now, in one trip. Otherwise as `take`."""
-        terms = Terms(limit, self._lease, self._owner, freely)
+        terms = Terms(limit, self._lease, self._owner, freely, waits=True)
         call = partial(self._broker.ack_and_receive, queues=self._queues, terms=terms)
-        return self._taken(partial(acks.ride, call))
+        return self._taken(partial(acks.ride, call), waits=True)
 
-    def _taken(self, receive: Callable[[], Sequence[Delivery] | None]) -> Sequence[Delivery]:
+    def _taken(self, receive: Callable[[], Sequence[Delivery] | None], *, waits: bool = False) -> Sequence[Delivery]:
         self._pulse.asking()
-        began = self._clock.boottime()
+        began = self._waits_since or self._clock.boottime()
+        self._waits_since = began if waits else 0.0
         try:
             deliveries = receive() or ()
         except BrokerError as error:
@@ -89,7 +91,7 @@ class Consumer:
             number = self._ledger.held([delivery.lease for delivery in deliveries])
             # From when it was asked for, although it may have come only at the end of the wait: who is stopped between
             # the store's answer and its arrival here cannot know how long ago that was.
-            self.claim = Claim(began, number)
+            self.claim, self._waits_since = Claim(began, number), 0.0
             if len(self._queues) > 1:
                 self._queues.append(self._queues.pop(0))
         return deliveries

@@ -70,7 +70,7 @@ print(sorted(heard), alive, sorted(wait_for(results, ["last"], timeout=5)), flus
 
 PACKS = """
 import random, signal, sys, time
-from celeriac.drivers.redis.wire import pack
+from celeriac.drivers.redis.packing import pack
 
 class Broken(Exception): pass
 

@@ -11,13 +11,15 @@ from typing import Final
 
 from msgspec import Struct
 
-from celeriac.drivers.redis.client import with_source
+from celeriac.drivers.redis.client import beginning, with_source
 from celeriac.drivers.redis.connections import Pool
 from celeriac.drivers.redis.errors import DEPOSED, ConnectionLost, NoAnswer, Refusal
 from celeriac.drivers.redis.keys import Keys, QueueKeys
+from celeriac.drivers.redis.packing import Command, Packed, pack, pack_all, packed
+from celeriac.drivers.redis.scripts import CLAIM
 from celeriac.drivers.redis.waits import Wake, readable
 from celeriac.drivers.redis.watcher import Watcher
-from celeriac.drivers.redis.wire import Command, Reply, Wire, pack, pack_all
+from celeriac.drivers.redis.wire import Reply, Wire
 
 __all__ = ["Bell", "Bells", "Watched", "watched_of", "watcher_of"]
 
@@ -32,26 +34,31 @@ _LEAST: Final = 0.001  # seconds; a BLPOP of 0 would wait for ever
 class Watched(Struct, frozen=True):
     """The queues that one receiver asks for, in its order.
 
-    `keys` are those that claim.lua and ring.lua want for each queue: its lists, its bell, its mark. `told` is what
-    claim.lua is told of the lists, behind what differs from claim to claim. `doing` completes "failed while ..." in an
-    error.
+    `keys` are those that claim.lua and ring.lua want for each queue: its lists, its bell, its mark. `doing` completes
+    "failed while ..." in an error. Of a claim's command `claim` is the beginning; `packed_keys` are those that
+    _claim.lua wants; `told` is what that is told of the lists, behind what differs from claim to claim.
     """
 
     names: tuple[str, ...]
+    set_of_names: frozenset[str]
     queues: tuple[QueueKeys, ...]
     keys: tuple[str, ...]
-    told: tuple[str, ...]
     doing: str
+    claim: Packed
+    packed_keys: Packed
+    told: Packed
 
 
 def watched_of(names: Sequence[str], keys: Keys) -> Watched:
     """Return what is said of these queues again and again."""
     queues = tuple(keys.queue(name) for name in names)
     of_each = tuple(key for queue in queues for key in (*queue.lists, queue.bell, queue.mark))
-    told = (str(len(keys.steps)), *map(str, keys.steps), *(queue.tail for queue in queues))
+    claim = beginning(CLAIM, 3 + len(of_each), keys.unacked, keys.unacked_index)
+    told = packed(str(len(keys.steps)), *map(str, keys.steps), *(queue.tail for queue in queues))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     doing = f"receiving from {', '.join(names[:_NAMED])}{more}"
-    return Watched(tuple(names), queues, of_each, told, doing)
+    wanted = packed(keys.revoked_newest, *of_each)
+    return Watched(tuple(names), frozenset(names), queues, of_each, doing, claim, wanted, told)
 
 
 def watcher_of(pool: Pool, watched: Watched, delayed_names: str) -> Watcher:
@@ -69,7 +76,7 @@ class Bell:
     """
 
     def __init__(self, pool: Pool, watched: Watched, watcher: Watcher | None) -> None:
-        self.queues = frozenset(watched.names)
+        self.queues = watched.set_of_names
         self.is_known_empty = False
         """The last claim found nothing and cleared the bells, so another one before the next ring is for nothing."""
         self.wake = Wake()
@@ -79,55 +86,102 @@ class Bell:
         self._wire: Wire | None = None
         self._generation = pool.generation
         self._watcher = watcher
+        self._claim: Command = ()
+        self._is_rung = False
+        """What the wait brings has come along with the answer to what was sent before."""
+        self._late = 0.0
+        """Until when the server answers a wait, or the connection is trusted without a look."""
 
-    def wait(self, claim: Command, until: float) -> tuple[Reply, bool]:
-        """Wait for a ring, a call, the end of a round, or `until` (by `time.monotonic`), whichever is first.
+    def open(self) -> None:
+        """See that there is a connection, of this generation and as far as can be told open."""
+        wire = self._wire
+        if (
+            wire is None
+            or self._generation != self._pool.generation
+            or (time.monotonic() > self._late and not wire.is_quiet())
+        ):
+            self.drop()
+            self._generation = self._pool.generation
+            self._wire = self._pool.open()
+
+    def send(self, command: Command) -> None:
+        """Send a command that is done before the wait that `begin` begins; `answer` returns its answer after that."""
+        self._say(pack(command))
+
+    def begin(self, claim: Command, span: float) -> None:
+        """Begin to wait, for so many seconds or a round, whichever is less; `finish` follows."""
+        span = max(_LEAST, min(_ROUND, span))
+        self._claim, self._late = claim, time.monotonic() + span + _LATE
+        self._say(pack_all([(packed("BLPOP", *self._bells, f"{span:.3f}"),), claim]))
+
+    def _say(self, commands: bytes) -> None:
+        wire = self._opened()
+        try:
+            wire.send(commands)
+        except BaseException as error:
+            self._broken_off(wire, error)
+            raise
+
+    def answer(self) -> Reply:
+        """Return the answer to what was to be done first, which may be an error."""
+        wire = self._opened()
+        try:
+            reply = wire.read()
+            self._is_rung = wire.holds_answer()
+            return reply
+        except BaseException as error:
+            self._broken_off(wire, error)
+            raise
+
+    def finish(self, *, at_once: bool = False) -> tuple[Reply, bool]:
+        """Wait for a ring, a call, or the end of the wait, whichever is first; with `at_once` for none of these.
 
         Return the claim's answer (None when there was none in the end) and whether somebody called. The answer may be
         an error.
         """
-        if self._generation != self._pool.generation:
-            self.drop()
-        wire = self._wire or self._open()
+        wire = self._opened()
         try:
-            span = max(_LEAST, min(_ROUND, until - time.monotonic()))
-            wire.send(pack_all([("BLPOP", *self._bells, f"{span:.3f}"), claim]))
-            is_called = self._is_called(wire, time.monotonic() + span + _LATE)
-            if is_called and not self._take_back(wire):
+            is_rung, self._is_rung = self._is_rung, False
+            is_called = not (at_once or is_rung) and self._is_called(wire, self._late)
+            if (is_called or at_once) and not is_rung and not self._take_back(wire):
                 self.drop()
-                return None, True
+                return None, is_called
             rung, claimed = wire.read_many(2)
+            self._late = time.monotonic() + _LATE
             if isinstance(rung, Refusal):
                 if rung.code in DEPOSED:
                     self._pool.doubt()
                 raise rung
             if isinstance(claimed, Refusal) and claimed.is_unknown_script:
-                wire.send(pack(with_source(claim)))  # here: after a failover other connections may lead elsewhere
+                # Here: after a failover other connections may lead elsewhere.
+                wire.send(pack(with_source(self._claim)))
                 claimed = wire.read()
             return claimed, is_called
-        except ConnectionLost as error:
-            self.drop()
-            error.asker = wire.asker
-            if isinstance(error, NoAnswer):
-                self._pool.doubt()
-            raise
-        except BaseException:
-            self.drop()
+        except BaseException as error:
+            self._broken_off(wire, error)
             raise
 
     def drop(self) -> None:
         """Close the connections as they are."""
-        self.is_known_empty = False
+        self.is_known_empty = self._is_rung = False
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()
         if self._watcher is not None:
             self._watcher.close()
 
-    def _open(self) -> Wire:
-        self._generation = self._pool.generation
-        self._wire = self._pool.open()
+    def _opened(self) -> Wire:
+        if self._wire is None:
+            raise ConnectionLost("the connection was closed")
         return self._wire
+
+    def _broken_off(self, wire: Wire, error: BaseException) -> None:
+        """Leave the connection; let the error tell who had asked."""
+        self.drop()
+        if isinstance(error, ConnectionLost):
+            error.asker = wire.asker
+            if isinstance(error, NoAnswer):
+                self._pool.doubt()
 
     def _is_called(self, wire: Wire, late: float) -> bool:
         """Wait until the answer begins to arrive, and see to the watcher meanwhile. True when somebody called first."""
@@ -181,9 +235,9 @@ class Bells:
         """Return a bell for these queues, in whatever order; those for other queues are closed."""
         with self._free_lock:
             free, self._free = self._free, []
-        found, queues = None, frozenset(watched.names)
+        found = None
         for bell in free:
-            if found is None and bell.queues == queues:
+            if found is None and bell.queues == watched.set_of_names:
                 found = bell
             else:
                 bell.drop()

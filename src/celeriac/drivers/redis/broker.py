@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from math import isfinite
 from typing import Any, Final
 
@@ -13,13 +14,14 @@ from celeriac.drivers.redis import bindings
 from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.deliveries import queue_of
 from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.packing import Command
 from celeriac.drivers.redis.receiving import Receiver
 from celeriac.drivers.redis.revocations import Heard
 from celeriac.drivers.redis.scripts import EXTEND, PROMOTE, PURGE, RECLAIM, REJECT, REQUEUE, STATS
 from celeriac.drivers.redis.sending import Sender
 from celeriac.drivers.redis.settling import PER_SCRIPT, Settling, parts_of, tags_of
-from celeriac.drivers.redis.wire import Command, Reply
-from celeriac.exceptions import ImproperlyConfigured
+from celeriac.drivers.redis.wire import Reply
+from celeriac.exceptions import BrokerError, ImproperlyConfigured
 from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.broker import (
     BrokerCapabilities,
@@ -69,6 +71,8 @@ class RedisBroker:
         self._client.one(("PING",), doing="connecting")
 
     def close(self) -> None:
+        with suppress(BrokerError):  # then they come back when their leases end
+            self.requeue(self._receiver.end_waits())
         self._receiver.close()
         self._client.pool.close()
 
@@ -101,9 +105,12 @@ class RedisBroker:
         follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
         results: Sequence[ResultRecord] = (),
     ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
-        if len(leases) > PER_SCRIPT or len(results) > PER_SCRIPT or self._receiver.lost_claims:
+        if len(leases) > PER_SCRIPT or len(results) > PER_SCRIPT or self._receiver.is_behind:
             lost = self.ack(leases, follow_ups=follow_ups, results=results)
             return lost, self._receiver.receive(queues, terms, wait=0)
+        if terms.waits and queues and not follow_ups and self._receiver.may_wait and (leases or results):
+            places = self._receiver.settle_and_wait(self._settling.one(leases, results), queues, terms)
+            return [leases[place] for place in places], []
         if follow_ups or results:
             places, deliveries = self._receiver.settle_and_receive(
                 self._settling.done(leases, follow_ups, results, queues), queues, terms

@@ -8,11 +8,12 @@ from typing import Final
 from celeriac.clock import Clock, SystemClock
 from celeriac.drivers.redis.connections import Pool
 from celeriac.drivers.redis.errors import DEPOSED, ConnectionLost, Kind, NoAnswer, Refusal, WireError, translate
+from celeriac.drivers.redis.packing import Command, Packed, pack, pack_all, packed, unpacked
 from celeriac.drivers.redis.scripts import Script, source_of
-from celeriac.drivers.redis.wire import Command, Reply, Wire, pack, pack_all
+from celeriac.drivers.redis.wire import Reply, Wire
 from celeriac.exceptions import OperationalError
 
-__all__ = ["Client", "call_script", "run_on", "with_source"]
+__all__ = ["Client", "beginning", "call_script", "run_on", "with_source"]
 
 _EVALSHA: Final = "EVALSHA"
 
@@ -20,6 +21,11 @@ _EVALSHA: Final = "EVALSHA"
 def call_script(script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | float]) -> Command:
     """Return the command that runs a script."""
     return (_EVALSHA, script.sha, str(len(keys)), *keys, *arguments)
+
+
+def beginning(script: Script, keys: int, *first: str) -> Packed:
+    """Return the beginning of a command that runs a script again and again: with its first keys, of so many."""
+    return packed(_EVALSHA, script.sha, str(keys), *first)
 
 
 class Client:
@@ -171,4 +177,5 @@ def _ask_again(wire: Wire, commands: Sequence[Command], replies: list[Reply]) ->
 
 def with_source(command: Command) -> Command:
     """Return a call of a script for a server that may not know it, see `call_script`."""
-    return ("EVAL", source_of(command[1]), *command[2:])
+    _, sha, *rest = unpacked(command)
+    return ("EVAL", source_of(sha), *rest)

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from celeriac.drivers.redis.address import Address, Node
 from celeriac.drivers.redis.errors import AWAY, Asker, ConnectionLost, NoAnswer, Refusal, WireError
-from celeriac.drivers.redis.wire import Command, Reply, Wire, pack_all
+from celeriac.drivers.redis.packing import Command, pack_all
+from celeriac.drivers.redis.wire import Reply, Wire
 from celeriac.drivers.urls import plain_host
 from celeriac.exceptions import ImproperlyConfigured
 from celeriac.interfaces.store import StoreOptions

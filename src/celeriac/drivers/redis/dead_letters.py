@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.packing import Command
 from celeriac.drivers.redis.scripts import PURGE_DEAD, REQUEUE_DEAD
-from celeriac.drivers.redis.wire import Command
 from celeriac.exceptions import DecodeError
 from celeriac.interfaces.dead_letters import DeadLetter
 from celeriac.wire import envelope

@@ -4,8 +4,7 @@ Whoever waits first leads: it alone reads and writes the connection, for itself 
 waiting thread is woken by the server's own message, with no other thread between, and a thousand need no more
 sockets. When the leader has what it wants, another who still waits takes the lead.
 
-The leader also looks what is there already of all that somebody begins to wait for, behind the subscription, so that
-nothing is missed between the two.
+The leader also looks what is there already of all that is waited for, behind the subscription: nothing is missed.
 """
 
 from __future__ import annotations
@@ -20,8 +19,9 @@ from typing import Final
 
 from celeriac.drivers.redis.connections import Pool
 from celeriac.drivers.redis.errors import ConnectionLost, NoAnswer, Refusal, WireError
+from celeriac.drivers.redis.packing import Command, pack, pack_all
 from celeriac.drivers.redis.waits import Wake, readable
-from celeriac.drivers.redis.wire import Command, Reply, Wire, pack, pack_all
+from celeriac.drivers.redis.wire import Reply, Wire
 from celeriac.forks import after_fork_in_child
 
 __all__ = ["Ear", "Waiter"]
@@ -29,8 +29,8 @@ __all__ = ["Ear", "Waiter"]
 _SILENCE: Final = 3.5  # seconds without a word until the server is asked whether it is there
 _PATIENCE: Final = 4.0  # seconds for its answers: what other calls wait (ADR 7)
 _LINGER: Final = 1.0  # seconds that a channel stays subscribed after its last waiter: most come back for the rest
-_LOOK: Final = "look"  # what the server is to say when it has subscribed us to all that came before
-_SUBSCRIBED: Final = (b"look", [b"pong", b"look"])  # as it says that over RESP3 and over RESP2
+_LOOK: Final = "look"  # what the server is to say when it has subscribed us to all that came before, and how it does:
+_SUBSCRIBED: Final = (b"look", [b"pong", b"look"])  # over RESP3 and over RESP2
 
 
 class _Bell:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.packing import Command
 from celeriac.drivers.redis.scripts import (
     CLOSE_CHORD,
     DUE_CHORDS,
@@ -23,7 +24,7 @@ from celeriac.drivers.redis.scripts import (
     SEAL_CHORD,
     Script,
 )
-from celeriac.drivers.redis.wire import Command, Reply
+from celeriac.drivers.redis.wire import Reply
 from celeriac.interfaces.groups import ChordPart, NewChord, OverdueChord
 from celeriac.types import Moment, Seconds
 

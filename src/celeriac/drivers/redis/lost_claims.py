@@ -13,9 +13,9 @@ from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.deliveries import delivery_of
 from celeriac.drivers.redis.errors import Asker, Refusal
 from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.packing import Command
 from celeriac.drivers.redis.revocations import Heard
 from celeriac.drivers.redis.scripts import RECOVER
-from celeriac.drivers.redis.wire import Command
 from celeriac.interfaces.broker import Delivery, Lease
 
 __all__ = ["LostClaim", "LostClaims"]

@@ -12,8 +12,8 @@ from weakref import WeakSet
 from celeriac.drivers.redis.channels import Channels
 from celeriac.drivers.redis.client import Client
 from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.packing import Command
 from celeriac.drivers.redis.subscription import RedisSubscription
-from celeriac.drivers.redis.wire import Command
 from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.pubsub import PATIENCE, Channel, Post
 from celeriac.wire import envelope

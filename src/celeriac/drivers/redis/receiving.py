@@ -7,30 +7,43 @@ import os
 import threading
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
+from msgspec import Struct
+
 from celeriac.drivers.redis.bell import Bell, Bells, Watched, watched_of, watcher_of
-from celeriac.drivers.redis.client import Client, call_script
+from celeriac.drivers.redis.client import Client
 from celeriac.drivers.redis.deliveries import delivery_of
 from celeriac.drivers.redis.errors import ConnectionLost, Refusal, WireError
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.lost_claims import LostClaim, LostClaims
+from celeriac.drivers.redis.packing import Command, Packed, packed
 from celeriac.drivers.redis.revocations import Heard
-from celeriac.drivers.redis.scripts import CLAIM, SETTLE
 from celeriac.drivers.redis.settling import Done
 from celeriac.drivers.redis.waits import Wake, readable
 from celeriac.drivers.redis.watcher import Watcher
-from celeriac.drivers.redis.wire import Command, Reply
-from celeriac.exceptions import OperationalError
+from celeriac.drivers.redis.wire import Reply
+from celeriac.exceptions import BrokerError, OperationalError
 from celeriac.interfaces.broker import Delivery, Lease, Outgoing, Terms
 
 __all__ = ["Receiver"]
 
+_LONG: Final = 60.0  # seconds; whoever begins a wait does not know yet how long it will be
 _PER_CLAIM: Final = 1000  # messages; the script blocks the server while it runs
 
 _TAG_LENGTH: Final = 57
 """Makes every tag longer than 64 bytes. With shorter ones Redis keeps a small sorted set as one flat list, which it
 walks for each member: claim and acknowledgement in batches of 100 then cost it 9.0 us a message instead of 3.7."""
+
+
+class _Wait(Struct, frozen=True):
+    """A wait of a thread, at a bell: what comes of it has tags that begin with `prefix`."""
+
+    bell: Bell
+    watched: Watched
+    prefix: str
+    closings: int
 
 
 class Receiver:
@@ -44,8 +57,8 @@ class Receiver:
         self._claims = itertools.count()
         self._salt = os.urandom(3).hex()
         self._lost_claims = LostClaims(client, keys, heard)
-        self.lost_claims = self._lost_claims.known
-        """What earlier claims took whose answers never arrived: `receive` has to look for it."""
+        self._unanswered = self._lost_claims.known
+        """What earlier claims took whose answers never arrived."""
         self._watched: dict[tuple[str, ...], Watched] = {}
         self._bells = Bells(client.pool, keys.delayed_names)
         self._waiting: tuple[Wake, ...] = ()
@@ -53,15 +66,20 @@ class Receiver:
         self._is_interrupted = False
         self._watcher: tuple[tuple[str, ...], Watcher] | None = None
         self._closings = 0
+        self._begun: dict[int, _Wait] = {}  # by thread
+        self._brought = 0
 
     def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> list[Delivery]:
         """See `Broker.receive`."""
-        watched = self._watch(tuple(queues))
-        if self.lost_claims and (found := self._recover(watched, terms)):
+        watched, until = self._watch(tuple(queues)), time.monotonic() + wait
+        if self._begun and (begun := self._begun.pop(threading.get_ident(), None)) is not None:
+            found, is_called = self._finish(begun, at_once=wait <= 0 or begun.watched is not watched)
+            if found or is_called:
+                return found
+        if self._unanswered and (found := self._recover(watched, terms)):
             return found
         if wait <= 0:
             return self._claim(watched, terms)
-        until = time.monotonic() + wait
         closings, bell = self._closings, self._bells.take(watched)
         try:
             if not bell.is_known_empty:
@@ -70,16 +88,13 @@ class Receiver:
                     return found
                 bell.is_known_empty = True
             while True:
-                found, is_called = self._wait(bell, watched, until, terms)
+                one = _Wait(bell, watched, self._prefix(terms.owner), closings)
+                found, is_called = self._wait(one, terms, until)
                 if found or is_called or time.monotonic() >= until:
                     bell.is_known_empty = not found
                     return found
         finally:
-            if self._closings == closings:
-                self._bells.give(bell)
-            else:
-                bell.drop()
-                self._client.pool.close()  # ending the wait may have opened a connection after `close`
+            self._give(bell, closings)
 
     def ack_and_receive(
         self, tags: Sequence[str], queues: Sequence[str], terms: Terms
@@ -95,9 +110,55 @@ class Receiver:
         """As `ack_and_receive`, with results and follow-ups."""
         watched = self._watch(tuple(queues))
         prefix = self._prefix(terms.owner)
-        arguments = (*done.arguments, *self._claiming(watched, terms, prefix))
-        command = call_script(SETTLE, (*done.keys, self._keys.revoked_newest, *watched.keys), arguments)
+        command = done.command(keys=watched.packed_keys, arguments=self._claiming(watched, terms, prefix))
         return self._ask(watched, command, prefix, done.kept, is_on_the_way=True)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether earlier claims may have taken what nobody has yet: only `receive` finds that."""
+        return bool(self._unanswered) or threading.get_ident() in self._begun
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether `settle_and_wait` is of use: a claim is likely to bring nothing."""
+        return self._brought <= 1
+
+    def settle_and_wait(self, settle: Command, queues: Sequence[str], terms: Terms) -> Sequence[int]:
+        """Run a command that settles, and begin a wait in the same trip, which the next `receive` of this thread ends.
+
+        Return the places of what was lost. The command goes first, so that nobody waits for the rest to be written.
+        """
+        watched, closings = self._watch(tuple(queues)), self._closings
+        bell = self._bells.take(watched)
+        prefix = ""  # until there is one nothing can have been claimed
+        try:
+            bell.open()
+            bell.send(settle)
+            prefix = self._prefix(terms.owner)
+            bell.begin(self._command(watched, terms, prefix), _LONG)
+            reply = bell.answer()
+        except WireError as error:
+            if prefix:
+                self._note_lost(error, watched, prefix)
+            raise self._client.error(error, doing=watched.doing) from error
+        self._begun[threading.get_ident()] = _Wait(bell, watched, prefix, closings)
+        if isinstance(reply, Refusal):
+            if not reply.is_unknown_script:
+                raise self._client.error(reply, doing=watched.doing) from reply
+            reply = self._client.one(settle, doing=watched.doing)
+        places: Sequence[int] = reply
+        return places
+
+    def end_waits(self) -> list[Lease]:
+        """End the waits that were begun and never came; return what they brought."""
+        brought: list[Lease] = []
+        while self._begun:
+            try:
+                found, _ = self._finish(self._begun.popitem()[1], at_once=True)
+            except (BrokerError, KeyError):  # what it may have brought comes back when its lease ends
+                continue
+            brought += [delivery.lease for delivery in found]
+        return brought
 
     def watch(self, queues: Sequence[str], *, wait: float) -> bool:
         """See `Broker.watch`. Used by one thread."""
@@ -136,6 +197,9 @@ class Receiver:
         self._waiting_lock = threading.Lock()
         self._waiting = ()
         self._watcher = None
+        begun, self._begun = self._begun, {}
+        for one in begun.values():
+            one.bell.drop()
         self._lost_claims.forget()
 
     def _watch(self, names: tuple[str, ...]) -> Watched:
@@ -145,17 +209,45 @@ class Receiver:
             self._watched = {names: known}  # an engine asks for one set of queues for most of its life
         return known
 
-    def _wait(self, bell: Bell, watched: Watched, until: float, terms: Terms) -> tuple[list[Delivery], bool]:
-        """Wait once; return what was claimed then, and whether the wait was interrupted."""
-        prefix = self._prefix(terms.owner)
+    def _finish(self, begun: _Wait, *, at_once: bool) -> tuple[list[Delivery], bool]:
+        """End a wait that was begun, as `_wait` does; with `at_once` without waiting."""
+        found: list[Delivery] = []
+        try:
+            at_once = at_once or self._closings != begun.closings
+            found, is_called = self._wait(begun, None, at_once=at_once)
+            return found, is_called
+        finally:
+            begun.bell.is_known_empty = not found
+            self._give(begun.bell, begun.closings)
+
+    def _give(self, bell: Bell, closings: int) -> None:
+        if self._closings == closings:
+            self._bells.give(bell)
+        else:
+            bell.drop()
+            self._client.pool.close()  # ending the wait may have opened a connection after `close`
+
+    def _wait(
+        self, one: _Wait, terms: Terms | None, until: float = 0.0, *, at_once: bool = False
+    ) -> tuple[list[Delivery], bool]:
+        """Wait once; return what was claimed then, and whether the wait was interrupted.
+
+        Without `terms` the wait was begun before; that may be ended `at_once`.
+        """
+        bell, watched, prefix = one.bell, one.watched, one.prefix
         self._listen(bell.wake)
         try:
-            if self._is_interrupted:
+            if self._is_interrupted and terms is None and not at_once:
+                bell.wake.call()
+            elif self._is_interrupted and terms is not None:
                 self._is_interrupted = False
                 return [], True
             if not watched.names:
                 return [], bool(readable([bell.wake.receiver], until - time.monotonic()))
-            reply, is_called = bell.wait(self._command(watched, terms, prefix), until)
+            if terms is not None:
+                bell.open()
+                bell.begin(self._command(watched, terms, prefix), until - time.monotonic())
+            reply, is_called = bell.finish(at_once=at_once)
         except WireError as error:
             self._note_lost(error, watched, prefix)
             raise self._client.error(error, doing=watched.doing) from error
@@ -211,6 +303,7 @@ class Receiver:
 
         It gives no envelope of what was kept, see settle.lua.
         """
+        self._brought = 0
         if len(reply) == 1:
             return []
         if reply[1] is not None:
@@ -226,6 +319,7 @@ class Receiver:
             for raw in envelopes:
                 number += 1
                 found.append(delivery_of(Lease(queue, f"{prefix}{number}{suffix}"), raw))
+        self._brought = number
         return found
 
     def _note_lost(self, error: BaseException | None, watched: Watched, prefix: str) -> None:
@@ -241,14 +335,18 @@ class Receiver:
         return f"cel:{owner}:{number}."
 
     def _command(self, watched: Watched, terms: Terms, prefix: str, done: Sequence[str] = ()) -> Command:
-        keys = (self._keys.unacked, self._keys.unacked_index, self._keys.revoked_newest, *watched.keys)
-        return call_script(CLAIM, keys, (str(len(done)), *done, *self._claiming(watched, terms, prefix)))
+        count = packed(str(len(done)))
+        return (watched.claim, watched.packed_keys, count, *done, *self._claiming(watched, terms, prefix))
 
-    def _claiming(self, watched: Watched, terms: Terms, prefix: str) -> tuple[str, ...]:
-        """Return what _claim.lua wants. The server may run it seconds later, so it takes the time itself if it can.
-
-        Numbers are written here: `pack` would look for them in the whole command.
-        """
-        now = "" if self._client.has_system_clock else str(self._client.now())
+    def _claiming(self, watched: Watched, terms: Terms, prefix: str) -> tuple[str | Packed, ...]:
+        """Return what _claim.lua wants. The server may run it seconds later, so it takes the time itself if it can."""
         limit, lease = min(terms.limit, _PER_CLAIM), terms.lease - self._visibility_timeout
-        return (str(limit), str(terms.freely), now, str(lease), prefix, *watched.told)
+        if self._client.has_system_clock:
+            return (_terms(limit, terms.freely, lease), prefix, watched.told)
+        return (str(limit), str(terms.freely), str(self._client.now()), str(lease), prefix, watched.told)
+
+
+@lru_cache(maxsize=1000)
+def _terms(limit: int, freely: int, lease: float) -> Packed:
+    """Return how many are claimed and for how long, as _claim.lua wants it where the server tells the time."""
+    return packed(str(limit), str(freely), "", str(lease))

@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from celeriac.drivers.redis.client import Client, call_script
+from celeriac.drivers.redis.client import Client, beginning, call_script
 from celeriac.drivers.redis.errors import Refusal
 from celeriac.drivers.redis.keys import Keys, QueueKeys
+from celeriac.drivers.redis.packing import Command
 from celeriac.drivers.redis.scripts import SEND, SEND_LATER
-from celeriac.drivers.redis.wire import Command
 from celeriac.exceptions import SendIncomplete
 from celeriac.interfaces.broker import Nonce, Outgoing
 from celeriac.wire import envelope
@@ -44,7 +44,7 @@ class Sender:
             if nonce is not None:
                 names.append(self._memory + nonce.sender)
             number = "" if nonce is None else str(nonce.number)
-            command = call_script(SEND, names, (number, self.encode(item)))
+            command = (beginning(SEND, len(names), *names), number, self.encode(item))
             self._client.one(command, doing=f"sending to queue {queue!r}")
             return
         self._note(outgoing)

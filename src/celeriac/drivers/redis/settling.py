@@ -10,11 +10,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from celeriac.drivers.redis.client import call_script
+from celeriac.drivers.redis.client import beginning
 from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.packing import NOTHING, Command, Packed, packed
 from celeriac.drivers.redis.scripts import ACK, SETTLE
 from celeriac.drivers.redis.sending import Sender
-from celeriac.drivers.redis.wire import Command
 from celeriac.interfaces.broker import Lease, Outgoing
 from celeriac.interfaces.results import ResultRecord
 from celeriac.states import READY_STATES
@@ -29,15 +29,21 @@ _KEYS: Final = 3
 
 _tag_of: Final = attrgetter("tag")
 
-_Argument = str | bytes | float
+_Argument = str | bytes | float | Packed
 
 
 class Done(Struct, frozen=True):
-    """The keys and arguments with which settle.lua begins. `kept` is what follows, where that may be held at once."""
+    """What settle.lua is told first: keys and arguments. `kept` is what follows, where that may be held at once."""
 
+    always: tuple[str, ...]
     keys: Sequence[str]
     arguments: Sequence[_Argument]
     kept: Outgoing | None = None
+
+    def command(self, *, keys: Packed = NOTHING, arguments: Sequence[str | Packed] = ()) -> Command:
+        """Return the whole command, with further keys and arguments."""
+        count = len(self.always) + len(self.keys) + len(keys.arguments)
+        return (beginning(SETTLE, count, *self.always), *self.keys, keys, *self.arguments, *arguments)
 
 
 class Settling:
@@ -47,6 +53,8 @@ class Settling:
         self._keys = keys
         self._sender = sender
         self._results = Keys.of_results(options)
+        self._ack = beginning(ACK, 2, keys.unacked, keys.unacked_index)
+        self._always = (keys.unacked, keys.unacked_index, keys.delayed_names, keys.alive)
 
     def ack(
         self,
@@ -56,11 +64,14 @@ class Settling:
     ) -> list[tuple[Sequence[Lease], Command]]:
         """Return the commands that store the results and acknowledge, each with the leases that it is for."""
         if not follow_ups and not results:
-            names = (self._keys.unacked, self._keys.unacked_index)
-            return [(part, call_script(ACK, names, tags_of(part))) for part in parts_of(leases)]
+            return [(part, self.one(part)) for part in parts_of(leases)]
         parts = list(parts_of(leases)) or [()]
         done = [self.done(part, follow_ups, results if place == 0 else ()) for place, part in enumerate(parts)]
-        return [(part, call_script(SETTLE, one.keys, one.arguments)) for part, one in zip(parts, done, strict=True)]
+        return [(part, one.command()) for part, one in zip(parts, done, strict=True)]
+
+    def one(self, leases: Sequence[Lease], results: Sequence[ResultRecord] = ()) -> Command:
+        """Return the command that stores results and acknowledges, of no more than one script takes."""
+        return self.done(leases, None, results).command() if results else (self._ack, *tags_of(leases))
 
     def done(
         self,
@@ -70,21 +81,20 @@ class Settling:
         queues: Sequence[str] = (),
     ) -> Done:
         """Return what settle.lua is told of these, before it takes messages from the queues."""
-        keys = self._keys
-        tags = tags_of(leases)
-        names = [keys.unacked, keys.unacked_index, keys.delayed_names, keys.alive]
+        keys, tags = self._keys, tags_of(leases)
+        names: list[str] = []
         told: list[_Argument] = []
         for record in results:
             names.append(self._results + record.task_id)
-            told += (record.payload, "1" if record.state in READY_STATES else "0", kept_for(record.ttl))
+            told += (record.payload, _how_to_store("1" if record.state in READY_STATES else "0", record.ttl))
         if not follow_ups:
-            return Done(names, (str(len(results)), str(len(tags)), "0", "0", *told, *tags))
+            return Done(self._always, names, (_counts(len(results), len(tags)), *told, *tags))
         numbers = {tag: number for number, tag in enumerate(tags, start=1)}
         kept = self._kept(follow_ups, queues)
         following, sends = self._sender.follow_ups(numbers, follow_ups, as_entries=kept is not None)
         length = 0 if kept is None else len(keys.queue(kept.route.queue).tail.encode())
         counts = (len(results), len(tags), len(following) // _KEYS, length)
-        return Done((*names, *following), (*counts, *told, *tags, *sends), kept)
+        return Done(self._always, (*names, *following), (*counts, *told, *tags, *sends), kept)
 
     def _kept(self, follow_ups: Mapping[str, Sequence[Outgoing]], queues: Sequence[str]) -> Outgoing | None:
         """Return what follows where that is one message, for one lease, which could be received at once."""
@@ -105,6 +115,17 @@ def parts_of(leases: Sequence[Lease]) -> Iterator[Sequence[Lease]]:
 def tags_of(leases: Sequence[Lease]) -> list[str]:
     """Return what the server knows the leases by."""
     return list(map(_tag_of, leases))
+
+
+@lru_cache(maxsize=1000)
+def _counts(results: int, tags: int) -> Packed:
+    """Return how many of each settle.lua is told of, where nothing follows."""
+    return packed(str(results), str(tags), "0", "0")
+
+
+@lru_cache(maxsize=100)
+def _how_to_store(is_end: str, ttl: float | None) -> Packed:
+    return packed(is_end, kept_for(ttl))
 
 
 @lru_cache(maxsize=100)

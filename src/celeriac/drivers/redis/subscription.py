@@ -12,8 +12,9 @@ from celeriac.drivers.redis.channels import Channels, Listened
 from celeriac.drivers.redis.client import Client
 from celeriac.drivers.redis.errors import NoAnswer, Refusal, WireError
 from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.packing import Command, pack, pack_all
 from celeriac.drivers.redis.waits import Wake, readable
-from celeriac.drivers.redis.wire import Command, Reply, Wire, pack, pack_all
+from celeriac.drivers.redis.wire import Reply, Wire
 from celeriac.exceptions import DecodeError
 from celeriac.interfaces.pubsub import Channel, Post
 from celeriac.wire import envelope

@@ -11,18 +11,15 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
 
 import hiredis
 
 from celeriac.drivers.redis.errors import Asker, ConnectionLost, NoAnswer, Refusal, WireError
+from celeriac.drivers.redis.packing import Command, pack
 from celeriac.drivers.redis.waits import readable
 
-__all__ = ["Command", "Push", "Reply", "Wire", "pack", "pack_all"]
-
-Command: TypeAlias = tuple[Any, ...]
-"""A command and its arguments: text, bytes and numbers."""
+__all__ = ["Push", "Reply", "Wire"]
 
 Reply: TypeAlias = Any
 """What the server answers to a command: bytes, int, None, lists of these, or a `Refusal`."""
@@ -32,31 +29,6 @@ Push: Final[type[list[Any]]] = hiredis.PushNotification
 
 _CHUNK: Final = 65536  # bytes that are read at once
 _NOT_YET: Final = object()
-_NUMBERS: Final = frozenset({int, float})
-
-_pack: Final[Callable[[Command], bytes]] = hiredis.pack_command
-
-
-def pack(command: Command) -> bytes:
-    """Write a command as it goes to the server. Raises TypeError for an argument that is no text, bytes or number."""
-    try:
-        return _pack(command if _NUMBERS.isdisjoint(map(type, command)) else _written(command))
-    except hiredis.HiredisError as error:
-        raise TypeError(f"an argument of a command is nothing that Redis knows: {error}") from error
-
-
-def pack_all(commands: Iterable[Command]) -> bytes:
-    """Write several commands that go to the server in one piece. Raises as `pack`."""
-    return b"".join(map(pack, commands))
-
-
-def _written(command: Command) -> Command:
-    """Write the numbers of a command as text.
-
-    hiredis (3.5) would ask for their `repr` and not look whether it got one: a signal whose handler raises in that
-    moment (Ctrl-C, a soft time limit) ends the process by a segmentation fault.
-    """
-    return tuple([repr(each) if type(each) in _NUMBERS else each for each in command])
 
 
 class Wire:

@@ -27,6 +27,8 @@ from celeriac.testing.conformance.samples import (
 LONG = 60.0
 """A wait that must not last: the test fails at `DEADLINE` before."""
 
+WAITING = Terms(limit=10, lease=60.0, owner="test", waits=True)
+
 
 @pytest.fixture
 def peer(reopen: Callable[[], Store]) -> Broker:
@@ -113,6 +115,59 @@ def test_an_interruption_is_not_spent_by_a_call_that_does_not_wait(broker: Broke
     assert broker.ack_and_receive(held, ["work"], Terms(limit=1, lease=60.0, owner="test")) == ([], [])
     with in_thread(lambda: receive(broker, wait=LONG)) as received:
         assert list(received.result(DEADLINE)) == []
+
+
+def test_a_wait_that_an_acknowledgement_announces_ends_with_the_next_message(broker: Broker, peer: Broker) -> None:
+    send(broker, 1)
+    held = leases(receive(broker))
+    for number in range(2, 5):
+        assert broker.ack_and_receive(held, ["work"], WAITING) == ([], [])
+        with in_thread(lambda: send(peer, number)):  # noqa: B023  it has run when the block ends
+            deliveries = broker.receive(["work"], WAITING, wait=LONG)
+        assert names(deliveries) == [number]
+        held = leases(deliveries)
+    assert list(broker.ack(held)) == []
+    assert not broker.stats(["work"])["work"].leased
+
+
+@pytest.mark.parametrize("wait", [0.0, LONG])
+def test_what_comes_before_an_announced_wait_is_received_by_it(broker: Broker, peer: Broker, wait: float) -> None:
+    send(broker, 1)
+    held = leases(receive(broker))
+    assert broker.ack_and_receive(held, ["work"], WAITING) == ([], [])
+    send(peer, 2)
+    assert names(broker.receive(["work"], WAITING, wait=wait)) == [2]
+
+
+def test_a_wait_that_was_announced_and_never_came_takes_nothing_along(broker: Broker, peer: Broker) -> None:
+    send(broker, 1, 2)
+    first, second = (leases(receive(broker, limit=1)) for _ in range(2))
+    assert broker.ack_and_receive(first, ["work"], WAITING) == ([], [])
+    send(peer, 3)
+    lost, found = broker.ack_and_receive(second, ["work"], WAITING)
+    assert list(lost) == []
+    assert names(found or broker.receive(["work"], WAITING, wait=LONG)) == [3]
+
+
+def test_an_interruption_ends_an_announced_wait_and_loses_nothing(broker: Broker, peer: Broker) -> None:
+    send(broker, 1)
+    held = leases(receive(broker))
+    assert broker.ack_and_receive(held, ["work"], WAITING) == ([], [])
+    broker.interrupt()
+    assert list(broker.receive(["work"], WAITING, wait=LONG)) == []
+    send(peer, 2)
+    assert names(broker.receive(["work"], WAITING, wait=LONG)) == [2]
+
+
+def test_an_announced_wait_is_one_thread_s_own(broker: Broker, peer: Broker) -> None:
+    send(broker, 1)
+    held = leases(receive(broker))
+    assert broker.ack_and_receive(held, ["work"], WAITING) == ([], [])
+    with in_thread(lambda: receive(broker, "other", wait=LONG)) as elsewhere:
+        send(peer, 2)
+        assert names(broker.receive(["work"], WAITING, wait=LONG)) == [2]
+        send(peer, 3, queue="other")
+        assert names(elsewhere.result(DEADLINE)) == [3]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no signal to send here")

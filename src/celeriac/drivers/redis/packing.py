@@ -1,0 +1,96 @@
+"""How commands are written for the server: Redis's own protocol, RESP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+import hiredis
+from msgspec import Struct
+
+__all__ = ["NOTHING", "Command", "Packed", "pack", "pack_all", "packed", "unpacked"]
+
+Command: TypeAlias = tuple[Any, ...]
+"""A command and its arguments: text, bytes, numbers, and what is `Packed`, which then it begins with."""
+
+_NUMBERS: Final = frozenset({int, float})
+
+_UNKNOWN: Final = "an argument of a command is no text, bytes or number: Redis knows nothing else"
+
+_pack: Final[Callable[[Command], bytes]] = hiredis.pack_command
+
+
+class Packed(Struct, frozen=True):
+    """Arguments that were written once, for commands that differ only in others."""
+
+    arguments: tuple[str, ...]
+    written: bytes
+
+
+NOTHING: Final = Packed((), b"")
+
+
+@lru_cache(maxsize=1000)
+def packed(*arguments: str) -> Packed:
+    """Return these arguments written, from a cache: for such as come again and again."""
+    return Packed(arguments, b"".join([_argument(each.encode()) for each in arguments]))
+
+
+def pack(command: Command) -> bytes:
+    """Write a command as it goes to the server. Raises TypeError for an argument that is no text, bytes or number."""
+    if type(command[0]) is Packed:
+        return _joined(command)
+    try:
+        return _pack(command if _NUMBERS.isdisjoint(map(type, command)) else tuple(map(_text, command)))
+    except hiredis.HiredisError as error:
+        raise TypeError(_UNKNOWN) from error
+
+
+def pack_all(commands: Iterable[Command]) -> bytes:
+    """Write several commands that go to the server in one piece. Raises as `pack`."""
+    return b"".join(map(pack, commands))
+
+
+def unpacked(command: Command) -> Command:
+    """Return the same command with all its arguments one by one."""
+    return tuple([each for part in command for each in (part.arguments if type(part) is Packed else (part,))])
+
+
+def _joined(command: Command) -> bytes:
+    count = 0
+    parts: list[bytes] = []
+    for each in command:
+        if type(each) is Packed:
+            count += len(each.arguments)
+            parts.append(each.written)
+        else:
+            count += 1
+            raw = each if type(each) is bytes else each.encode() if type(each) is str else _raw(each)
+            parts += (_length(len(raw)), raw, b"\r\n")
+    return b"*%d\r\n%b" % (count, b"".join(parts))
+
+
+@lru_cache(maxsize=1000)
+def _length(count: int) -> bytes:
+    return b"$%d\r\n" % count
+
+
+def _argument(raw: bytes) -> bytes:
+    return b"%b%b\r\n" % (_length(len(raw)), raw)
+
+
+def _raw(argument: Any) -> bytes:
+    """Return as bytes what is neither text nor bytes."""
+    if type(argument) not in _NUMBERS:
+        raise TypeError(_UNKNOWN)
+    return repr(argument).encode()
+
+
+def _text(argument: Any) -> Any:
+    """Return a number as text, anything else as it is.
+
+    hiredis (3.5) would ask for their `repr` and not look whether it got one: a signal whose handler raises in that
+    moment (Ctrl-C, a soft time limit) ends the process by a segmentation fault.
+    """
+    return repr(argument) if type(argument) in _NUMBERS else argument
