@@ -25,7 +25,6 @@ _BASE64 = "base64"
 _COMPRESSION = "compression"
 _REDELIVERED = "redelivered"
 _UNTYPED = "application/data"  # what kombu takes a missing content type for
-_TAG = b'"__type__"'
 _SCALARS = frozenset({str, int, bool, type(None)})
 
 
@@ -114,7 +113,7 @@ def encode(message: Message, *, exchange: str, routing_key: str, priority: int |
 def decode(raw: bytes) -> Envelope:
     """Read a document that kombu or `encode` wrote. Raises DecodeError, with the reason, for anything else."""
     try:
-        document = _slowly_read(raw) if _TAG in raw else _read(raw)
+        document = _read(raw) if raw.find(json.TAG) < 0 else _slowly_read(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         document = _slowly_read(raw)  # which takes NaN and the like, and finds the reason for what is broken
     properties, body = document.properties, document.body

@@ -33,7 +33,9 @@ T = TypeVar("T")
 _TAG = "__type__"
 _VALUE = "__value__"
 TAG = b'"__type__"'
-"""What the JSON of a tagged value has in it somewhere."""
+"""What the JSON of a tagged value has in it somewhere; found by `find`: ``in`` would first try it as a number, and drop
+the error that this makes.
+"""
 
 
 class Plain(list[Any]):
@@ -128,7 +130,7 @@ def loads(body: bytes | str) -> Any:
     RecursionError (too deep).
     """
     raw = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
-    if TAG not in raw:
+    if raw.find(TAG) < 0:
         try:
             return _fast_decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -140,7 +142,7 @@ def loads(body: bytes | str) -> Any:
 
 def loads_plain(body: bytes) -> Any:
     """Read JSON that has nothing but plain values, all of which msgspec reads; None when there is more to it."""
-    if TAG in body:
+    if body.find(TAG) >= 0:
         return None
     try:
         return _fast_decode(body)

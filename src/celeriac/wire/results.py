@@ -90,7 +90,7 @@ def encode(result: TaskResult, *, serializer: str = "json", extended: bool = Fal
     value = result.result
     if isinstance(value, BaseException) and result.state in states.EXCEPTION_STATES:
         value = _exception(value, serializer)
-    done = None if result.date_done is None else result.date_done.isoformat()
+    done = None if result.date_done is None else moments.written(result.date_done)
     if serializer == "json" and not extended and result.group_id is None and result.parent_id is None:
         stored = _Stored(result.state, value, result.traceback, result.children, done, result.task_id)
         if (type(value) in json.SCALARS and not result.children) or json.is_simple((value, result.children)):
@@ -155,7 +155,7 @@ def decode(payload: bytes, *, serializer: str = "json", accept: frozenset[str]) 
 
 def _plain(payload: bytes, serializer: str, accept: frozenset[str]) -> _Meta | None:
     """Read in one go, a third of the time, what most results are: JSON, without tags and stamps; None for others."""
-    if serializer != "json" or JSON not in accept or payload.startswith(_COMPRESSED) or json.TAG in payload:
+    if serializer != "json" or JSON not in accept or payload.startswith(_COMPRESSED) or payload.find(json.TAG) >= 0:
         return None
     try:
         meta = _read_meta(payload)

@@ -18,7 +18,7 @@ from msgspec import Meta, Struct
 from celeriac.exceptions import DecodeError, EncodeError, InvalidTaskError
 from celeriac.wire import compression as compressors
 from celeriac.wire import content, json, moments
-from celeriac.wire.chained import CHAIN, Chained, read_chained
+from celeriac.wire.chained import Chained, read_chained
 from celeriac.wire.identity import is_text, peek_identity
 from celeriac.wire.message import JSON, UTF8, Message
 
@@ -301,7 +301,7 @@ def _payload(message: Message, accept: frozenset[str], max_body: int | None) -> 
     if max_body is not None and len(body) > max_body:
         raise DecodeError(f"{_label(message)}: the body of {len(body)} bytes is larger than the limit of {max_body}")
     if message.content_type == JSON and JSON in accept and content.is_plain_json("json"):
-        plain = (CHAIN in body and read_chained(body)) or json.loads_plain(body)
+        plain = read_chained(body) or json.loads_plain(body)
         if plain is not None:
             return plain
     return content.loads(body, message.content_type, message.content_encoding, accept=accept)

@@ -12,9 +12,9 @@ from celeriac.drivers.redis.client import Client, call_script
 from celeriac.drivers.redis.ear import Ear, Waiter
 from celeriac.drivers.redis.errors import WireError
 from celeriac.drivers.redis.keys import Keys
+from celeriac.drivers.redis.packing import Command
 from celeriac.drivers.redis.scripts import STORE_RESULTS
 from celeriac.drivers.redis.settling import kept_for
-from celeriac.drivers.redis.wire import Command
 from celeriac.exceptions import CeleriacError
 from celeriac.interfaces.results import ResultRecord
 from celeriac.states import READY_STATES
@@ -25,6 +25,10 @@ __all__ = ["RedisResults"]
 _PER_TRIP: Final = 1000  # results
 _PATIENT: Final = 4.0  # seconds; who waits longer than that may wait as long for an answer as everybody does
 _LEAST_PATIENCE: Final = 1.0  # seconds; a server with work to do may well take some, and who looks once wants an answer
+_ENDS: Final = tuple(
+    form % state.encode() for state in READY_STATES for form in (b'{"status":"%b"', b'{"status": "%b"')
+)
+"""How the payloads of nearly all results of tasks that have ended begin: ours and those of stock Celery."""
 _STATUS: Final = re.compile(rb"status[^\w]*(\w+)")
 
 
@@ -156,6 +160,8 @@ def _is_end(payload: bytes) -> bool:
     What the JSON reader cannot read was written with another serializer or compressed; its word "status" is found by
     pattern, and compressed payloads, which are large, count as ends: whoever reads them whole will see.
     """
+    if payload.startswith(_ENDS):
+        return True
     try:
         return state_of(payload) in READY_STATES
     except CeleriacError:
