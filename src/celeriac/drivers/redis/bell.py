@@ -71,8 +71,10 @@ class Bell:
 
     BLPOP on the bells and the claim go to the server in one piece: when the bell rings, or after a while, the server
     runs the claim at once and answers with the messages, one trip after their push. Nothing is left with the server
-    between two waits. Used by one thread at a time. Raises `WireError`, after which it may be used
-    again.
+    when a wait is finished. Used by one thread at a time. Raises `WireError`, after which it may be used again.
+
+    `open`, `begin` and `finish` make a wait. What is to be done before goes by `send`, ahead of `begin`, so that it is on
+    its way before the claim is made; `answer`, behind it, returns what the server says to that.
     """
 
     def __init__(self, pool: Pool, watched: Watched, watcher: Watcher | None) -> None:
