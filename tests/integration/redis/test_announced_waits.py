@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
+from celeriac.drivers.redis import bell
 from celeriac.exceptions import BrokerError
 from celeriac.interfaces.broker import Broker, Delivery, Terms
 from celeriac.interfaces.results import ResultRecord
@@ -71,6 +72,17 @@ def test_the_next_message_may_be_in_the_answer(near: Broker, far: Broker) -> Non
     lost, found = far.ack_and_receive(held, ["q"], WAITING)
     assert list(lost) == []
     assert ids(found or far.receive(["q"], WAITING, wait=LONG)) == ["second"]
+
+
+def test_who_comes_late_finds_what_came_in_time(near: Broker, far: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bell, "_LATE", -60.0)  # the end of the wait is long past
+    announce(far, near)
+    near.send([outgoing("second")])
+    ends = time.monotonic() + DEADLINE
+    while near.stats(["q"])["q"].leased != 1:
+        assert time.monotonic() < ends, "it was not claimed"
+        time.sleep(0.01)
+    assert ids(far.receive(["q"], WAITING, wait=LONG)) == ["second"]
 
 
 def test_a_server_that_forgot_its_scripts_is_told_them_again(near: Broker, far: Broker, outside: Redis) -> None:

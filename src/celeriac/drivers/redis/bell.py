@@ -73,8 +73,8 @@ class Bell:
     runs the claim at once and answers with the messages, one trip after their push. Nothing is left with the server
     when a wait is finished. Used by one thread at a time. Raises `WireError`, after which it may be used again.
 
-    `open`, `begin` and `finish` make a wait. What is to be done before goes by `send`, ahead of `begin`, so that it is on
-    its way before the claim is made; `answer`, behind it, returns what the server says to that.
+    `open`, `begin` and `finish` make a wait. What is to be done before goes by `send`, ahead of `begin`, so that it is
+    on its way before the claim is made; `answer`, behind it, returns what the server says to that.
     """
 
     def __init__(self, pool: Pool, watched: Watched, watcher: Watcher | None) -> None:
@@ -195,14 +195,14 @@ class Bell:
                 sockets[2:] = [watcher.socket]
                 due = min(late, watcher.due)
             now = time.monotonic()
-            if now >= late:
-                raise NoAnswer("a waiting command was not answered")
             found = readable(sockets, due - now)
             if called in found:
                 self.wake.hear()
                 return True
             if wire.socket in found and (wire.hears_answers_only or wire.has_answer()):
                 return False
+            if now >= late:  # asked last: of a wait that was begun long ago the answer may be there
+                raise NoAnswer("a waiting command was not answered")
 
     def _take_back(self, wire: Wire) -> bool:
         """End the BLPOP, so that the claim behind it is answered. False when the server does not let us."""
