@@ -53,6 +53,7 @@ class Settling:
         self._keys = keys
         self._sender = sender
         self._results = Keys.of_results(options)
+        self._beginnings: dict[int, Packed] = {}  # of settle.lua alone, by the number of results
         self._ack = beginning(ACK, 2, keys.unacked, keys.unacked_index)
         self._always = (keys.unacked, keys.unacked_index, keys.delayed_names, keys.alive)
 
@@ -71,7 +72,11 @@ class Settling:
 
     def one(self, leases: Sequence[Lease], results: Sequence[ResultRecord] = ()) -> Command:
         """Return the command that stores results and acknowledges, of no more than one script takes."""
-        return self.done(leases, None, results).command() if results else (self._ack, *tags_of(leases))
+        if not results:
+            return (self._ack, *tags_of(leases))
+        names, told = self._stored(results)
+        counts = _counts(len(results), len(leases))
+        return (self._beginning(len(names)), *names, counts, *told, *tags_of(leases))
 
     def done(
         self,
@@ -82,11 +87,7 @@ class Settling:
     ) -> Done:
         """Return what settle.lua is told of these, before it takes messages from the queues."""
         keys, tags = self._keys, tags_of(leases)
-        names: list[str] = []
-        told: list[_Argument] = []
-        for record in results:
-            names.append(self._results + record.task_id)
-            told += (record.payload, _how_to_store("1" if record.state in READY_STATES else "0", record.ttl))
+        names, told = self._stored(results)
         if not follow_ups:
             return Done(self._always, names, (_counts(len(results), len(tags)), *told, *tags))
         numbers = {tag: number for number, tag in enumerate(tags, start=1)}
@@ -95,6 +96,21 @@ class Settling:
         length = 0 if kept is None else len(keys.queue(kept.route.queue).tail.encode())
         counts = (len(results), len(tags), len(following) // _KEYS, length)
         return Done(self._always, (*names, *following), (*counts, *told, *tags, *sends), kept)
+
+    def _stored(self, results: Sequence[ResultRecord]) -> tuple[list[str], list[_Argument]]:
+        """Return the keys of results, and what settle.lua is told of them."""
+        names: list[str] = []
+        told: list[_Argument] = []
+        for record in results:
+            names.append(self._results + record.task_id)
+            told += (record.payload, _how_to_store(record.state, record.ttl))
+        return names, told
+
+    def _beginning(self, results: int) -> Packed:
+        known = self._beginnings.get(results)
+        if known is None:
+            known = self._beginnings[results] = beginning(SETTLE, len(self._always) + results, *self._always)
+        return known
 
     def _kept(self, follow_ups: Mapping[str, Sequence[Outgoing]], queues: Sequence[str]) -> Outgoing | None:
         """Return what follows where that is one message, for one lease, which could be received at once."""
@@ -124,8 +140,9 @@ def _counts(results: int, tags: int) -> Packed:
 
 
 @lru_cache(maxsize=100)
-def _how_to_store(is_end: str, ttl: float | None) -> Packed:
-    return packed(is_end, kept_for(ttl))
+def _how_to_store(state: str, ttl: float | None) -> Packed:
+    """Return whether the state is an end, and how long it is kept, as scripts have it."""
+    return packed("1" if state in READY_STATES else "0", kept_for(ttl))
 
 
 @lru_cache(maxsize=100)
