@@ -54,7 +54,7 @@ class Nonce(Struct, frozen=True):
     number: int
 
 
-class Lease(Struct, frozen=True):
+class Lease(Struct, frozen=True, gc=False):
     """The right to settle one delivery: a fenced handle that may go to another process.
 
     `tag` is the store's own; a message that is delivered again gets another tag, so a holder that lost its lease
@@ -65,15 +65,14 @@ class Lease(Struct, frozen=True):
     tag: str
 
 
-class Terms(Struct, frozen=True):
+class Terms(Struct, frozen=True, gc=False):
     """How much somebody receives, and how it is held: up to `limit` messages for `lease` seconds, as those of `owner`.
 
     More than `freely` are taken only up to a quarter of what is ready in the queues that are asked, rounded up: the
     rest is for others, so that all who serve a queue have work until its end.
 
-    With `waits`, an `ack_and_receive` that brings nothing is followed by a `receive` of the same queues that waits, by
-    the same thread and with no other call of the broker that could fail the caller in between: a store may begin that
-    wait in the same trip.
+    With `waits`, an `ack_and_receive` that brings nothing is followed by a `receive` of the same queues that waits: a
+    store may leave it at the acknowledgement.
     """
 
     limit: int
@@ -87,7 +86,7 @@ class Terms(Struct, frozen=True):
         return min(self.limit, max(self.freely, -(-ready // FAIR_SHARE)))
 
 
-class Delivery(Struct, frozen=True):
+class Delivery(Struct, frozen=True, gc=False):
     """A message that was received and is held.
 
     `message` is `Unreadable` when the store holds bytes that are no message; the core rejects it with the reason.

@@ -8,7 +8,7 @@ from typing import Protocol
 from msgspec import Struct
 
 
-class ResultRecord(Struct, frozen=True, omit_defaults=True):
+class ResultRecord(Struct, frozen=True, omit_defaults=True, gc=False):
     """A task's state to store. `payload` is what `celeriac.wire.results` wrote; the store does not read it.
 
     `ttl` is in seconds from now; None keeps it until it is forgotten. `reply_to` is what the task's message said of

@@ -28,7 +28,7 @@ _UNTYPED = "application/data"  # what kombu takes a missing content type for
 _SCALARS = frozenset({str, int, bool, type(None)})
 
 
-class Envelope(Struct, frozen=True):
+class Envelope(Struct, frozen=True, gc=False):
     """A message, and what its envelope says about the way it went.
 
     `redelivered` is True when a stock worker put the message back. `priority` is None when none was written.
@@ -55,13 +55,13 @@ class _Properties(Struct, omit_defaults=True):
     reply_to: str | None = None
 
 
-class _ReadAddress(Struct):
+class _ReadAddress(Struct, gc=False):
     exchange: str | None = None
     routing_key: str | None = None
     redelivered: Any = None
 
 
-class _ReadProperties(Struct):
+class _ReadProperties(Struct, gc=False):
     delivery_info: _ReadAddress | None = None
     priority: int | None = None
     body_encoding: str | None = None
@@ -69,7 +69,7 @@ class _ReadProperties(Struct):
     reply_to: str | None = None
 
 
-class _ReadDocument(Struct):
+class _ReadDocument(Struct, gc=False):
     properties: _ReadProperties
     body: Any
     headers: dict[str, Any] | None = None

@@ -11,7 +11,7 @@ UTF8 = "utf-8"
 BINARY = "binary"
 
 
-class Message(Struct, frozen=True):
+class Message(Struct, frozen=True, gc=False):
     """Headers, a body of bytes, and what says how to read the body.
 
     `headers` are the application's, at one level, as Celery writes them (``task``, ``id``, ``retries`` ... plus

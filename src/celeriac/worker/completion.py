@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE: Seconds = 0.1
 _LONGEST_PAUSE: Seconds = 2.0
+_LOOK: Seconds = 0.01
+"""Between two looks whether another thread's batch is done, when all has to be."""
 _WHOLE: Final = 1 << 20
 """More completions than ever wait at once."""
 _MOST_STRIKES: Final = 10
@@ -85,7 +88,6 @@ class Completer:
         self._clock = clock
         self._pulse = pulse or Pulse()
         self._guard_waiting = threading.Lock()
-        self._settled = threading.Condition(self._guard_waiting)
         self._waiting: list[Completion] = []
         self._since = 0.0
         self.is_awaited = False
@@ -191,10 +193,10 @@ class Completer:
             with self._guard_waiting:
                 if not self._waiting and not self._under_way:
                     return True
-                left = ends - self._clock.monotonic()
-                if left <= 0:
-                    return False
-                self._settled.wait(min(left, 0.05))
+            left = ends - self._clock.monotonic()
+            if left <= 0:
+                return False
+            time.sleep(min(left, _LOOK))
 
     def _draw(self) -> list[Completion]:
         """Return what is to be carried out together now; `_ended` follows. Empty when there is nothing, or not yet."""
@@ -218,7 +220,6 @@ class Completer:
     def _ended(self) -> None:
         with self._guard_waiting:
             self._under_way -= 1
-            self._settled.notify_all()
 
     def _most_together(self) -> int:
         """Return how many go out in one batch: alone what failed alone since others succeeded, or they fail with it."""

@@ -6,9 +6,8 @@ import logging
 import random
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from functools import partial
 
 from celeriac.clock import Clock
 from celeriac.exceptions import BrokerError, OperationalError
@@ -54,7 +53,6 @@ class Consumer:
         self._pause = 0.0
         self._clock = clock
         self._woken = threading.Event()
-        self._waits_since = 0.0
         self.claim = Claim(0.0, 0)
         """The claim of the last `take` that returned something."""
 
@@ -63,37 +61,42 @@ class Consumer:
 
         Of those beyond `freely` others get their share (see `Terms`). The ledger knows of each before it is returned.
         """
+        began = self._begun()
         terms = Terms(limit, self._lease, self._owner, freely)
-        return self._taken(partial(self._broker.receive, self._queues, terms, wait=wait))
+        try:
+            deliveries = self._broker.receive(self._queues, terms, wait=wait)
+        except BrokerError as error:
+            return self._rest(error)
+        return self._taken(deliveries, began)
 
     def take_and_ack(self, acks: Acks, *, limit: int, freely: int) -> Sequence[Delivery]:
         """Acknowledge, and return up to `limit` deliveries that are there now, in one trip. Otherwise as `take`."""
+        began = self._begun()
         terms = Terms(limit, self._lease, self._owner, freely, waits=True)
-        call = partial(self._broker.ack_and_receive, queues=self._queues, terms=terms)
-        return self._taken(partial(acks.ride, call), waits=True)
-
-    def _taken(self, receive: Callable[[], Sequence[Delivery] | None], *, waits: bool = False) -> Sequence[Delivery]:
-        self._pulse.asking()
-        began = self._waits_since or self._clock.boottime()
-        self._waits_since = began if waits else 0.0
         try:
-            deliveries = receive() or ()
+            deliveries = acks.ride(self._broker, self._queues, terms)
         except BrokerError as error:
-            self._rest(error)
-            return ()
+            return self._rest(error)
+        return self._taken(deliveries, began)
+
+    def _begun(self) -> Seconds:
+        """Note that a receive begins; return the moment, by the clock of leases."""
+        self._pulse.asking()
+        return self._clock.boottime()
+
+    def _taken(self, deliveries: Sequence[Delivery], began: Seconds) -> Sequence[Delivery]:
         self._pulse.received()
         if self._pause:
             logger.info("Connected again to %s", self._broker.location)
             self._pause = 0.0
-        if deliveries and self._revoked.is_behind and not self._catch_up(deliveries):
+        if not deliveries or (self._revoked.is_behind and not self._catch_up(deliveries)):
             return ()
-        if deliveries:
-            number = self._ledger.held([delivery.lease for delivery in deliveries])
-            # From when it was asked for, although it may have come only at the end of the wait: who is stopped between
-            # the store's answer and its arrival here cannot know how long ago that was.
-            self.claim, self._waits_since = Claim(began, number), 0.0
-            if len(self._queues) > 1:
-                self._queues.append(self._queues.pop(0))
+        number = self._ledger.held([delivery.lease for delivery in deliveries])
+        # From when it was asked for, although it may have come only at the end of the wait: who is stopped between
+        # the store's answer and its arrival here cannot know how long ago that was.
+        self.claim = Claim(began, number)
+        if len(self._queues) > 1:
+            self._queues.append(self._queues.pop(0))
         return deliveries
 
     def _catch_up(self, deliveries: Sequence[Delivery]) -> bool:
@@ -112,10 +115,11 @@ class Consumer:
         self._woken.set()
         self._broker.interrupt()
 
-    def _rest(self, error: BrokerError) -> None:
+    def _rest(self, error: BrokerError) -> Sequence[Delivery]:
         """Wait before the next try: longer each time, with jitter so that a fleet does not come back all at once."""
         if not self._pause:
             logger.error("Cannot receive from %s; trying again until it is back: %s", self._broker.location, error)
         self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
         self._woken.wait(self._pause * random.uniform(0.5, 1.0))
         self._woken.clear()
+        return ()

@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from celeriac.interfaces.broker import Lease
 from celeriac.types import Seconds
 from celeriac.worker.notes import EngineNote, Full, Held, HoldingNote, Settled, encode
 from celeriac.worker.ring import Ring
+
+T = TypeVar("T")
 
 _PER_NOTE: Final = 100
 _UNTOLD: Final = -1
@@ -53,15 +55,15 @@ class RingLedger:
     def held(self, leases: Sequence[Lease]) -> int:
         is_told = True
         with self._guard_ring:
-            for start in range(0, len(leases), _PER_NOTE):
-                is_told = self._put(Held(list(leases[start : start + _PER_NOTE]))) and is_told
+            for part in _parts(leases):
+                is_told = self._put(Held(part)) and is_told
                 self._held_notes += 1  # in the order of the ring, so that the supervisor counts the same
             return self._held_notes if is_told else _UNTOLD
 
     def settled(self, tags: Sequence[str]) -> None:
         with self._guard_ring:
-            for start in range(0, len(tags), _PER_NOTE):
-                self._put(Settled(list(tags[start : start + _PER_NOTE])))
+            for part in _parts(tags):
+                self._put(Settled(part))
 
     def send(self, note: EngineNote) -> bool:
         """Write a note to the pipe. False when the supervisor is gone."""
@@ -92,3 +94,11 @@ class RingLedger:
         elif not self._is_told:
             self._is_told = self.send(Full())
         return True
+
+
+def _parts(all_of_them: Sequence[T]) -> Sequence[Sequence[T]]:
+    """Return them in parts of the size of a note; mostly they are one."""
+    count = len(all_of_them)
+    if 0 < count <= _PER_NOTE:
+        return (all_of_them,)
+    return [all_of_them[start : start + _PER_NOTE] for start in range(0, count, _PER_NOTE)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import Struct
 
@@ -13,16 +15,16 @@ class Ready(Struct, frozen=True, tag="ready"):
     """Engine: I take work from now on."""
 
 
-class Held(Struct, frozen=True, tag="held"):
+class Held(Struct, frozen=True, tag="held", gc=False):
     """Engine: I hold these deliveries; renew their leases."""
 
-    leases: list[Lease]
+    leases: Sequence[Lease]
 
 
-class Settled(Struct, frozen=True, tag="settled"):
+class Settled(Struct, frozen=True, tag="settled", gc=False):
     """Engine: these are done with."""
 
-    tags: list[str]
+    tags: Sequence[str]
 
 
 class Full(Struct, frozen=True, tag="full"):

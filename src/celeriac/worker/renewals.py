@@ -12,7 +12,7 @@ from celeriac.types import Seconds
 _AT, _FIRST, _LAST = range(3)
 
 
-class Claim(Struct, frozen=True):
+class Claim(Struct, frozen=True, gc=False):
     """One claim of an engine; whatever it took has the same.
 
     `moment` is before the store was asked, by `Clock.boottime`. `number` is that of the note in which the holdings were

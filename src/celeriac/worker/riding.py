@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
 from celeriac.exceptions import BrokerError
-from celeriac.interfaces.broker import Lease, Outgoing
+from celeriac.interfaces.broker import Broker, Delivery, Lease, Outgoing, Terms
 from celeriac.interfaces.results import ResultRecord
 from celeriac.worker.outcome import Completion, Settle
-
-T = TypeVar("T")
 
 
 class Keeper(Protocol):
@@ -32,24 +30,22 @@ class Acks(Struct):
     batch: Sequence[Completion]
     with_results: bool
 
-    def ride(self, call: Callable[..., tuple[Sequence[Lease], T]]) -> T | None:
-        """Have `call` acknowledge, with what `Broker.ack` takes; return what else it brings.
+    def ride(self, broker: Broker, queues: Sequence[str], terms: Terms) -> Sequence[Delivery]:
+        """Have the broker acknowledge, and return what it has for us.
 
-        Raises `BrokerError` kin. When that, or anything else, goes wrong, they are tried again; None for the latter.
+        Raises `BrokerError` kin. When that, or anything else, goes wrong, they are tried again; the latter returns
+        nothing.
         """
         leases, follow_ups, records = ends_of(self.batch)
-        results = records if self.with_results else ()
         try:
-            if follow_ups or results:
-                lost, found = call(leases, follow_ups=follow_ups, results=results)
-            else:
-                lost, found = call(leases)
+            results = records if self.with_results else ()
+            lost, found = broker.ack_and_receive(leases, queues, terms, follow_ups=follow_ups, results=results)
         except BrokerError as error:
             self.completer.not_acked(self.batch, error)
             raise
         except Exception as error:  # noqa: BLE001  a message that cannot be sent holds up no claim
             self.completer.not_acked(self.batch, error)
-            return None
+            return ()
         self.completer.acked(leases, lost)
         return found
 

@@ -30,21 +30,21 @@ class Ring:
 
     def put(self, frame: bytes) -> int:
         """Append a frame; return how many bytes wait to be taken now. 0 when it does not fit, until some were taken."""
-        cells = self._cells
+        cells, size = self._cells, self.size
         written = cells[_WRITTEN]
         whole = len(frame).to_bytes(_LENGTH, "little") + frame
-        length = len(whole)
-        waiting = written - cells[_READ] + length
-        if waiting > self.size:
+        end = written + len(whole)
+        waiting: int = end - cells[_READ]
+        if waiting > size:
             return 0
-        place = written % self.size
-        first = self.size - place
-        if length <= first:
-            self._bytes[place : place + length] = whole
+        place = written % size
+        first = size - place
+        if len(whole) <= first:
+            self._bytes[place : place + len(whole)] = whole
         else:
             self._bytes[place:] = whole[:first]
-            self._bytes[: length - first] = whole[first:]
-        cells[_WRITTEN] = written + length
+            self._bytes[: len(whole) - first] = whole[first:]
+        cells[_WRITTEN] = end
         return waiting
 
     def take(self) -> Iterator[bytes]:

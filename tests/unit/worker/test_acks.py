@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from celeriac.exceptions import BrokerUnavailable, ImproperlyConfigured
+from celeriac.interfaces.broker import Terms
 from celeriac.interfaces.results import ResultRecord
 from celeriac.testing.conformance.samples import drain, outgoing
 from celeriac.testing.faults import BrokerBefore
@@ -12,6 +13,19 @@ from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.sequel import Sequel
 from tests.unit.spine import Spine
 from tests.unit.worker.completing import Bench, Broker, Results, record
+
+TERMS = Terms(limit=1, lease=30.0, owner="node/1", waits=True)
+
+
+class Riding:
+    """A broker whose `ack_and_receive` acknowledges, and brings what it was given."""
+
+    def __init__(self, ack, brings=()):
+        self._ack = ack
+        self._brings = brings
+
+    def ack_and_receive(self, leases, queues, terms, **done):
+        return self._ack(leases, **done), self._brings
 
 
 @pytest.fixture
@@ -25,7 +39,7 @@ def test_acknowledgements_go_with_another_call_once_their_results_are_stored(ben
     bench.completer.add(Completion(leases[1]))
     acks = bench.completer.acks()
     assert bench.journal.asked == ["store"]
-    assert acks.ride(lambda given: (bench.broker.ack(given), "found")) == "found"
+    assert acks.ride(Riding(bench.broker.ack, ["found"]), ["work"], TERMS) == ["found"]
     assert bench.stats() == (0, 0, 1, 0)
     assert len(bench.holdings) == 1
     assert bench.completer.acks() is None
@@ -49,7 +63,7 @@ def test_what_follows_goes_with_the_acknowledgement(bench):
     bench.completer.add(Completion(bench.held(1)[0], record=record(0), follow_ups=[outgoing("x", queue="next")]))
     acks = bench.completer.acks()
     assert bench.journal.asked == ["store"]
-    acks.ride(lambda given, **done: (bench.broker.ack(given, **done), None))
+    acks.ride(Riding(bench.broker.ack), ["work"], TERMS)
     assert drain(bench.broker, "next") == ["x"]
     assert bench.stats() == (0, 0, 0, 0)
 
@@ -60,7 +74,7 @@ def test_results_go_with_the_acknowledgement_where_one_store_keeps_both(bench):
     completer.add(Completion(lease, record=record(0)))
     acks = completer.acks()
     assert bench.stored() == set()
-    acks.ride(lambda given, **done: (bench.broker.ack(given, **done), None))
+    acks.ride(Riding(bench.broker.ack), ["work"], TERMS)
     assert (bench.stats(), bench.stored()) == ((0, 0, 0, 0), {"0"})
 
 
@@ -85,7 +99,7 @@ def test_a_message_that_cannot_be_sent_holds_up_no_claim_and_fails_its_task(benc
     def refused(_leases, **_done):
         raise ImproperlyConfigured("a queue cannot be called that")
 
-    assert bench.completer.acks().ride(refused) is None
+    assert bench.completer.acks().ride(Riding(refused), ["work"], TERMS) == ()
     assert bench.completer.flush()
     assert bench.stats() == (0, 0, 0, 1)
     assert bench.spine.app.AsyncResult("0").state == "FAILURE"
@@ -105,11 +119,11 @@ class Away(BrokerBefore):
 def test_acknowledgements_whose_trip_failed_are_tried_again(bench):
     bench.completer.add(Completion(bench.held(1)[0], record=record(0)))
 
-    def away(_leases):
+    def away(_leases, **_done):
         raise BrokerUnavailable("away")
 
     with pytest.raises(BrokerUnavailable):
-        bench.completer.acks().ride(away)
+        bench.completer.acks().ride(Riding(away), ["work"], TERMS)
     assert bench.completer.waiting == 1
     assert bench.completer.acks() is None  # not yet
     assert bench.stats() == (0, 0, 1, 0)
@@ -134,6 +148,6 @@ def test_a_lease_lost_before_its_acknowledgement_went_along_is_told(bench, caplo
     (lease,) = bench.held(1)
     bench.completer.add(Completion(lease))
     bench.broker.requeue([lease])
-    bench.completer.acks().ride(lambda given: (bench.broker.ack(given), None))
+    bench.completer.acks().ride(Riding(bench.broker.ack), ["work"], TERMS)
     assert "was lost before it was settled" in caplog.text
     assert bench.stats() == (1, 0, 0, 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from math import isfinite
 from typing import Any, Final
 
@@ -21,7 +20,7 @@ from celeriac.drivers.redis.scripts import EXTEND, PROMOTE, PURGE, RECLAIM, REJE
 from celeriac.drivers.redis.sending import Sender
 from celeriac.drivers.redis.settling import PER_SCRIPT, Settling, parts_of, tags_of
 from celeriac.drivers.redis.wire import Reply
-from celeriac.exceptions import BrokerError, ImproperlyConfigured
+from celeriac.exceptions import ImproperlyConfigured
 from celeriac.forks import after_fork_in_child
 from celeriac.interfaces.broker import (
     BrokerCapabilities,
@@ -71,8 +70,6 @@ class RedisBroker:
         self._client.one(("PING",), doing="connecting")
 
     def close(self) -> None:
-        with suppress(BrokerError):  # then they come back when their leases end
-            self.requeue(self._receiver.end_waits())
         self._receiver.close()
         self._client.pool.close()
 
@@ -108,8 +105,8 @@ class RedisBroker:
         if len(leases) > PER_SCRIPT or len(results) > PER_SCRIPT or self._receiver.is_behind:
             lost = self.ack(leases, follow_ups=follow_ups, results=results)
             return lost, self._receiver.receive(queues, terms, wait=0)
-        if terms.waits and queues and not follow_ups and self._receiver.may_wait and (leases or results):
-            places = self._receiver.settle_and_wait(self._settling.one(leases, results), queues, terms)
+        if terms.waits and not follow_ups and self._receiver.is_at_rest and (leases or results):
+            places = self._receiver.settle(self._settling.one(leases, results), queues)
             return [leases[place] for place in places], []
         if follow_ups or results:
             places, deliveries = self._receiver.settle_and_receive(

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 import hiredis
 from msgspec import Struct
 
-__all__ = ["NOTHING", "Command", "Packed", "pack", "pack_all", "packed", "unpacked"]
+__all__ = ["NOTHING", "Command", "Packed", "pack", "pack_all", "packed", "together", "unpacked"]
 
 Command: TypeAlias = tuple[Any, ...]
 """A command and its arguments: text, bytes, numbers, and what is `Packed`, which then it begins with."""
@@ -21,7 +21,7 @@ _UNKNOWN: Final = "an argument of a command is no text, bytes or number: Redis k
 _pack: Final[Callable[[Command], bytes]] = hiredis.pack_command
 
 
-class Packed(Struct, frozen=True):
+class Packed(Struct, frozen=True, gc=False):
     """Arguments that were written once, for commands that differ only in others."""
 
     arguments: tuple[str, ...]
@@ -52,6 +52,11 @@ def pack_all(commands: Iterable[Command]) -> bytes:
     return b"".join(map(pack, commands))
 
 
+def together(*parts: Packed) -> Packed:
+    """Return arguments that always follow one another as one part."""
+    return Packed(sum([each.arguments for each in parts], ()), b"".join([each.written for each in parts]))
+
+
 def unpacked(command: Command) -> Command:
     """Return the same command with all its arguments one by one."""
     return tuple([each for part in command for each in (part.arguments if type(part) is Packed else (part,))])
@@ -61,12 +66,13 @@ def _joined(command: Command) -> bytes:
     count = 0
     parts: list[bytes] = []
     for each in command:
-        if type(each) is Packed:
+        kind = type(each)
+        if kind is Packed:
             count += len(each.arguments)
             parts.append(each.written)
         else:
             count += 1
-            raw = each if type(each) is bytes else each.encode() if type(each) is str else _raw(each)
+            raw = each.encode() if kind is str else each if kind is bytes else _raw(each)
             parts += (_length(len(raw)), raw, b"\r\n")
     return b"*%d\r\n%b" % (count, b"".join(parts))
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-import threading
 import time
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
-
-from msgspec import Struct
+from threading import get_ident
+from typing import Final, cast
 
 from celeriac.drivers.redis.bell import Bell, Bells, Watched, watched_of, watcher_of
 from celeriac.drivers.redis.client import Client
@@ -24,26 +22,19 @@ from celeriac.drivers.redis.settling import Done
 from celeriac.drivers.redis.waits import Wake, readable
 from celeriac.drivers.redis.watcher import Watcher
 from celeriac.drivers.redis.wire import Reply
-from celeriac.exceptions import BrokerError, OperationalError
+from celeriac.exceptions import OperationalError
 from celeriac.interfaces.broker import Delivery, Lease, Outgoing, Terms
 
 __all__ = ["Receiver"]
 
-_LONG: Final = 60.0  # seconds; whoever begins a wait does not know yet how long it will be
+_BEFORE: Final = (packed("PING"),)  # see `Receiver.settle`; that it is refused is no matter
+_MOST_WATCHED: Final = 100  # sets of queues, of which each order is one: an engine asks for its few in turn
+_SETTLING: Final = "acknowledging messages"
 _PER_CLAIM: Final = 1000  # messages; the script blocks the server while it runs
 
 _TAG_LENGTH: Final = 57
 """Makes every tag longer than 64 bytes. With shorter ones Redis keeps a small sorted set as one flat list, which it
 walks for each member: claim and acknowledgement in batches of 100 then cost it 9.0 us a message instead of 3.7."""
-
-
-class _Wait(Struct, frozen=True):
-    """A wait of a thread, at a bell: what comes of it has tags that begin with `prefix`."""
-
-    bell: Bell
-    watched: Watched
-    prefix: str
-    closings: int
 
 
 class Receiver:
@@ -61,21 +52,15 @@ class Receiver:
         """What earlier claims took whose answers never arrived."""
         self._watched: dict[tuple[str, ...], Watched] = {}
         self._bells = Bells(client.pool, keys.delayed_names)
-        self._waiting: tuple[Wake, ...] = ()
-        self._waiting_lock = threading.Lock()
+        self._waiting: dict[int, Wake] = {}  # by thread
         self._is_interrupted = False
         self._watcher: tuple[tuple[str, ...], Watcher] | None = None
         self._closings = 0
-        self._begun: dict[int, _Wait] = {}  # by thread
         self._brought = 0
 
     def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> list[Delivery]:
         """See `Broker.receive`."""
         watched, until = self._watch(tuple(queues)), time.monotonic() + wait
-        if self._begun and (begun := self._begun.pop(threading.get_ident(), None)) is not None:
-            found, is_called = self._finish(begun, at_once=wait <= 0 or begun.watched is not watched)
-            if found or is_called:
-                return found
         if self._unanswered and (found := self._recover(watched, terms)):
             return found
         if wait <= 0:
@@ -88,13 +73,16 @@ class Receiver:
                     return found
                 bell.is_known_empty = True
             while True:
-                one = _Wait(bell, watched, self._prefix(terms.owner), closings)
-                found, is_called = self._wait(one, terms, until)
+                found, is_called = self._wait(bell, watched, terms, until)
                 if found or is_called or time.monotonic() >= until:
                     bell.is_known_empty = not found
                     return found
         finally:
-            self._give(bell, closings)
+            if self._closings == closings:
+                self._bells.give(bell)
+            else:
+                bell.drop()
+                self._client.pool.close()  # ending the wait may have opened a connection after `close`
 
     def ack_and_receive(
         self, tags: Sequence[str], queues: Sequence[str], terms: Terms
@@ -116,49 +104,24 @@ class Receiver:
     @property
     def is_behind(self) -> bool:
         """Whether earlier claims may have taken what nobody has yet: only `receive` finds that."""
-        return bool(self._unanswered) or threading.get_ident() in self._begun
+        return bool(self._unanswered)
 
     @property
-    def may_wait(self) -> bool:
-        """Whether `settle_and_wait` is of use: a claim is likely to bring nothing."""
+    def is_at_rest(self) -> bool:
+        """Whether a claim is likely to bring nothing: the last brought one message, or none."""
         return self._brought <= 1
 
-    def settle_and_wait(self, settle: Command, queues: Sequence[str], terms: Terms) -> Sequence[int]:
-        """Run a command that settles, and begin a wait in the same trip, which the next `receive` of this thread ends.
+    def settle(self, command: Command, queues: Sequence[str]) -> Sequence[int]:
+        """Run a command that settles what a claim brought, and claim nothing; return the places of what was lost.
 
-        Return the places of what was lost. The command goes first, so that nobody waits for the rest to be written.
+        Who waits for a result hears of it before we are answered: the server writes first to who was last to be
+        written to, and by the PING that is who waits. Otherwise it wakes us, who take its processor to go on.
         """
-        watched, closings = self._watch(tuple(queues)), self._closings
-        bell = self._bells.take(watched)
-        prefix = ""  # until there is one nothing can have been claimed
-        try:
-            bell.open()
-            bell.send(settle)
-            prefix = self._prefix(terms.owner)
-            bell.begin(self._command(watched, terms, prefix), _LONG)
-            reply = bell.answer()
-        except WireError as error:
-            if prefix:
-                self._note_lost(error, watched, prefix)
-            raise self._client.error(error, doing=watched.doing) from error
-        self._begun[threading.get_ident()] = _Wait(bell, watched, prefix, closings)
-        if isinstance(reply, Refusal):
-            if not reply.is_unknown_script:
-                raise self._client.error(reply, doing=watched.doing) from reply
-            reply = self._client.one(settle, doing=watched.doing)
-        places: Sequence[int] = reply
-        return places
-
-    def end_waits(self) -> list[Lease]:
-        """End the waits that were begun and never came; return what they brought."""
-        brought: list[Lease] = []
-        while self._begun:
-            try:
-                found, _ = self._finish(self._begun.popitem()[1], at_once=True)
-            except (BrokerError, KeyError):  # what it may have brought comes back when its lease ends
-                continue
-            brought += [delivery.lease for delivery in found]
-        return brought
+        _, places = self._client.every((_BEFORE, command), doing=_SETTLING)
+        if isinstance(places, Refusal):
+            raise self._client.error(places, doing=_SETTLING) from places
+        self._trust_bells(self._watch(tuple(queues)), are_true=True)
+        return cast("Sequence[int]", places)
 
     def watch(self, queues: Sequence[str], *, wait: float) -> bool:
         """See `Broker.watch`. Used by one thread."""
@@ -180,83 +143,49 @@ class Receiver:
     def interrupt(self) -> None:
         """End the wait of every thread that waits now, or the next wait. Takes no lock, so a signal handler may."""
         self._is_interrupted = True
-        for wake in self._waiting:
+        for wake in tuple(self._waiting.values()):
             wake.call()
 
     def close(self) -> None:
         """Close the connections; a `receive` in another thread returns empty."""
         self._closings += 1
-        for wake in self._waiting:
+        for wake in tuple(self._waiting.values()):
             wake.call()
         self._bells.close()
 
     def forget_parent(self) -> None:
         """Begin anew after a fork; tags of two processes must differ, and so must their wake-ups."""
         self._salt = os.urandom(3).hex()
-        self._bells.forget_parent()
-        self._waiting_lock = threading.Lock()
-        self._waiting = ()
+        self._bells.close()
+        self._waiting = {}
         self._watcher = None
-        begun, self._begun = self._begun, {}
-        for one in begun.values():
-            one.bell.drop()
         self._lost_claims.forget()
 
     def _watch(self, names: tuple[str, ...]) -> Watched:
         known = self._watched.get(names)
         if known is None:
             known = watched_of(names, self._keys)
-            self._watched = {names: known}  # an engine asks for one set of queues for most of its life
+            if len(self._watched) >= _MOST_WATCHED:
+                self._watched.clear()
+            self._watched[names] = known
         return known
 
-    def _finish(self, begun: _Wait, *, at_once: bool) -> tuple[list[Delivery], bool]:
-        """End a wait that was begun, as `_wait` does; with `at_once` without waiting."""
-        found: list[Delivery] = []
-        try:
-            at_once = at_once or self._closings != begun.closings
-            found, is_called = self._wait(begun, None, at_once=at_once)
-            return found, is_called
-        finally:
-            begun.bell.is_known_empty = not found
-            self._give(begun.bell, begun.closings)
-
-    def _give(self, bell: Bell, closings: int) -> None:
-        if self._closings == closings:
-            self._bells.give(bell)
-        else:
-            bell.drop()
-            self._client.pool.close()  # ending the wait may have opened a connection after `close`
-
-    def _wait(
-        self, one: _Wait, terms: Terms | None, until: float = 0.0, *, at_once: bool = False
-    ) -> tuple[list[Delivery], bool]:
-        """Wait once; return what was claimed then, and whether the wait was interrupted.
-
-        Without `terms` the wait was begun before; that may be ended `at_once`.
-        """
-        bell, watched, prefix = one.bell, one.watched, one.prefix
+    def _wait(self, bell: Bell, watched: Watched, terms: Terms, until: float) -> tuple[list[Delivery], bool]:
+        """Wait once; return what was claimed then, and whether the wait was interrupted."""
+        prefix = self._prefix(terms.owner)
         self._listen(bell.wake)
         try:
-            if self._is_interrupted and terms is None and not at_once:
-                bell.wake.call()
-            elif self._is_interrupted and terms is not None:
+            if self._is_interrupted:
                 self._is_interrupted = False
                 return [], True
             if not watched.names:
                 return [], bool(readable([bell.wake.receiver], until - time.monotonic()))
-            if terms is not None:
-                bell.open()
-                bell.begin(self._command(watched, terms, prefix), until - time.monotonic())
-            reply, is_called = bell.finish(at_once=at_once)
+            reply, is_called = bell.wait(self._command(watched, terms, prefix), until)
         except WireError as error:
             self._note_lost(error, watched, prefix)
             raise self._client.error(error, doing=watched.doing) from error
         finally:
-            with self._waiting_lock:
-                if self._waiting == (bell.wake,):
-                    self._waiting = ()
-                else:
-                    self._waiting = tuple([one for one in self._waiting if one is not bell.wake])
+            self._waiting.pop(get_ident(), None)
         if is_called:
             self._is_interrupted = False
         if isinstance(reply, Refusal):
@@ -265,8 +194,7 @@ class Receiver:
 
     def _listen(self, wake: Wake) -> None:
         """Let `interrupt` find the wait. What it said before is in the flag, what it says after comes as a call."""
-        with self._waiting_lock:
-            self._waiting = (*self._waiting, wake)
+        self._waiting[get_ident()] = wake
         wake.hear()
 
     def _claim(self, watched: Watched, terms: Terms) -> list[Delivery]:
@@ -293,10 +221,13 @@ class Receiver:
             raise
         found = self._taken(reply, watched, prefix, kept)
         if is_on_the_way:
-            bell = self._bells.take(watched)
-            bell.is_known_empty = not found
-            self._bells.give(bell)
+            self._trust_bells(watched, are_true=not found)
         return reply[0], found
+
+    def _trust_bells(self, watched: Watched, *, are_true: bool) -> None:
+        bell = self._bells.take(watched)
+        bell.is_known_empty = are_true
+        self._bells.give(bell)
 
     def _taken(self, reply: Reply, watched: Watched, prefix: str, kept: Outgoing | None = None) -> list[Delivery]:
         """Return what a claim took; what was lost of what it acknowledged, and a number, come before in its answer.
@@ -335,8 +266,8 @@ class Receiver:
         return f"cel:{owner}:{number}."
 
     def _command(self, watched: Watched, terms: Terms, prefix: str, done: Sequence[str] = ()) -> Command:
-        count = packed(str(len(done)))
-        return (watched.claim, watched.packed_keys, count, *done, *self._claiming(watched, terms, prefix))
+        wanted = self._claiming(watched, terms, prefix)
+        return (watched.claim_with, str(len(done)), *done, *wanted) if done else (watched.claim, *wanted)
 
     def _claiming(self, watched: Watched, terms: Terms, prefix: str) -> tuple[str | Packed, ...]:
         """Return what _claim.lua wants. The server may run it seconds later, so it takes the time itself if it can."""
