@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from celeriac.interfaces.broker import Delivery, Outgoing
 from celeriac.types import Args, Kwargs
+from celeriac.wire.headers import short_repr
 from celeriac.wire.message import Message
-from celeriac.wire.tasks import TaskCall, short_repr
+from celeriac.wire.tasks import TaskCall
 
 _NO_CALL: Final = TaskCall(name="", id="", args=(), kwargs={})
 

@@ -29,6 +29,7 @@ from celeriac.settings.conf import Settings
 from celeriac.types import Args, Kwargs, Seconds
 from celeriac.wire import tasks as wire
 from celeriac.wire.content import is_plain_json, serializer_of
+from celeriac.wire.headers import slim_headers
 from celeriac.wire.message import Message
 from celeriac.wire.tasks import TaskCall
 
@@ -166,9 +167,8 @@ class Dispatcher:
         compression = options.get("compression") or self._conf.task_compression
         is_plain = is_plain_json(serializer) and compression is None and not self._conf.task_message_full
         is_alike = is_plain and CONSTANT_OPTIONS.issuperset(options)
-        request = running.get()
-        wire_call = self._wire_call(call, options, request)
-        headers, most = (wire.plain_headers(wire_call) if is_alike else None), self._conf.task_message_max_bytes
+        wire_call = self._wire_call(call, options, request := running.get())
+        headers, most = (slim_headers(wire_call) if is_alike else None), self._conf.task_message_max_bytes
         plan = Plan(holds, route, self._priority(options, request), headers, most, not wire_call.ignore_result)
         if len(self._plans) >= _MOST_PLANS:
             self._plans.clear()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from celeriac import states
 from celeriac.exceptions import DecodeError, EncodeError, RemoteError
@@ -28,7 +28,7 @@ class TaskResult(Struct, frozen=True):
     """
 
     task_id: str
-    state: str
+    state: str = field(name="status")
     result: Any = None
     traceback: str | None = None
     children: list[Any] | None = None
@@ -82,7 +82,7 @@ class _Status(Struct):
 
 _peek_status = msgspec.json.Decoder(_Status).decode
 _write = msgspec.json.Encoder().encode
-_read_meta = msgspec.json.Decoder(_Meta).decode
+_read = msgspec.json.Decoder(TaskResult).decode
 
 
 def encode(result: TaskResult, *, serializer: str = "json", extended: bool = False) -> bytes:
@@ -121,11 +121,12 @@ def encode(result: TaskResult, *, serializer: str = "json", extended: bool = Fal
 
 def decode(payload: bytes, *, serializer: str = "json", accept: frozenset[str]) -> TaskResult:
     """Read a stored result, compressed or not. Raises DecodeError, or ContentDisallowed for a type not in `accept`."""
-    meta, raw = _plain(payload, serializer, accept), {}
+    plain = _plain(payload, serializer, accept)
+    if plain is not None:
+        return plain
     try:
-        if meta is None:
-            raw = _load(payload, serializer, accept)
-            meta = msgspec.convert(raw, _Meta)
+        raw = _load(payload, serializer, accept)
+        meta = msgspec.convert(raw, _Meta)
         date_done = moments.parse(meta.date_done)
     except ValueError as error:  # msgspec's ValidationError is one
         raise DecodeError(f"not a stored result: {error}") from error
@@ -153,15 +154,17 @@ def decode(payload: bytes, *, serializer: str = "json", accept: frozenset[str]) 
     )
 
 
-def _plain(payload: bytes, serializer: str, accept: frozenset[str]) -> _Meta | None:
-    """Read in one go, a third of the time, what most results are: JSON, without tags and stamps; None for others."""
+def _plain(payload: bytes, serializer: str, accept: frozenset[str]) -> TaskResult | None:
+    """Read in one go what most results are: JSON, without tags, stamps and exceptions; None for others."""
     if serializer != "json" or JSON not in accept or payload.startswith(_COMPRESSED) or payload.find(json.TAG) >= 0:
         return None
     try:
-        meta = _read_meta(payload)
+        result = _read(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None  # the full reader takes NaN and the like, and has the reason for what is broken
-    return meta if meta.stamped_headers is None else None
+    done = result.date_done
+    is_whole = result.stamped_headers is None and result.stamps is None and (done is None or done.tzinfo is UTC)
+    return result if is_whole and result.state not in states.EXCEPTION_STATES else None
 
 
 def state_of(payload: bytes, *, serializer: str = "json", accept: frozenset[str] | None = None) -> str:

@@ -10,19 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from math import isfinite
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from celeriac.exceptions import DecodeError, EncodeError, InvalidTaskError
 from celeriac.wire import compression as compressors
 from celeriac.wire import content, json, moments
 from celeriac.wire.chained import Chained, read_chained
+from celeriac.wire.headers import KNOWN, Headers, full_headers, slim_headers
 from celeriac.wire.identity import is_text, peek_identity
 from celeriac.wire.message import JSON, UTF8, Message
-
-_REPR_LENGTH = 1024  # Celery's argsrepr_maxsize
 
 
 class TaskCall(Struct, frozen=True):
@@ -64,35 +63,6 @@ class TaskCall(Struct, frozen=True):
     headers: dict[str, Any] = {}
 
 
-_Text = Annotated[str, Meta(min_length=1)]
-
-
-class _Headers(Struct):
-    """The headers that Celery defines, and the kinds they must be of."""
-
-    task: _Text
-    id: _Text
-    lang: Any = None
-    meth: Any = None
-    shadow: str | None = None
-    eta: Any = None
-    expires: Any = None
-    group: str | None = None
-    group_index: int | None = None
-    retries: int | None = None
-    timelimit: tuple[float | None, float | None] | None = None
-    root_id: str | None = None
-    parent_id: str | None = None
-    argsrepr: str | None = None
-    kwargsrepr: str | None = None
-    origin: str | None = None
-    ignore_result: bool | None = None
-    replaced_task_nesting: int | None = None
-    stamped_headers: list[str] | None = None
-    stamps: dict[str, Any] | None = None
-    compression: Any = None
-
-
 class _Embed(Struct):
     """The third part of a body."""
 
@@ -102,9 +72,11 @@ class _Embed(Struct):
     chord: dict[str, Any] | None = None
 
 
-_K = TypeVar("_K", _Headers, _Embed)
+_K = TypeVar("_K", Headers, _Embed)
 
-_KNOWN = frozenset(_Headers.__struct_fields__)
+_FEW_HEADERS = frozenset({"lang", "task", "id", "ignore_result"})
+"""All that calls of ours have that nothing special is said of."""
+_TEXT = frozenset({str})
 _SEQUENCES = frozenset({list, tuple})
 _NO_EMBED = _Embed()
 _NO_LIMITS = (None, None)
@@ -118,7 +90,7 @@ def encode(call: TaskCall, *, serializer: str = "json", compression: str | None 
     the argument, when the serializer cannot write one, and ImproperlyConfigured for an unknown serializer or
     compression.
     """
-    headers = _full_headers(call) if full else _slim_headers(call)
+    headers = full_headers(call) if full else slim_headers(call)
     embed = _embed(call, serializer)
     if full:
         embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None, **embed}
@@ -135,11 +107,6 @@ def encode(call: TaskCall, *, serializer: str = "json", compression: str | None 
     return Message(headers, body, written.content_type, written.content_encoding, correlation_id, call.reply_to)
 
 
-def plain_headers(call: TaskCall) -> dict[str, Any]:
-    """Return the headers that `encode` gives the call, to be the template of `encode_plain`."""
-    return _slim_headers(call)
-
-
 def encode_plain(
     template: Mapping[str, Any],
     task_id: str,
@@ -149,7 +116,7 @@ def encode_plain(
 ) -> Message | None:
     """Write one of many calls that differ in id and arguments alone: what `encode` would, in a third of its time.
 
-    `template` is the `plain_headers` of such a call. None when the arguments take more than plain JSON: `encode`
+    `template` is the `slim_headers` of such a call. None when the arguments take more than plain JSON: `encode`
     writes them, or says why it cannot.
     """
     body = json.dumps_call(args, kwargs)
@@ -168,99 +135,25 @@ def decode(message: Message, *, accept: frozenset[str], max_body: int | None = N
     """
     body = _payload(message, accept, max_body)
     headers = message.headers
+    if type(body) is list and headers.keys() <= _FEW_HEADERS and (call := _plain(message, body)) is not None:
+        return call
     embed: _Embed | Chained
     if isinstance(body, Chained):
         args, kwargs, embed = body.args, body.kwargs, body
-        known = _convert(headers, _Headers, message)
+        known = _convert(headers, Headers, message)
     elif isinstance(body, list | tuple):
         if not 2 <= len(body) <= 3:
             raise InvalidTaskError(f"{_label(message)}: the body has {len(body)} parts instead of args, kwargs, embed")
         args, kwargs = body[0], body[1]
-        known = _convert(headers, _Headers, message)
+        known = _convert(headers, Headers, message)
         embed = _convert(body[2], _Embed, message) if len(body) == 3 and body[2] else _NO_EMBED
     elif isinstance(body, dict):
         args, kwargs = body.get("args", ()), body.get("kwargs", {})
-        known = _convert(_merged_headers(headers, body), _Headers, message)
+        known = _convert(_merged_headers(headers, body), Headers, message)
         embed = _convert(body, _Embed, message)
     else:
         raise InvalidTaskError(f"{_label(message)}: the body is {type(body).__name__}, not a list of args and kwargs")
     return _call(message, known, embed, args, kwargs)
-
-
-def _slim_headers(call: TaskCall) -> dict[str, Any]:
-    headers: dict[str, Any] = {"lang": "py", "task": call.name, "id": call.id}
-    if call.retries:
-        headers["retries"] = call.retries
-    if call.eta is not None:
-        headers["eta"] = call.eta.isoformat()
-    if call.expires is not None:
-        headers["expires"] = call.expires.isoformat()
-    if call.group_id is not None:
-        headers["group"] = call.group_id
-    if call.group_index is not None:
-        headers["group_index"] = call.group_index
-    if call.root_id is not None and call.root_id != call.id:
-        headers["root_id"] = call.root_id
-    if call.parent_id is not None:
-        headers["parent_id"] = call.parent_id
-    _add_particulars(headers, call)
-    if call.headers:
-        headers |= {key: value for key, value in call.headers.items() if key not in _KNOWN}
-    return headers
-
-
-def _add_particulars(headers: dict[str, Any], call: TaskCall) -> None:
-    if call.time_limit is not None or call.soft_time_limit is not None:
-        headers["timelimit"] = [call.time_limit, call.soft_time_limit]
-    if call.ignore_result is not None:
-        headers["ignore_result"] = call.ignore_result
-    if call.shadow is not None:
-        headers["shadow"] = call.shadow
-    if call.replaced_task_nesting:
-        headers["replaced_task_nesting"] = call.replaced_task_nesting
-    if call.argsrepr is not None:
-        headers["argsrepr"] = call.argsrepr
-    if call.kwargsrepr is not None:
-        headers["kwargsrepr"] = call.kwargsrepr
-    if call.origin is not None:
-        headers["origin"] = call.origin
-    if call.stamped_headers:
-        headers["stamped_headers"] = call.stamped_headers
-        headers["stamps"] = call.stamps or {}
-
-
-def _full_headers(call: TaskCall) -> dict[str, Any]:
-    return {
-        **{key: value for key, value in call.headers.items() if key not in _KNOWN},
-        "lang": "py",
-        "task": call.name,
-        "id": call.id,
-        "shadow": call.shadow,
-        "eta": call.eta and call.eta.isoformat(),
-        "expires": call.expires and call.expires.isoformat(),
-        "group": call.group_id,
-        "group_index": call.group_index,
-        "retries": call.retries,
-        "timelimit": [call.time_limit, call.soft_time_limit],
-        "root_id": call.root_id or call.id,
-        "parent_id": call.parent_id,
-        "argsrepr": short_repr(tuple(call.args)) if call.argsrepr is None else call.argsrepr,
-        "kwargsrepr": short_repr(dict(call.kwargs)) if call.kwargsrepr is None else call.kwargsrepr,
-        "origin": call.origin,
-        "ignore_result": bool(call.ignore_result),
-        "replaced_task_nesting": call.replaced_task_nesting,
-        "stamped_headers": call.stamped_headers,
-        "stamps": call.stamps or {},
-    }
-
-
-def short_repr(value: Any) -> str:
-    """Return the repr of a value, cut to the length that Celery allows. Never raises."""
-    try:
-        text = repr(value)
-    except Exception as error:  # noqa: BLE001  the user's objects may throw anything; the call itself is sound
-        return f"<no repr: {type(error).__name__}>"
-    return text if len(text) <= _REPR_LENGTH else text[: _REPR_LENGTH - 3] + "..."
 
 
 def _embed(call: TaskCall, serializer: str) -> dict[str, Any]:
@@ -308,7 +201,7 @@ def _payload(message: Message, accept: frozenset[str], max_body: int | None) -> 
 
 
 def _merged_headers(headers: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
-    merged = {key: value for key, value in body.items() if key in _KNOWN}
+    merged = {key: value for key, value in body.items() if key in KNOWN}
     if body.get("taskset") is not None:
         merged["group"] = body["taskset"]
     merged.update((key, value) for key, value in headers.items() if value is not None)
@@ -324,7 +217,23 @@ def _convert(values: Any, kind: type[_K], message: Message) -> _K:
         raise InvalidTaskError(f"{_label(message)}: {field}{reason}") from error
 
 
-def _call(message: Message, known: _Headers, embed: _Embed | Chained, args: Any, kwargs: Any) -> TaskCall:
+def _plain(message: Message, body: list[Any]) -> TaskCall | None:
+    """Read what most messages are, with a third of the steps; None where there is more to it, or something wrong."""
+    headers = message.headers
+    name, task_id, ignores = headers.get("task"), headers.get("id"), headers.get("ignore_result")
+    if len(body) != 3 or body[2] or type(name) is not str or type(task_id) is not str or not (name and task_id):
+        return None
+    args, kwargs = body[0], body[1]
+    if type(args) is not list or type(kwargs) is not dict or (kwargs and not _TEXT.issuperset(map(type, kwargs))):
+        return None
+    if not (name.isprintable() and task_id.isprintable() and (ignores is None or type(ignores) is bool)):
+        return None
+    return TaskCall(
+        name, task_id, args, kwargs, root_id=task_id, ignore_result=ignores, reply_to=message.reply_to, headers={}
+    )
+
+
+def _call(message: Message, known: Headers, embed: _Embed | Chained, args: Any, kwargs: Any) -> TaskCall:
     if not isinstance(args, list | tuple):
         raise InvalidTaskError(f"{_label(message)}: args: expected a list, got {type(args).__name__}")
     if not isinstance(kwargs, dict):
@@ -361,7 +270,7 @@ def _call(message: Message, known: _Headers, embed: _Embed | Chained, args: Any,
         known.stamped_headers or None,
         known.stamps or None,
         message.reply_to,
-        {} if message.headers.keys() <= _KNOWN else _own_headers(message.headers, known),
+        {} if message.headers.keys() <= KNOWN else _own_headers(message.headers, known),
     )
 
 
@@ -371,9 +280,9 @@ def _check_text(message: Message, **fields: str) -> None:
             raise InvalidTaskError(f"{_label(message)}: {field}: {value!a} is no valid text")
 
 
-def _own_headers(headers: dict[str, Any], known: _Headers) -> dict[str, Any]:
+def _own_headers(headers: dict[str, Any], known: Headers) -> dict[str, Any]:
     stamps = known.stamps or {}
-    return {key: value for key, value in headers.items() if key not in _KNOWN and key not in stamps}
+    return {key: value for key, value in headers.items() if key not in KNOWN and key not in stamps}
 
 
 def _moment(field: str, value: Any, message: Message) -> datetime | None:

@@ -13,6 +13,7 @@ from celeriac.exceptions import EncodeError
 from celeriac.interfaces.broker import Outgoing
 from celeriac.wire import content
 from celeriac.wire import tasks as wire
+from celeriac.wire.headers import slim_headers
 
 
 class Sending:
@@ -151,7 +152,7 @@ values = st.recursive(
 )
 def test_a_call_by_plan_is_written_as_one_without(args, kwargs, ignore, reply_to):
     call = wire.TaskCall(name="add", id="i", args=args, kwargs=kwargs, ignore_result=ignore, reply_to=reply_to)
-    template = wire.plain_headers(wire.TaskCall(name="add", id="another", ignore_result=ignore))
+    template = slim_headers(wire.TaskCall(name="add", id="another", ignore_result=ignore))
     written = wire.encode_plain(template, "i", args, kwargs, reply_to)
     assert written is None or written == wire.encode(call)
 
