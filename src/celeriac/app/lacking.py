@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, NoReturn
 
 _PERIODIC: Final = (
     "this version has no periodic tasks; `celery beat` may go on sending them over a broker that both use, or let cron"
@@ -97,31 +97,42 @@ _TASK_ATTRIBUTES: Final[Mapping[str, str]] = {
 }
 
 
+class _Lack:
+    """An attribute of Celery's that is not here: it says so, in its AttributeError.
+
+    Not by `__getattr__`: a class that has one loses the interpreter's short cuts to every other attribute.
+    """
+
+    def __init__(self, name: str, what: str, instead: str) -> None:
+        self._name = name
+        self._what = what
+        self._instead = instead
+
+    def __get__(self, owner: object, _kind: type | None = None) -> NoReturn:
+        text = f"{self._name!r} of {self._what} of Celery's is not in celeriac: {self._instead}."
+        raise AttributeError(text, name=self._name, obj=owner)
+
+
 class LackingApplication:
     """An application's base: an attribute of Celery's that is not here says so, in its AttributeError."""
-
-    if not TYPE_CHECKING:  # a type checker should go on knowing which attributes there are
-
-        def __getattr__(self, name: str) -> Any:
-            return _refuse(self, name, _ATTRIBUTES, "an application")
 
 
 class LackingTask:
     """A task's base: an attribute of Celery's that is not here says so, in its AttributeError."""
 
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            return _refuse(self, name, _TASK_ATTRIBUTES, "a task")
-
 
 class LackingControl:
     """The base of ``app.control``: an attribute of Celery's that is not here says so, in its AttributeError."""
 
-    if not TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> Any:
-            return _refuse(self, name, _CONTROL_ATTRIBUTES, "app.control")
+def _lack(kind: type, what: str, lacking: Mapping[str, str]) -> None:
+    for name, instead in lacking.items():
+        setattr(kind, name, _Lack(name, what, instead))  # behind the back of type checkers, who know no such attribute
+
+
+_lack(LackingApplication, "an application", _ATTRIBUTES)
+_lack(LackingTask, "a task", _TASK_ATTRIBUTES)
+_lack(LackingControl, "app.control", _CONTROL_ATTRIBUTES)
 
 
 def refuse_arguments(names: Iterable[str]) -> None:
@@ -135,10 +146,3 @@ def refuse_text(task: str, args: Any) -> None:
     """Raise TypeError for arguments that are one text: each of its characters would be an argument."""
     if isinstance(args, str | bytes):
         raise TypeError(f"Wrong arguments for task {task}: {args!r} is no list or tuple; write ({args!r},).")
-
-
-def _refuse(owner: object, name: str, lacking: Mapping[str, str], what: str) -> Any:
-    instead = lacking.get(name)
-    if instead is None or hasattr(type(owner), name):
-        return object.__getattribute__(owner, name)  # raises what it raised before, with Python's own words
-    raise AttributeError(f"{name!r} of {what} of Celery's is not in celeriac: {instead}.", name=name, obj=owner)

@@ -28,18 +28,9 @@ CONSTANT_OPTIONS: Final = frozenset(OPTIONS_OF_TASKS) - {"expires"} | {"ignore_r
 """Options, of a task or of its route, that mean the same for each of its calls."""
 
 _of_task = attrgetter(*OPTIONS_OF_TASKS, "ignore_result")
-_of_settings = attrgetter(
-    "task_serializer",
-    "task_compression",
-    "task_message_full",
-    "task_message_max_bytes",
-    "task_ignore_result",
-    "task_default_priority",
-    "task_priority_order",
-)
 
-Said: TypeAlias = tuple[Any, tuple[Any, ...], tuple[Any, ...]]
-"""The task, and everything that it and the settings say about its sending at one moment."""
+Said: TypeAlias = tuple[Any, tuple[Any, ...], int]
+"""The task, everything that it says about its sending at one moment, and how often settings were changed by then."""
 
 
 class Plan(Struct, frozen=True):
@@ -61,7 +52,7 @@ class Plan(Struct, frozen=True):
 def said(conf: Settings, task: Any) -> Said:
     """Return what holds now.
 
-    Tasks and settings are plain attributes that may be changed at any time, also on a class, so a plan is compared
-    with them at each call, which takes 1 µs, instead of being told.
+    What a task says are plain attributes that may be changed at any time, also on its class, so a plan is compared with
+    them at each call instead of being told.
     """
-    return task, _of_task(task) if task is not None else (), _of_settings(conf)
+    return task, _of_task(task) if task is not None else (), conf.times_changed

@@ -50,6 +50,9 @@ class Settings(
     sources counts is `Layer`'s order. Reading is a plain attribute; writing may be done from any thread.
     """
 
+    times_changed: int = 0
+    """How often a setting was set or forgotten: while it stays the same, so does all that was made of settings."""
+
     def __init__(self, values: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         vars(self)["_layers"] = Layers()
         vars(self)["_writing"] = threading.RLock()
@@ -112,6 +115,7 @@ class Settings(
         known = canonical(name) or name
         with self._lock():
             touched = vars(self).pop(known, None) is not None if not known.startswith("_") else False
+            vars(self)["times_changed"] = self.times_changed + 1
             if not self._stored().drop(known) and not touched:
                 raise AttributeError(f"The setting {name} was not set.")
 
@@ -227,6 +231,7 @@ class Settings(
         winner = self._stored().winner(name)
         if winner is not None:
             vars(self)[name] = winner[1].value
+        vars(self)["times_changed"] = self.times_changed + 1
 
     def _stored(self) -> Layers:
         layers: Layers = vars(self)["_layers"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import Final
 
@@ -24,7 +23,9 @@ _CLOCKS_AGREE: Final = 1.0  # seconds
 
 
 class Pool:
-    """Connections that wait for their next use, the most recently used first. Thread-safe; the lock is held for no I/O.
+    """Connections that wait for their next use, the most recently used first.
+
+    Thread-safe, without a lock: each step of a list is whole.
 
     `generation` counts how often a connection was found dead, or its server deposed: one that was opened before the
     last time is not trusted.
@@ -41,7 +42,6 @@ class Pool:
         self._offset = 0.0  # as it was measured
         self._started: float | None = None  # the local clock less the time since the boot, when that was measured
         self._idle: list[tuple[Wire, float]] = []
-        self._idle_lock = threading.Lock()
         after_fork_in_child(self)
 
     @property
@@ -62,22 +62,20 @@ class Pool:
     def take(self) -> Wire:
         """Return a connection that is open as far as can be told without a round trip."""
         while True:
-            with self._idle_lock:
-                if not self._idle:
-                    break
+            try:
                 wire, used_at = self._idle.pop()
+            except IndexError:
+                return self.open()
             if time.monotonic() - used_at < _FRESH or wire.is_quiet():
                 return wire if self.knows_clock else self._compared_by(wire)
             wire.close()
-        return self.open()
 
     def give(self, wire: Wire) -> None:
         """Keep a connection, all of whose answers were read, for its next use."""
-        with self._idle_lock:
-            if len(self._idle) < self._kept:
-                self._idle.append((wire, time.monotonic()))
-                return
-        wire.close()
+        if len(self._idle) < self._kept:
+            self._idle.append((wire, time.monotonic()))
+        else:
+            wire.close()
 
     def open(self, *, resp3: bool = False) -> Wire:
         """Make a new connection. With `resp3` the server may push what nobody asked for (see `Wire.is_pushed_to`).
@@ -88,10 +86,11 @@ class Pool:
 
     def close(self) -> None:
         """Close all idle connections. Later calls open new ones."""
-        with self._idle_lock:
-            idle, self._idle = self._idle, []
-        for wire, _ in idle:
-            wire.close()
+        try:
+            while self._idle:
+                self._idle.pop()[0].close()
+        except IndexError:  # another thread took the last
+            pass
 
     def doubt(self) -> None:
         """Take note that a connection gave no answer in time: the others died with it, as far as anybody knows.
@@ -104,7 +103,6 @@ class Pool:
 
     def forget_parent(self) -> None:
         """Begin anew after a fork: inherited sockets are closed, and go on for the parent."""
-        self._idle_lock = threading.Lock()
         self.close()
 
     def _compared_by(self, wire: Wire) -> Wire:
