@@ -78,8 +78,8 @@ class Bell:
 
     def __init__(self, pool: Pool, watched: Watched, watcher: Watcher | None) -> None:
         self.queues = watched.set_of_names
-        self.is_known_empty = False
-        """The bells tell all there is, since the last claim: another one before the next ring is for nothing."""
+        self.tells_all = False
+        """The bells have told of all there is since the last claim: another before the next ring is for nothing."""
         self.wake = Wake()
         """Ends the wait when it is called."""
         self._bells = [queue.bell for queue in watched.queues]
@@ -127,7 +127,7 @@ class Bell:
 
     def drop(self) -> None:
         """Close the connections as they are."""
-        self.is_known_empty = False
+        self.tells_all = False
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()

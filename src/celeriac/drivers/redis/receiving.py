@@ -67,15 +67,15 @@ class Receiver:
             return self._claim(watched, terms)
         closings, bell = self._closings, self._bells.take(watched)
         try:
-            if not bell.is_known_empty:
+            if not bell.tells_all:
                 found = self._claim(watched, terms)
                 if found:
                     return found
-                bell.is_known_empty = True
+                bell.tells_all = True
             while True:
                 found, is_called = self._wait(bell, watched, terms, until)
                 if found or is_called or time.monotonic() >= until:
-                    bell.is_known_empty = not found
+                    bell.tells_all = not found
                     return found
         finally:
             if self._closings == closings:
@@ -226,7 +226,7 @@ class Receiver:
 
     def _trust_bells(self, watched: Watched, *, are_true: bool) -> None:
         bell = self._bells.take(watched)
-        bell.is_known_empty = are_true
+        bell.tells_all = are_true
         self._bells.give(bell)
 
     def _taken(self, reply: Reply, watched: Watched, prefix: str, kept: Outgoing | None = None) -> list[Delivery]:
