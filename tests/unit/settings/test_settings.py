@@ -381,21 +381,3 @@ def test_routes_of_every_kind_are_taken(routes):
     conf = Settings()
     conf.task_routes = routes
     assert conf.task_routes == (tuple(routes) if isinstance(routes, list) else routes)
-
-
-def test_each_change_is_counted():
-    conf = Settings(task_serializer="json")
-    numbers = [conf.times_changed]
-    conf.task_serializer = "yaml"
-    numbers.append(conf.times_changed)
-    conf.update(task_default_priority=3)
-    numbers.append(conf.times_changed)
-    del conf.task_serializer
-    numbers.append(conf.times_changed)
-    assert sorted(set(numbers)) == numbers
-    assert list(conf) == ["task_default_priority"]
-
-
-def test_no_setting_can_be_called_as_the_number_of_changes():
-    with pytest.raises(ImproperlyConfigured, match="cannot be the name of a setting"):
-        Settings(times_changed=5)
