@@ -29,6 +29,7 @@ __all__ = ["Ear", "Waiter"]
 _SILENCE: Final = 3.5  # seconds without a word until the server is asked whether it is there
 _PATIENCE: Final = 4.0  # seconds for its answers: what other calls wait (ADR 7)
 _LINGER: Final = 1.0  # seconds that a channel stays subscribed after its last waiter: most come back for the rest
+_LONGEST, _MANY = 10.0, 100  # seconds until it is ended all the same, and how many are ended together before that
 _LOOK: Final = "look"  # what the server is to say when it has subscribed us to all that came before, and how it does:
 _SUBSCRIBED: Final = (b"look", [b"pong", b"look"])  # over RESP3 and over RESP2
 
@@ -108,8 +109,7 @@ class Ear:
         self._speaks_resp3 = True  # until the server or a proxy refuses it
         self._last_was_there = False
         self._looks_apart = False
-        """Whether to look through another connection: the server has cut this one, as it does with who listens when he
-        is sent more than 32 MB (client-output-buffer-limit)."""
+        """Whether to look through another connection: the server cuts who listens and is sent more than 32 MB."""
         self._wake = Wake()
         self._wire: Wire | None = None  # the leader's alone, as the next five
         self._generation = 0
@@ -292,9 +292,9 @@ class Ear:
             if self._wake.receiver in readable([wire.socket, self._wake.receiver], moment - now):
                 self._wake.hear()
             wire.has_answer()
-        while wire.holds_answer():
+        for answer in wire.taken_in():
             self._heard_at, self._asked_at = time.monotonic(), None
-            self._pass_on(wire.read())
+            self._pass_on(answer)
 
     def _connect(self) -> Wire:
         self._generation = self._pool.generation
@@ -341,12 +341,12 @@ class Ear:
             unseen = [channel for channel in self._unseen if channel in self._waiters]
             self._unseen.clear()
             # Oldest first, so that thousands that were left just now are not looked through each time.
-            idle = [
-                channel for channel, _ in takewhile(lambda entry: entry[1] < now - _LINGER, self._idle_since.items())
-            ]
-            for channel in idle:
-                del self._idle_since[channel]
-            next_idle = next(iter(self._idle_since.values()), math.inf)
+            oldest, idle = next(iter(self._idle_since.values()), math.inf), list[str]()
+            if oldest < now - (_LINGER if len(self._idle_since) > _MANY else _LONGEST):
+                idle = [name for name, _ in takewhile(lambda it: it[1] < now - _LINGER, self._idle_since.items())]
+                for channel in idle:
+                    del self._idle_since[channel]
+                oldest = next(iter(self._idle_since.values()), math.inf)
         commands: list[Command] = []
         if ended := self._asked_for.intersection(idle):
             commands.append(("UNSUBSCRIBE", *ended))
@@ -361,7 +361,7 @@ class Ear:
             self._asked_at = self._asked_at or now
         if commands:
             wire.send(pack_all(commands))
-        return next_idle + _LINGER
+        return oldest + _LONGEST
 
     def _check_pulse(self, wire: Wire, now: float) -> float:
         """Ask a silent server for a word; return the moment of the next check. Raises when it does not answer."""

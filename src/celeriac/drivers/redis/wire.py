@@ -11,6 +11,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 
 import hiredis
@@ -113,6 +114,11 @@ class Wire:
         """Tell whether a whole answer was taken in already."""
         self._next = self._take()
         return self._next is not _NOT_YET
+
+    def taken_in(self) -> Iterator[Reply]:
+        """Yield the whole answers that were taken in already."""
+        while (reply := self._take()) is not _NOT_YET:
+            yield reply
 
     def wait(self, seconds: float) -> None:
         """Wait for a whole answer, less long than the connection's own timeout. Raises `NoAnswer`."""

@@ -26,6 +26,38 @@ local function newest_revocation(key)
   return type(newest) == 'string' and newest
 end
 
+-- share(keys, after, lists, taken): a quarter of what was ready before so many were taken, rounded up: FAIR_SHARE of the
+-- broker's contract.
+local function share(keys, after, lists, taken)
+  local ready = taken
+  for k = after + 1, #keys do
+    if (k - after - 1) % (lists + 2) < lists then
+      local length = redis.pcall('LLEN', keys[k])
+      ready = ready + (type(length) == 'number' and length or 0)
+    end
+  end
+  return math.ceil(ready / 4)
+end
+
+-- hold(keys, list, got, entries, scores): note as held what was just taken from the list; where a key holds something else,
+-- put all back as it was and return the error.
+local function hold(keys, list, got, entries, scores)
+  local done = redis.pcall('HSET', keys[1], unpack(entries))
+  if type(done) == 'number' then
+    done = redis.pcall('ZADD', keys[2], unpack(scores))
+    if type(done) == 'number' then
+      return
+    end
+    for i = 1, #entries, 2 do
+      redis.call('HDEL', keys[1], entries[i])
+    end
+  end
+  for i = #got, 1, -1 do
+    redis.call('RPUSH', list, got[i])
+  end
+  return redis.error_reply(done.err)
+end
+
 -- claim(keys, after, argv, at, result): take up to a number of messages and hold them; put what was taken behind what
 -- `result` holds. `keys` begins with unacked and unacked_index; the key number `after` is that of the number of the newest
 -- revocation (see revoke.lua); then come for each queue its lists, most urgent first; its bell; its mark.
@@ -36,9 +68,9 @@ end
 -- Where all is empty it adds nothing. Else the number of the newest revocation; then for each list that gave something:
 -- queue number, step, envelopes in order. The tag of the n-th envelope of the whole result is <prefix><n>:<step>.
 -- Returns an error reply, or nil.
--- A message is noted as held before the next list is touched, and everything that could fail on a key of a wrong type is
--- asked first, so that nothing is ever popped and not held. Popping comes before writing, because a server that is out of
--- memory refuses a script's first write only if it needs memory: claims go on. One EXISTS tells where all is empty, and
+-- A message is noted as held before the next list is touched, and put back where that fails, so that nothing is ever popped
+-- and not held. Popping comes before writing, because a server that is out of memory refuses a script's first write only if
+-- it needs memory: claims go on. What is there beyond `freely` is counted only when so many were taken. One EXISTS tells where all is empty, and
 -- after how many lists that were taken empty no other need be touched: an engine that a bell woke finds one message. A
 -- list whose key holds something else is passed over, and is an error only where no other had anything: it must hold up
 -- no other queue.
@@ -54,52 +86,48 @@ local function claim(keys, after, argv, at, result)
   local lists = tonumber(argv[at + 5])
   local steps, queues = at + 5, (#keys - after) / (lists + 2)
   local tails = steps + lists
-  if limit > freely then
-    local ready = 0
-    for q = 1, queues do
-      local base = after + (q - 1) * (lists + 2)
-      for l = 1, lists do
-        local length = redis.pcall('LLEN', keys[base + l])
-        ready = ready + (type(length) == 'number' and length or 0)
-      end
-    end
-    limit = math.min(limit, math.max(freely, math.ceil(ready / 4))) -- FAIR_SHARE of the broker's contract
-  end
-  redis.call('HLEN', keys[1])
-  redis.call('ZCARD', keys[2])
-  local taken, failure = 0, nil
+  local quota, taken, failure = math.min(limit, freely), 0, nil
   for q = 1, queues do
     local base = after + (q - 1) * (lists + 2)
     local bell, mark, tail = keys[base + lists + 1], keys[base + lists + 2], argv[tails + q]
     local before, empty = taken, true
     for l = 1, lists do
-      if taken < limit then
-        local wanted = limit - taken
-        local got = redis.pcall('RPOP', keys[base + l], wanted)
+      local list, step = keys[base + l], argv[steps + l]
+      while taken < quota do
+        local wanted = quota - taken
+        local got = redis.pcall('RPOP', list, wanted)
         if got and got.err then
           failure, got = failure or got.err, false
         end
-        if got then
-          local entries, scores, found = {}, {}, { q, argv[steps + l] }
-          for i, envelope in ipairs(got) do
-            local tag = prefix .. (taken + i) .. ':' .. argv[steps + l]
-            entries[2 * i - 1], entries[2 * i] = tag, '[' .. envelope .. tail
-            scores[2 * i - 1], scores[2 * i] = score, tag
-            found[i + 2] = envelope
+        if not got then
+          break
+        end
+        local entries, scores, found = {}, {}, { q, step }
+        for i, envelope in ipairs(got) do
+          local tag = prefix .. (taken + i) .. ':' .. step
+          entries[2 * i - 1], entries[2 * i] = tag, '[' .. envelope .. tail
+          scores[2 * i - 1], scores[2 * i] = score, tag
+          found[i + 2] = envelope
+        end
+        local refusal = hold(keys, list, got, entries, scores)
+        if refusal then
+          return refusal
+        end
+        taken = taken + #got
+        result[#result + 1] = found
+        if #got < wanted then
+          there = there and there - 1
+          if there == 0 then
+            return
           end
-          redis.call('HSET', keys[1], unpack(entries))
-          redis.call('ZADD', keys[2], unpack(scores))
-          taken = taken + #got
-          result[#result + 1] = found
-          if there and #got < wanted then
-            there = there - 1
-            if there == 0 then
-              return
-            end
-          end
+          break
+        end
+        if quota < limit then
+          quota = math.min(limit, math.max(freely, share(keys, after, lists, taken)))
+          limit = quota
         end
       end
-      if taken >= limit and empty then
+      if taken >= quota and empty then
         empty = redis.call('EXISTS', keys[base + l]) == 0
       end
     end
