@@ -118,7 +118,7 @@ class Receiver:
         written to, and by the PING that is who waits. Otherwise it wakes us, who take its processor to go on.
         """
         _, places = self._client.every((_BEFORE, command), doing=_SETTLING)
-        if isinstance(places, Refusal):
+        if type(places) is Refusal:
             raise self._client.error(places, doing=_SETTLING) from places
         self._trust_bells(self._watch(tuple(queues)), are_true=True)
         return cast("Sequence[int]", places)
@@ -188,14 +188,14 @@ class Receiver:
             self._waiting.pop(get_ident(), None)
         if is_called:
             self._is_interrupted = False
-        if isinstance(reply, Refusal):
+        if type(reply) is Refusal:
             raise self._client.error(reply, doing=watched.doing) from reply
         return self._taken(reply, watched, prefix) if reply else [], is_called
 
     def _listen(self, wake: Wake) -> None:
         """Let `interrupt` find the wait. What it said before is in the flag, what it says after comes as a call."""
         self._waiting[get_ident()] = wake
-        wake.hear()
+        wake.forget()
 
     def _claim(self, watched: Watched, terms: Terms) -> list[Delivery]:
         prefix = self._prefix(terms.owner)
