@@ -85,7 +85,7 @@ class Completer:
         self._results_ride = results_ride
         self._chords = chords
         self._ledger = ledger
-        self._clock = clock
+        self._monotonic = clock.monotonic
         self._pulse = pulse or Pulse()
         self._guard_waiting = threading.Lock()
         self._waiting: list[Completion] = []
@@ -109,7 +109,7 @@ class Completer:
                 self._lost.discard(completion.lease.tag)
                 return len(self._waiting)
             if not self._waiting:
-                self._since = self._clock.monotonic()
+                self._since = self._monotonic()
             self._waiting.append(completion)
             rides = is_light(completion)
             if not rides or completion.record is not None or completion.follow_ups:
@@ -135,12 +135,12 @@ class Completer:
     def age(self) -> Seconds:
         """How long the oldest waiting completion has waited; 0 when none does, or after a failure until it is due."""
         with self._guard_waiting:
-            now = self._clock.monotonic()
+            now = self._monotonic()
             return now - self._since if self._waiting and now >= self._not_before else 0.0
 
     def flush(self) -> bool:
         """Carry out what waits. False when a store failed: it is kept, and tried again when a pause is over."""
-        while batch := self._draw():
+        while self._waiting and (batch := self._draw()):
             struck = [completion for completion in batch if id(completion) in self._strikes] if self._strikes else ()
             proves = stores_anything(batch)
             try:
@@ -187,13 +187,13 @@ class Completer:
 
     def drain(self, timeout: Seconds) -> bool:
         """Carry out everything, trying again until `timeout` seconds are over. False when something is left."""
-        ends = self._clock.monotonic() + timeout
+        ends = self._monotonic() + timeout
         while True:
             self.flush()
             with self._guard_waiting:
                 if not self._waiting and not self._under_way:
                     return True
-            left = ends - self._clock.monotonic()
+            left = ends - self._monotonic()
             if left <= 0:
                 return False
             time.sleep(min(left, _LOOK))
@@ -201,7 +201,7 @@ class Completer:
     def _draw(self) -> list[Completion]:
         """Return what is to be carried out together now; `_ended` follows. Empty when there is nothing, or not yet."""
         with self._guard_waiting:
-            if not self._waiting or self._clock.monotonic() < self._not_before:
+            if not self._waiting or self._monotonic() < self._not_before:
                 return []
             most = self._most_together() if self._strikes else self._most
             batch, self._waiting = self._waiting[:most], self._waiting[most:]
@@ -317,7 +317,7 @@ class Completer:
             first = self._pause == 0.0
             is_alone = len(batch) == 1
             self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE) if is_alone else _FIRST_PAUSE
-            self._not_before = self._clock.monotonic() + self._pause
+            self._not_before = self._monotonic() + self._pause
             self._put_back(batch, error)
         level = logging.ERROR if first else logging.WARNING
         surprise = None if isinstance(error, OperationalError) else error

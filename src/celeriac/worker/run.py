@@ -98,13 +98,13 @@ class TaskRunner:
         """Whether the state STARTED is stored, but for calls that want no results."""
         self._log = log
         self._hostname = hostname
-        self._clock = clock
+        self._now = clock.now
 
     # -- the run ----------------------------------------------------------------------------------------------------
 
     def run(self, job: Runnable, limits: SoftLimits) -> Completion:
         """Run the task here and return what follows. Never raises."""
-        context = Context(job.call, delivery=job.delivery, hostname=self._hostname, calls=self._wrapper)
+        context = Context(job.call, job.delivery, self._hostname, called_directly=False, calls=self._wrapper)
         token, forbidden = running.set(context), joining_forbidden.set(True)
         started = time.perf_counter()
         try:
@@ -124,7 +124,7 @@ class TaskRunner:
 
         What is cancelled when the engine has no time left is given back; before that it was by others: it has failed.
         """
-        context = Context(job.call, delivery=job.delivery, hostname=self._hostname, calls=self._wrapper)
+        context = Context(job.call, job.delivery, self._hostname, called_directly=False, calls=self._wrapper)
         running.set(context)
         joining_forbidden.set(True)
         started = time.perf_counter()
@@ -148,7 +148,7 @@ class TaskRunner:
         self._log.broken(job.call.name, job.call.id, error)
         tell_internal_error(self.task, job, error)
         reason = TaskError(f"The end of the task could not be recorded: {shown(error, _MOST_SAID)}")
-        done = datetime.fromtimestamp(self._clock.now(), UTC)
+        done = datetime.fromtimestamp(self._now(), UTC)
         result = TaskResult(task_id=job.call.id, state=states.FAILURE, result=reason, date_done=done)
         record = self._writer.record_of_error(result, job.call.reply_to) if self._keeps_results else None
         sequel = self._sequels.of_broken_run(job.call, reason)
@@ -349,7 +349,8 @@ class TaskRunner:
         is_held = self.acks_late or self.is_acked_late(context.call)
         lease = delivery.lease if is_held and delivery is not None else None
         settle = settle if self.acks_late else Settle.ACK
-        sends = [*context.follow_ups, *(follow_ups or ())]
+        own = context.follow_ups
+        sends = [*own, *(follow_ups or ())] if own or follow_ups else []
         if sends and delivery is not None and delivery.redelivered:
             sends = self._sequels.again(sends)  # a retry, which an earlier run may have sent
         if sequel is None:
@@ -357,13 +358,14 @@ class TaskRunner:
         return Completion(lease, settle, record, [*sends, *sequel.messages], reason=reason, sequel=sequel)
 
     def _record(self, context: Context, state: str, value: Any, trace: str | None = None) -> ResultRecord | None:
-        call = context.call
+        call, children = context.call, context.children
         failed = state in states.EXCEPTION_STATES
         ignores = self._ignore_result if call.ignore_result is None else call.ignore_result
         if (ignores and not (failed and self._stores_errors)) or not self._keeps_results:
             return None
-        children = [child.as_tuple() for child in context.children] if context.children else []
-        done = datetime.fromtimestamp(self._clock.now(), UTC)
+        if children:
+            children = [child.as_tuple() for child in children]
+        done = datetime.fromtimestamp(self._now(), UTC)
         result = TaskResult(call.id, state, value, trace, children, done, call.group_id, call.parent_id)
         if self._writer.extended:
             queue = context.delivery.lease.queue if context.delivery else None
