@@ -48,20 +48,21 @@ class Receiver:
         self._claims = itertools.count()
         self._salt = os.urandom(3).hex()
         self._lost_claims = LostClaims(client, keys, heard)
-        self._unanswered = self._lost_claims.known
-        """What earlier claims took whose answers never arrived."""
+        self.unanswered = self._lost_claims.known
+        """What earlier claims took whose answers never arrived: only `receive` finds that."""
         self._watched: dict[tuple[str, ...], Watched] = {}
         self._bells = Bells(client.pool, keys.delayed_names)
         self._waiting: dict[int, Wake] = {}  # by thread
         self._is_interrupted = False
         self._watcher: tuple[tuple[str, ...], Watcher] | None = None
         self._closings = 0
-        self._brought = 0
+        self.is_at_rest = True
+        """Whether a claim is likely to bring nothing: the last brought one message, or none."""
 
     def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> list[Delivery]:
         """See `Broker.receive`."""
         watched, until = self._watch(tuple(queues)), time.monotonic() + wait
-        if self._unanswered and (found := self._recover(watched, terms)):
+        if self.unanswered and (found := self._recover(watched, terms)):
             return found
         if wait <= 0:
             return self._claim(watched, terms)
@@ -100,16 +101,6 @@ class Receiver:
         prefix = self._prefix(terms.owner)
         command = done.command(keys=watched.packed_keys, arguments=self._claiming(watched, terms, prefix))
         return self._ask(watched, command, prefix, done.kept, is_on_the_way=True)
-
-    @property
-    def is_behind(self) -> bool:
-        """Whether earlier claims may have taken what nobody has yet: only `receive` finds that."""
-        return bool(self._unanswered)
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether a claim is likely to bring nothing: the last brought one message, or none."""
-        return self._brought <= 1
 
     def settle(self, command: Command, queues: Sequence[str]) -> Sequence[int]:
         """Run a command that settles what a claim brought, and claim nothing; return the places of what was lost.
@@ -234,7 +225,7 @@ class Receiver:
 
         It gives no envelope of what was kept, see settle.lua.
         """
-        self._brought = 0
+        self.is_at_rest = True
         if len(reply) == 1:
             return []
         if reply[1] is not None:
@@ -250,7 +241,7 @@ class Receiver:
             for raw in envelopes:
                 number += 1
                 found.append(delivery_of(Lease(queue, f"{prefix}{number}{suffix}"), raw))
-        self._brought = number
+        self.is_at_rest = number <= 1
         return found
 
     def _note_lost(self, error: BaseException | None, watched: Watched, prefix: str) -> None:
