@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, Final
 
+from msgspec import Struct
+
 from celeriac.interfaces.broker import Delivery, Outgoing
 from celeriac.types import Args, Kwargs
 from celeriac.wire.headers import short_repr
@@ -19,51 +21,26 @@ from celeriac.wire.tasks import TaskCall
 _NO_CALL: Final = TaskCall(name="", id="", args=(), kwargs={})
 
 
-class Context:
+class Context(Struct, eq=False):
     """Celery's ``self.request``: read-only views on the call that is running, and what the run adds to it.
 
     Outside a run every attribute has its neutral value and `called_directly` is True. One object belongs to one
-    run; it is not shared between threads.
+    run; it is not shared between threads. `call` is the whole call as it came over the wire, `delivery` what carried
+    it, None for a direct or eager call. `calls` is the task whose own ``__call__`` is about to enter this run, None
+    once it has. `added` counts the members that the run has added to its chord.
     """
 
-    __slots__ = (
-        "added",
-        "call",
-        "called_directly",
-        "calls",
-        "children",
-        "delivery",
-        "follow_ups",
-        "hostname",
-        "is_eager",
-        "logfile",
-        "loglevel",
-    )
-
-    def __init__(
-        self,
-        call: TaskCall | None = None,
-        *,
-        delivery: Delivery | None = None,
-        hostname: str | None = None,
-        is_eager: bool = False,
-        calls: Any = None,
-    ) -> None:
-        self.call: TaskCall = call or _NO_CALL
-        """The whole call as it came over the wire."""
-        self.delivery: Delivery | None = delivery
-        """The delivery that carried the call; None for a direct or eager call."""
-        self.hostname: str | None = hostname
-        self.is_eager: bool = is_eager
-        self.called_directly: bool = call is None
-        self.calls: Any = calls
-        """The task whose own ``__call__`` is about to enter this run; None once it has."""
-        self.children: list[Any] = []
-        self.added: int = 0
-        """How many members the run has added to its chord."""
-        self.follow_ups: list[Outgoing] = []
-        self.loglevel: int | None = None
-        self.logfile: str | None = None
+    call: TaskCall = _NO_CALL
+    delivery: Delivery | None = None
+    hostname: str | None = None
+    called_directly: bool = True
+    calls: Any = None
+    is_eager: bool = False
+    children: list[Any] = []
+    added: int = 0
+    follow_ups: list[Outgoing] = []
+    loglevel: int | None = None
+    logfile: str | None = None
 
     @property
     def id(self) -> str | None:

@@ -98,7 +98,7 @@ class EagerRun:
 
     def _try(self, call: TaskCall) -> TaskResult | TaskCall:
         """Run once; return the end, or the call to try next."""
-        context = Context(call, hostname=platform.node(), is_eager=True)
+        context = Context(call, hostname=platform.node(), called_directly=False, is_eager=True)
         context.calls = self._task if self._task.wraps_runs else None
         context.loglevel, context.logfile = self._loglevel, self._logfile
         token, started = running.set(context), time.perf_counter()

@@ -65,7 +65,7 @@ class _Meta(Struct):
     stamped_headers: list[str] | None = None
 
 
-class _Stored(Struct):
+class _Stored(Struct, gc=False):
     """A stored result without a group, a parent and what `extended` adds, in the order in which stock writes it."""
 
     status: str
@@ -88,7 +88,7 @@ _read = msgspec.json.Decoder(TaskResult).decode
 def encode(result: TaskResult, *, serializer: str = "json", extended: bool = False) -> bytes:
     """Write the result. Raises EncodeError, naming the task and the place, for a value that cannot be written."""
     value = result.result
-    if isinstance(value, BaseException) and result.state in states.EXCEPTION_STATES:
+    if result.state in states.EXCEPTION_STATES and isinstance(value, BaseException):
         value = _exception(value, serializer)
     done = None if result.date_done is None else moments.written(result.date_done)
     if serializer == "json" and not extended and result.group_id is None and result.parent_id is None:

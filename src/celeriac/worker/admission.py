@@ -46,13 +46,17 @@ _UNKNOWN_DELAY: Final = 5.0
 """Seconds that a task unknown here rests before any worker sees it again, with ``task_unknown_policy='wait'``."""
 
 
-class Job(Struct, frozen=True):
-    """A call that may run now."""
+class Job(Struct, frozen=True, gc=False):
+    """A call that may run now.
+
+    `is_doubtful`: it may have run before, since its holder died, or since its message may be there twice.
+    """
 
     runner: TaskRunner
     call: TaskCall
     delivery: Delivery
     claim: Claim
+    is_doubtful: bool
 
     @property
     def acks_late(self) -> bool:
@@ -63,11 +67,6 @@ class Job(Struct, frozen=True):
     def ends_with_its_worker(self) -> bool:
         """Whether the death of its worker is its end; by default it runs again."""
         return self.runner.ends_with_its_worker or (self.acks_late and not self.runner.acks_late)
-
-    @property
-    def is_doubtful(self) -> bool:
-        """Whether it may have run before: its holder died, or its message may be there twice."""
-        return self.delivery.redelivered or REPEATED in self.call.headers
 
 
 class Refused(Struct, frozen=True):
@@ -154,7 +153,7 @@ class Admission:
             later = self._by_time(delivery, call)
             if later is not None:
                 return later
-        return Job(runner, call, delivery, claim)
+        return Job(runner, call, delivery, claim, delivery.redelivered or REPEATED in call.headers)
 
     def _by_time(self, delivery: Delivery, call: TaskCall) -> Admitted | None:
         now = self._clock.now()

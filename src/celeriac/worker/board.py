@@ -30,6 +30,7 @@ _ROW: Final = struct.Struct("<d144p104p")
 _IDENTITY: Final = struct.Struct("<255p255p")
 """Task id and name; written only where there is a deadline, for the supervisor to tell whose time was up."""
 _RECORD: Final = struct.Struct("<H")
+_length_of: Final = _RECORD.pack
 """Where the identity was: the length of what is to be stored, which follows."""
 _AREA: Final = 512
 _MOST_KEPT: Final = _AREA - _RECORD.size
@@ -184,9 +185,8 @@ class EngineBoard:
             self._started[row] = _UNKEPT
         elif record:
             self._started[row] = _FREE
-            area = self._areas + row * _AREA
-            _RECORD.pack_into(self._memory, area, len(record))
-            self._memory[area + _RECORD.size : area + _RECORD.size + len(record)] = record
+            area, whole = self._areas + row * _AREA, _length_of(len(record)) + record
+            self._memory[area : area + len(whole)] = whole
             self._started[row] = _WITH_RECORD
         else:
             self._started[row] = _PLAIN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from celeriac.types import Seconds
@@ -24,37 +25,32 @@ class ClaimSize:
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._mean: Seconds | None = None
+        self._ahead, self._soon = _WORK_AHEAD * slots, _FREELY * slots
+        self.expected: Seconds = math.inf
+        """How long the next task is expected to run; infinite while nothing is known."""
+        self.size = 1
+        """How many to take; at least 1."""
+        self.freely = 1
+        """How many of these to take even if little is left for others: 5 ms of work; at least 1."""
 
     def note(self, runtime: Seconds) -> None:
         """Take in how long a task ran."""
-        mean = self._mean
-        if mean is None or runtime > mean:
-            self._mean = runtime if mean is None else mean + (runtime - mean) * _NEW_WEIGHT
+        mean = self.expected
+        if runtime > mean:
+            mean += (runtime - mean) * _NEW_WEIGHT
+        elif mean == math.inf:
+            mean = runtime
         else:
-            self._mean = mean + (runtime - mean) * _WEIGHT
-
-    @property
-    def size(self) -> int:
-        """Return how many to take; at least 1."""
-        mean, work = self._mean, _WORK_AHEAD * self._slots
-        return 1 if mean is None else _MOST if mean * _MOST <= work else max(1, int(work / mean))
-
-    @property
-    def freely(self) -> int:
-        """Return how many of these to take even if little is left for others: 5 ms of work; at least 1."""
-        mean, work = self._mean, _FREELY * self._slots
-        return 1 if mean is None else _MOST if mean * _MOST <= work else max(1, int(work / mean))
-
-    @property
-    def expected(self) -> Seconds:
-        """Return how long the next task is expected to run; infinite while nothing is known."""
-        return float("inf") if self._mean is None else self._mean
+            mean += (runtime - mean) * _WEIGHT
+        self.expected = mean
+        if mean * _MOST <= self._soon:
+            self.size = self.freely = _MOST
+        else:
+            self.size = _MOST if mean * _MOST <= self._ahead else max(1, int(self._ahead / mean))
+            self.freely = max(1, int(self._soon / mean))
 
     @property
     def reserve(self) -> int:
         """Return how many slots get free until a claim is answered; at most all, 0 while nothing is known."""
-        if self._mean is None:
-            return 0
-        work = _SOON * self._slots
-        return self._slots if self._mean * self._slots <= work else int(work / self._mean)
+        mean, work = self.expected, _SOON * self._slots
+        return self._slots if mean * self._slots <= work else int(work / mean)

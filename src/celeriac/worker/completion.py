@@ -31,7 +31,7 @@ from celeriac.worker.chords import ChordEnds
 from celeriac.worker.ledger import Ledger
 from celeriac.worker.outcome import Completion, Settle, without_ends, without_follow_ups
 from celeriac.worker.pulse import Pulse
-from celeriac.worker.riding import Acks, ends_of, is_light, stores_anything
+from celeriac.worker.riding import Acks, ends_of, is_light, stores_anything, take_out
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Completer:
         self._results_ride = results_ride
         self._chords = chords
         self._ledger = ledger
-        self._clock = clock
+        self._monotonic = clock.monotonic
         self._pulse = pulse or Pulse()
         self._guard_waiting = threading.Lock()
         self._waiting: list[Completion] = []
@@ -109,13 +109,13 @@ class Completer:
                 self._lost.discard(completion.lease.tag)
                 return len(self._waiting)
             if not self._waiting:
-                self._since = self._clock.monotonic()
+                self._since = self._monotonic()
             self._waiting.append(completion)
             rides = is_light(completion)
-            if not rides or completion.record is not None or completion.follow_ups:
-                self.is_awaited = True
             if not rides:
-                self._waits_for_more = True
+                self.is_awaited = self._waits_for_more = True
+            elif completion.record is not None or completion.follow_ups:
+                self.is_awaited = True
             return len(self._waiting)
 
     def drop(self, tags: Sequence[str]) -> None:
@@ -126,6 +126,10 @@ class Completer:
             if not self._waiting and not self._under_way:
                 self._pulse.stored()
 
+    def waits(self) -> bool:
+        """Tell whether completions wait to be carried out."""
+        return bool(self._waiting)
+
     @property
     def waiting(self) -> int:
         """How many completions wait to be carried out."""
@@ -135,12 +139,12 @@ class Completer:
     def age(self) -> Seconds:
         """How long the oldest waiting completion has waited; 0 when none does, or after a failure until it is due."""
         with self._guard_waiting:
-            now = self._clock.monotonic()
+            now = self._monotonic()
             return now - self._since if self._waiting and now >= self._not_before else 0.0
 
     def flush(self) -> bool:
         """Carry out what waits. False when a store failed: it is kept, and tried again when a pause is over."""
-        while batch := self._draw():
+        while self._waiting and (batch := self._draw()):
             struck = [completion for completion in batch if id(completion) in self._strikes] if self._strikes else ()
             proves = stores_anything(batch)
             try:
@@ -162,7 +166,7 @@ class Completer:
         Results go with them, or are stored before. None where there are none, where more than that waits, or where a
         store is in trouble: `flush` does those.
         """
-        if self._waits_for_more or self._is_in_trouble or not (batch := self._draw()):
+        if self._waits_for_more or self._is_in_trouble() or not (batch := self._draw()):
             return None
         if self._results_ride:
             return Acks(self, batch, with_results=True)
@@ -187,13 +191,13 @@ class Completer:
 
     def drain(self, timeout: Seconds) -> bool:
         """Carry out everything, trying again until `timeout` seconds are over. False when something is left."""
-        ends = self._clock.monotonic() + timeout
+        ends = self._monotonic() + timeout
         while True:
             self.flush()
             with self._guard_waiting:
                 if not self._waiting and not self._under_way:
                     return True
-            left = ends - self._clock.monotonic()
+            left = ends - self._monotonic()
             if left <= 0:
                 return False
             time.sleep(min(left, _LOOK))
@@ -201,7 +205,7 @@ class Completer:
     def _draw(self) -> list[Completion]:
         """Return what is to be carried out together now; `_ended` follows. Empty when there is nothing, or not yet."""
         with self._guard_waiting:
-            if not self._waiting or self._clock.monotonic() < self._not_before:
+            if not self._waiting or self._monotonic() < self._not_before:
                 return []
             most = self._most_together() if self._strikes else self._most
             batch, self._waiting = self._waiting[:most], self._waiting[most:]
@@ -229,14 +233,13 @@ class Completer:
         struck = (place for place, each in enumerate(self._waiting) if id(each) in alone)
         return min(self._most, max(1, next(struck, self._most)))
 
-    @property
     def _is_in_trouble(self) -> bool:
         """Tell whether something failed lately: then each step is done for itself, to see which one fails."""
         return bool(self._strikes) or self._most < _WHOLE or self._pause > 0.0
 
     def _carry_out(self, left: list[Completion]) -> None:
         """Do the three steps in their order for the whole batch; what is done to the end is taken out of `left`."""
-        if self._results_ride and not self._is_in_trouble and all(map(is_light, left)):
+        if self._results_ride and not self._is_in_trouble() and all(map(is_light, left)):
             leases, follow_ups, records = ends_of(left)
             lost = self._broker.ack(leases, follow_ups=follow_ups, results=records)
             self._note_settled(leases, lost)
@@ -254,17 +257,17 @@ class Completer:
         early = [completion for completion in left if completion.lease is None]
         if early:
             self._send_apart(early)
-            _take_out(left, early)
+            take_out(left, early)
         acked = [completion for completion in left if completion.settle is Settle.ACK]
         if acked:
             lost.update(self._settle(acked, Settle.ACK))
-            _take_out(left, acked)
+            take_out(left, acked)
         by_end: dict[tuple[Settle, Seconds, str], list[Completion]] = defaultdict(list)
         for completion in left:
             by_end[completion.settle, completion.delay, completion.reason].append(completion)
         for (settle, delay, reason), completions in by_end.items():
             lost.update(self._settle(completions, settle, delay=delay, reason=reason))
-            _take_out(left, completions)
+            take_out(left, completions)
         return lost
 
     def _store(self, completions: Sequence[Completion]) -> None:
@@ -317,7 +320,7 @@ class Completer:
             first = self._pause == 0.0
             is_alone = len(batch) == 1
             self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE) if is_alone else _FIRST_PAUSE
-            self._not_before = self._clock.monotonic() + self._pause
+            self._not_before = self._monotonic() + self._pause
             self._put_back(batch, error)
         level = logging.ERROR if first else logging.WARNING
         surprise = None if isinstance(error, OperationalError) else error
@@ -390,11 +393,3 @@ def _shortly(error: Exception) -> str:
 def _writable(reason: str) -> str:
     """Return the text with what is not in UTF-8 (such as the odd bytes of a file name) as Python escapes it."""
     return reason if reason.isascii() else reason.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _take_out(left: list[Completion], done: Sequence[Completion]) -> None:
-    if len(done) == len(left):  # nearly always: no call for a comparison of each with each
-        left.clear()
-    else:
-        gone = {id(completion) for completion in done}
-        left[:] = [completion for completion in left if id(completion) not in gone]

@@ -51,7 +51,7 @@ class Consumer:
         self._pulse = pulse or Pulse()
         self._revoked = revoked
         self._pause = 0.0
-        self._clock = clock
+        self._boottime = clock.boottime
         self._woken = threading.Event()
         self.claim = Claim(0.0, 0)
         """The claim of the last `take` that returned something."""
@@ -82,7 +82,7 @@ class Consumer:
     def _begun(self) -> Seconds:
         """Note that a receive begins; return the moment, by the clock of leases."""
         self._pulse.asking()
-        return self._clock.boottime()
+        return self._boottime()
 
     def _taken(self, deliveries: Sequence[Delivery], began: Seconds) -> Sequence[Delivery]:
         self._pulse.received()

@@ -229,6 +229,8 @@ class Engine:
         return max(self._sync.free, self._claims.freely)
 
     def _admit(self, deliveries: Sequence[Delivery]) -> None:
+        if not deliveries:
+            return
         self._slack.note(len(deliveries))
         for delivery in deliveries:
             admitted = self._admission.admit(delivery, self._consumer.claim)
@@ -238,10 +240,9 @@ class Engine:
                 (self._async_backlog.jobs if admitted.runner.is_async else self._backlog).append(admitted)
             else:
                 self._completer.add(self._turning_away.completion(admitted))
-        if deliveries:
-            self._last_was_async = bool(self._async_backlog.jobs) and not self._backlog
-            if len(deliveries) > 1:  # one alone holds up no other, and this thread completes it when it has run
-                self._attendant.watch(_HANDS_OFF)
+        self._last_was_async = bool(self._async_backlog.jobs) and not self._backlog
+        if len(deliveries) > 1:  # one alone holds up no other, and this thread completes it when it has run
+            self._attendant.watch(_HANDS_OFF)
 
     def _feed(self) -> None:
         """Start what was claimed, coroutines first: they do not block this thread."""
@@ -255,7 +256,7 @@ class Engine:
                 job = self._backlog.popleft()
             except IndexError:  # the attendant has just given the rest back
                 return
-            if self._inline and self._completer.waiting and (job.is_doubtful or self._is_time_to_complete()):
+            if self._inline and self._completer.waits() and (job.is_doubtful or self._is_time_to_complete()):
                 self._completer.flush()
             if self._has_coroutines:
                 self._side_claims.watch()

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, Final, Protocol
 
 from celeriac.exceptions import SoftTimeLimitExceeded, Terminated, TimeLimitExceeded
+from celeriac.interfaces.executor import TimeLeft
 from celeriac.types import Seconds
 
 _FOREVER: Final[Seconds] = 3600.0
@@ -191,3 +192,12 @@ async def limited(call: Awaitable[Any], *, soft: Seconds | None, hard: Seconds |
         if inner.expired():
             raise SoftTimeLimitExceeded from error
         raise
+
+
+def is_cancelled(error: BaseException, time_left: TimeLeft) -> bool:
+    """Tell whether the engine has cancelled the running coroutine to stop, rather than code of the user's."""
+    import asyncio  # noqa: PLC0415  ADR 0004
+
+    task, left = asyncio.current_task(), time_left()
+    is_over = left is not None and left <= 0
+    return is_over and isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

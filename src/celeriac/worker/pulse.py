@@ -29,28 +29,28 @@ class Pulse:
     ) -> None:
         whole = memoryview(bytearray(self.SIZE) if memory is None else memory)
         self._cells = whole[offset : offset + self.SIZE].cast("d")
-        self._clock = clock
+        self._now = clock.monotonic
 
     # -- the engine ---
 
     def asking(self) -> None:
         """A receive begins. The first since the last answer counts."""
         if not self._cells[_ASKING]:
-            self._cells[_ASKING] = self._clock.monotonic()
+            self._cells[_ASKING] = self._now()
 
     def received(self) -> None:
         """The broker answered a receive, with deliveries or without."""
-        self._cells[_RECEIVED] = self._clock.monotonic()
+        self._cells[_RECEIVED] = self._now()
         self._cells[_ASKING] = 0.0
 
     def storing(self) -> None:
         """Completions begin to be carried out. The first since the last success counts."""
         if not self._cells[_STORING]:
-            self._cells[_STORING] = self._clock.monotonic()
+            self._cells[_STORING] = self._now()
 
     def stored(self) -> None:
         """Completions were carried out, or there are none any more."""
-        self._cells[_STORED] = self._clock.monotonic()
+        self._cells[_STORED] = self._now()
         self._cells[_STORING] = 0.0
 
     # -- its node ---

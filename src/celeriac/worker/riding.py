@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -11,6 +11,8 @@ from celeriac.exceptions import BrokerError
 from celeriac.interfaces.broker import Broker, Delivery, Lease, Outgoing, Terms
 from celeriac.interfaces.results import ResultRecord
 from celeriac.worker.outcome import Completion, Settle
+
+_ACK: Final = Settle.ACK  # a member of an enum takes several hundred instructions to look up
 
 
 class Keeper(Protocol):
@@ -21,7 +23,7 @@ class Keeper(Protocol):
     def not_acked(self, batch: Sequence[Completion], error: Exception) -> None: ...
 
 
-class Acks(Struct):
+class Acks(Struct, gc=False):
     """Acknowledgements that go along with another call to the broker: what follows with them, and their results unless
     these are stored already.
     """
@@ -53,7 +55,7 @@ class Acks(Struct):
 def is_light(completion: Completion) -> bool:
     """Tell whether all of an end is a result, an acknowledgement and what is sent in its place."""
     sequel = completion.sequel
-    if completion.settle is not Settle.ACK or (completion.lease is None and completion.follow_ups):
+    if completion.settle is not _ACK or (completion.lease is None and completion.follow_ups):
         return False
     return sequel is None or not (sequel.parts or sequel.records or sequel.chords or sequel.unsent)
 
@@ -80,3 +82,12 @@ def ends_of(
 def stores_anything(batch: Sequence[Completion]) -> bool:
     """Tell whether its success shows that a store has room: a full one still takes messages back."""
     return any(completion.record is not None or completion.follow_ups for completion in batch)
+
+
+def take_out(left: list[Completion], done: Sequence[Completion]) -> None:
+    """Take what is done out of what is left."""
+    if len(done) == len(left):  # nearly always: no call for a comparison of each with each
+        left.clear()
+    else:
+        gone = {id(completion) for completion in done}
+        left[:] = [completion for completion in left if id(completion) not in gone]

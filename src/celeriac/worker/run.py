@@ -28,7 +28,7 @@ from celeriac.wire.results import TaskResult
 from celeriac.wire.tasks import TaskCall
 from celeriac.worker.acks import acks_failures, given_or
 from celeriac.worker.copies import Copy
-from celeriac.worker.limits import SoftLimits, limited
+from celeriac.worker.limits import SoftLimits, is_cancelled, limited
 from celeriac.worker.outcome import Completion, Settle
 from celeriac.worker.revoked import Revoked
 from celeriac.worker.sequel import Sequel, Sequels, has_sequel
@@ -36,6 +36,11 @@ from celeriac.worker.shortage import let_go
 from celeriac.worker.task_log import TaskLog, shown
 from celeriac.worker.telling import tell_failure, tell_internal_error, tell_revoked, tell_start, tell_that_it_ran
 
+# Looked up once: in Python 3.11 each of these takes several hundred instructions to look up.
+_ACK: Final = Settle.ACK
+_moment: Final = datetime.fromtimestamp
+_begin, _end = running.set, running.reset
+_forbid_joining, _allow_joining = joining_forbidden.set, joining_forbidden.reset
 _MOST_SAID: Final = 200
 """Characters of an error in the reason of a dead letter."""
 
@@ -98,14 +103,14 @@ class TaskRunner:
         """Whether the state STARTED is stored, but for calls that want no results."""
         self._log = log
         self._hostname = hostname
-        self._clock = clock
+        self._now = clock.now
 
     # -- the run ----------------------------------------------------------------------------------------------------
 
     def run(self, job: Runnable, limits: SoftLimits) -> Completion:
         """Run the task here and return what follows. Never raises."""
-        context = Context(job.call, delivery=job.delivery, hostname=self._hostname, calls=self._wrapper)
-        token, forbidden = running.set(context), joining_forbidden.set(True)
+        context = Context(job.call, job.delivery, self._hostname, called_directly=False, calls=self._wrapper)
+        token, forbidden = _begin(context), _forbid_joining(True)
         started = time.perf_counter()
         try:
             try:
@@ -114,19 +119,19 @@ class TaskRunner:
                 return self._raised(context, error)
             if self._copy.is_one:
                 self._copy.end(job.call, None)
-            return self._succeeded(context, value, time.perf_counter() - started)
+            return self._succeeded(job, context, value, time.perf_counter() - started)
         finally:
-            joining_forbidden.reset(forbidden)
-            running.reset(token)
+            _allow_joining(forbidden)
+            _end(token)
 
     async def run_async(self, job: Runnable, time_left: TimeLeft) -> Completion:
         """Run an ``async def`` task on the running loop; otherwise as `run`.
 
         What is cancelled when the engine has no time left is given back; before that it was by others: it has failed.
         """
-        context = Context(job.call, delivery=job.delivery, hostname=self._hostname, calls=self._wrapper)
-        running.set(context)
-        joining_forbidden.set(True)
+        context = Context(job.call, job.delivery, self._hostname, called_directly=False, calls=self._wrapper)
+        _begin(context)
+        _forbid_joining(True)
         started = time.perf_counter()
         try:
             self._announce(context)
@@ -134,13 +139,13 @@ class TaskRunner:
             running_call = self._call(*job.call.args, **job.call.kwargs)
             value = await (running_call if soft is hard is None else limited(running_call, soft=soft, hard=hard))
         except BaseException as error:  # noqa: BLE001  every end of the user's code is recorded
-            if not self._copy.is_one and _is_cancelled(error, time_left) and not self._revoked.ends(job.call):
+            if not self._copy.is_one and is_cancelled(error, time_left) and not self._revoked.ends(job.call):
                 let_go(error)
                 return self._cancelled(context, error, time.perf_counter() - started)
             return self._raised(context, error)
         if self._copy.is_one:
             self._copy.end(job.call, None)
-        return self._succeeded(context, value, time.perf_counter() - started)
+        return self._succeeded(job, context, value, time.perf_counter() - started)
 
     def broken(self, job: Runnable, error: BaseException) -> Completion:
         """Return what follows when this runner itself failed: the task has failed, and says of what."""
@@ -148,7 +153,7 @@ class TaskRunner:
         self._log.broken(job.call.name, job.call.id, error)
         tell_internal_error(self.task, job, error)
         reason = TaskError(f"The end of the task could not be recorded: {shown(error, _MOST_SAID)}")
-        done = datetime.fromtimestamp(self._clock.now(), UTC)
+        done = _moment(self._now(), UTC)
         result = TaskResult(task_id=job.call.id, state=states.FAILURE, result=reason, date_done=done)
         record = self._writer.record_of_error(result, job.call.reply_to) if self._keeps_results else None
         sequel = self._sequels.of_broken_run(job.call, reason)
@@ -193,7 +198,7 @@ class TaskRunner:
                 raise Terminated
             if self._before is not None or signals.task_prerun.receivers:
                 self._announce(context)
-            return self._call(*call.args, **call.kwargs)
+            return self._call(*call.args, **call.kwargs) if call.kwargs else self._call(*call.args)
         finally:
             limits.disarm()
 
@@ -205,8 +210,8 @@ class TaskRunner:
 
     # -- its end ----------------------------------------------------------------------------------------------------
 
-    def _succeeded(self, context: Context, value: Any, runtime: float) -> Completion:
-        call, sequel = context.call, None
+    def _succeeded(self, job: Runnable, context: Context, value: Any, runtime: float) -> Completion:
+        call, sequel = job.call, None
         try:
             if call.chain or call.callbacks or call.chord:
                 sequel = self._sequels.of_success(call, value)
@@ -217,11 +222,13 @@ class TaskRunner:
         if self._log.tells(logging.INFO):
             self._log.succeeded(self.task, context, value, runtime)
         if self._on_success is not None:
-            self._handler(context, self._on_success, value, context.call.id, context.args, context.kwargs)
+            self._handler(context, self._on_success, value, call.id, call.args, call.kwargs)
         if signals.task_success.receivers:
             signals.task_success.send(sender=self.task, result=value, runtime=runtime)
         if self._after is not None or signals.task_postrun.receivers:
             self._return(context, states.SUCCESS, value, None)
+        if sequel is None and self.acks_late and not context.follow_ups:
+            return Completion(job.delivery.lease, _ACK, record)
         return self._completion(context, record=record, sequel=sequel)
 
     def _raised(self, context: Context, error: BaseException) -> Completion:
@@ -357,13 +364,14 @@ class TaskRunner:
         return Completion(lease, settle, record, [*sends, *sequel.messages], reason=reason, sequel=sequel)
 
     def _record(self, context: Context, state: str, value: Any, trace: str | None = None) -> ResultRecord | None:
-        call = context.call
+        call, children = context.call, context.children
         failed = state in states.EXCEPTION_STATES
         ignores = self._ignore_result if call.ignore_result is None else call.ignore_result
         if (ignores and not (failed and self._stores_errors)) or not self._keeps_results:
             return None
-        children = [child.as_tuple() for child in context.children] if context.children else []
-        done = datetime.fromtimestamp(self._clock.now(), UTC)
+        if children:
+            children = [child.as_tuple() for child in children]
+        done = _moment(self._now(), UTC)
         result = TaskResult(call.id, state, value, trace, children, done, call.group_id, call.parent_id)
         if self._writer.extended:
             queue = context.delivery.lease.queue if context.delivery else None
@@ -385,12 +393,3 @@ class TaskRunner:
             handler(*args)
         except BaseException as error:  # noqa: BLE001  the user's code
             self._log.handler_failed(context, handler, error)
-
-
-def _is_cancelled(error: BaseException, time_left: TimeLeft) -> bool:
-    """Tell whether the engine has cancelled the running coroutine to stop, rather than code of the user's."""
-    import asyncio  # noqa: PLC0415  ADR 0004
-
-    task, left = asyncio.current_task(), time_left()
-    is_over = left is not None and left <= 0
-    return is_over and isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -32,6 +32,7 @@ _UNWILLING: Final[Seconds] = 5.0
 _TOLD: Final = 1000
 """Runs that were told to end and are remembered: more than there are at once."""
 
+_ACK: Final = Settle.ACK  # a member of an enum takes several hundred instructions to look up
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -66,20 +67,20 @@ class Runs:
 
     def run(self, job: Job) -> Seconds:
         """Run a synchronous job in this thread; return how long it took. Raises nothing that the task raises."""
-        started, tag = time.monotonic(), job.delivery.lease.tag
+        started, tag, runner = time.monotonic(), job.delivery.lease.tag, job.runner
         row = 0
         if self._is_inline:
-            row = self._begin(job, tag, started, hard=job.runner.hard_limit(job.call))
+            row = self._begin(job, tag, started, hard=runner.hard_limit(job.call))
         elif self._board is not None:
             row = self._board.begin(tag, started)  # without a name: others run in this engine, nobody may end it
         self._running[tag] = job
         try:
             if self._revoked.is_empty or (revocation := self._revoked.of(job.call)) is None:
-                completion = job.runner.run(job, self._soft_limits)
+                completion = runner.run(job, self._soft_limits)
             else:
                 completion = self._refused(job, revocation)
         except BaseException as error:  # noqa: BLE001  whatever it is, it is recorded, and the slot goes on
-            completion = job.runner.broken(job, error)
+            completion = runner.broken(job, error)
         del self._running[tag]
         self._end(job, completion, row)
         return time.monotonic() - started
@@ -135,13 +136,14 @@ class Runs:
         board = self._board
         if board is None:
             return 0
-        is_once = not job.runner.acks_late and job.runner.is_once(job.call)
+        call, runner = job.call, job.runner
+        is_once = not runner.acks_late and runner.is_once(call)
         if hard is None and not is_once:
-            return board.begin(tag, now, task_id=job.call.id)
-        whole = addressed(job.call.id, job.call.reply_to)
+            return board.begin(tag, now, task_id=call.id)
+        whole = addressed(call.id, call.reply_to)
         if hard is None:
             return board.begin(tag, now, task_id=whole, is_once=True)
-        name = job.call.name + FOLLOWED if has_sequel(job.call) else job.call.name
+        name = call.name + FOLLOWED if has_sequel(call) else call.name
         return board.begin(tag, now, now + hard, task_id=whole, name=name, is_once=is_once)
 
     def _end(self, job: Job, completion: Completion, row: int) -> None:
@@ -149,10 +151,11 @@ class Runs:
             # What the supervisor has to store before it acknowledges in place of a dead engine; None if that won't do:
             # a completion that sends something needs an engine.
             left = None
-            if completion.settle is Settle.ACK and not completion.follow_ups and completion.sequel is None:
+            if completion.settle is _ACK and not completion.follow_ups and completion.sequel is None:
                 left = b"" if completion.record is None else _encode(completion.record)
             self._board.end(row, left)
-        is_counted = job.delivery.redelivered and job.delivery.crashes is None
+        delivery = job.delivery
+        is_counted = delivery.redelivered and delivery.crashes is None
         if is_counted and completion.settle is Settle.REQUEUE and job.acks_late:
             self._crashes.count_back(job.call)
         self._completer.add(completion)

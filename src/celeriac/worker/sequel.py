@@ -247,7 +247,7 @@ class Following:
             else:
                 request = running.get()
                 if request.id != call.id:
-                    request = Context(call)
+                    request = Context(call, called_directly=False)
                 self._sequels.call_here(errback, request, failure.error, failure.trace)
 
     def part(self, call: TaskCall) -> None:

@@ -16,10 +16,8 @@ from tests.unit.spine import Spine
 def a_job(spine: Spine, *, redelivered: bool = False, **options: Any) -> Job:
     task = spine.app.task(name="t", **options)(lambda: None)
     task.delay()
-    job = spine.job()
-    if redelivered:
-        delivery = msgspec.structs.replace(job.delivery, redelivered=True)
-        job = msgspec.structs.replace(job, delivery=delivery)
+    job = spine.admit(msgspec.structs.replace(spine.delivery(), redelivered=redelivered))
+    assert isinstance(job, Job)
     return job
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -14,9 +13,9 @@ from celeriac.drivers.redis.client import beginning, with_source
 from celeriac.drivers.redis.connections import Pool
 from celeriac.drivers.redis.errors import DEPOSED, ConnectionLost, NoAnswer, Refusal
 from celeriac.drivers.redis.keys import Keys, QueueKeys
-from celeriac.drivers.redis.packing import Command, Packed, pack, pack_all, packed, together
+from celeriac.drivers.redis.packing import Command, Packed, pack, packed, together
 from celeriac.drivers.redis.scripts import CLAIM
-from celeriac.drivers.redis.waits import Wake, readable
+from celeriac.drivers.redis.waits import Doors, Wake, readable
 from celeriac.drivers.redis.watcher import Watcher
 from celeriac.drivers.redis.wire import Reply, Wire
 
@@ -83,8 +82,12 @@ class Bell:
         self.wake = Wake()
         """Ends the wait when it is called."""
         self._bells = [queue.bell for queue in watched.queues]
+        self._round = self._ring(_ROUND)
+        """What nearly every wait begins with, written once."""
         self._pool = pool
         self._wire: Wire | None = None
+        self._doors: Doors | None = None
+        """The wire and the wake, to be waited for together."""
         self._generation = pool.generation
         self._watcher = watcher
         self._trusted_until = 0.0
@@ -99,19 +102,19 @@ class Bell:
         wire = self._connected()
         try:
             now = time.monotonic()
-            span = max(_LEAST, min(_ROUND, until - now))
-            wire.send(pack_all([(packed("BLPOP", *self._bells, f"{span:.3f}"),), claim]))
+            span = _ROUND if until - now >= _ROUND else max(_LEAST, until - now)
+            wire.send((self._round if span == _ROUND else self._ring(span)) + pack(claim))
             is_called = self._is_called(wire, now + span + _LATE)
             if is_called and not self._take_back(wire):
                 self.drop()
                 return None, True
             rung, claimed = wire.read_many(2)
             self._trusted_until = time.monotonic() + _LATE
-            if isinstance(rung, Refusal):
+            if type(rung) is Refusal:
                 if rung.code in DEPOSED:
                     self._pool.doubt()
                 raise rung
-            if isinstance(claimed, Refusal) and claimed.is_unknown_script:
+            if type(claimed) is Refusal and claimed.is_unknown_script:
                 wire.send(pack(with_source(claim)))  # here: after a failover other connections may lead elsewhere
                 claimed = wire.read()
             return claimed, is_called
@@ -128,11 +131,14 @@ class Bell:
     def drop(self) -> None:
         """Close the connections as they are."""
         self.tells_all = False
-        wire, self._wire = self._wire, None
+        wire, self._wire, self._doors = self._wire, None, None
         if wire is not None:
             wire.close()
         if self._watcher is not None:
             self._watcher.close()
+
+    def _ring(self, span: float) -> bytes:
+        return pack(("BLPOP", *self._bells, f"{span:.3f}"))
 
     def _connected(self) -> Wire:
         """Return the connection: of this generation, and open as far as can be told."""
@@ -146,17 +152,17 @@ class Bell:
 
     def _is_called(self, wire: Wire, late: float) -> bool:
         """Wait until the answer begins to arrive, and see to the watcher meanwhile. True when somebody called first."""
-        watcher, called, due = self._watcher, self.wake.receiver, late
-        sockets: list[socket.socket | None] = [wire.socket, called]
+        watcher, called = self._watcher, self.wake.receiver
+        doors = self._doors = self._doors or Doors((wire.socket, called))
         while True:
-            if watcher is not None:
-                watcher.tend()
-                sockets[2:] = [watcher.socket]
-                due = min(late, watcher.due)
             now = time.monotonic()
             if now >= late:
                 raise NoAnswer("a waiting command was not answered")
-            found = readable(sockets, due - now)
+            if watcher is None:
+                found = doors.open(late - now)
+            else:
+                watcher.tend()
+                found = readable([wire.socket, called, watcher.socket], min(late, watcher.due) - now)
             if called in found:
                 self.wake.hear()
                 return True

@@ -102,7 +102,7 @@ class RedisBroker:
         follow_ups: Mapping[str, Sequence[Outgoing]] | None = None,
         results: Sequence[ResultRecord] = (),
     ) -> tuple[Sequence[Lease], Sequence[Delivery]]:
-        if len(leases) > PER_SCRIPT or len(results) > PER_SCRIPT or self._receiver.is_behind:
+        if len(leases) > PER_SCRIPT or len(results) > PER_SCRIPT or self._receiver.unanswered:
             lost = self.ack(leases, follow_ups=follow_ups, results=results)
             return lost, self._receiver.receive(queues, terms, wait=0)
         if terms.waits and not follow_ups and self._receiver.is_at_rest and (leases or results):

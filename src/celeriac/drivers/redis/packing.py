@@ -26,15 +26,16 @@ class Packed(Struct, frozen=True, gc=False):
 
     arguments: tuple[str, ...]
     written: bytes
+    count: int
 
 
-NOTHING: Final = Packed((), b"")
+NOTHING: Final = Packed((), b"", 0)
 
 
 @lru_cache(maxsize=1000)
 def packed(*arguments: str) -> Packed:
     """Return these arguments written, from a cache: for such as come again and again."""
-    return Packed(arguments, b"".join([_argument(each.encode()) for each in arguments]))
+    return Packed(arguments, b"".join([_argument(each.encode()) for each in arguments]), len(arguments))
 
 
 def pack(command: Command) -> bytes:
@@ -54,7 +55,8 @@ def pack_all(commands: Iterable[Command]) -> bytes:
 
 def together(*parts: Packed) -> Packed:
     """Return arguments that always follow one another as one part."""
-    return Packed(sum([each.arguments for each in parts], ()), b"".join([each.written for each in parts]))
+    arguments: tuple[str, ...] = sum([each.arguments for each in parts], ())
+    return Packed(arguments, b"".join([each.written for each in parts]), len(arguments))
 
 
 def unpacked(command: Command) -> Command:
@@ -64,22 +66,33 @@ def unpacked(command: Command) -> Command:
 
 def _joined(command: Command) -> bytes:
     count = 0
-    parts: list[bytes] = []
+    parts = [b""]
     for each in command:
         kind = type(each)
         if kind is Packed:
-            count += len(each.arguments)
+            count += each.count
             parts.append(each.written)
         else:
             count += 1
             raw = each.encode() if kind is str else each if kind is bytes else _raw(each)
-            parts += (_length(len(raw)), raw, b"\r\n")
-    return b"*%d\r\n%b" % (count, b"".join(parts))
+            length = len(raw)
+            parts += (_LENGTHS[length] if length < _SHORT else _length(length), raw, b"\r\n")
+    parts[0] = _COUNTS[count] if count < _SHORT else _counted(count)
+    return b"".join(parts)
 
 
-@lru_cache(maxsize=1000)
 def _length(count: int) -> bytes:
     return b"$%d\r\n" % count
+
+
+def _counted(count: int) -> bytes:
+    return b"*%d\r\n" % count
+
+
+_SHORT: Final = 500
+_LENGTHS: Final = tuple(map(_length, range(_SHORT)))
+_COUNTS: Final = tuple(map(_counted, range(_SHORT)))
+"""What stands before each argument and each command, nearly always: written once."""
 
 
 def _argument(raw: bytes) -> bytes:

@@ -48,20 +48,21 @@ class Receiver:
         self._claims = itertools.count()
         self._salt = os.urandom(3).hex()
         self._lost_claims = LostClaims(client, keys, heard)
-        self._unanswered = self._lost_claims.known
-        """What earlier claims took whose answers never arrived."""
+        self.unanswered = self._lost_claims.known
+        """What earlier claims took whose answers never arrived: only `receive` finds that."""
         self._watched: dict[tuple[str, ...], Watched] = {}
         self._bells = Bells(client.pool, keys.delayed_names)
         self._waiting: dict[int, Wake] = {}  # by thread
         self._is_interrupted = False
         self._watcher: tuple[tuple[str, ...], Watcher] | None = None
         self._closings = 0
-        self._brought = 0
+        self.is_at_rest = True
+        """Whether a claim is likely to bring nothing: the last brought one message, or none."""
 
     def receive(self, queues: Sequence[str], terms: Terms, *, wait: float) -> list[Delivery]:
         """See `Broker.receive`."""
         watched, until = self._watch(tuple(queues)), time.monotonic() + wait
-        if self._unanswered and (found := self._recover(watched, terms)):
+        if self.unanswered and (found := self._recover(watched, terms)):
             return found
         if wait <= 0:
             return self._claim(watched, terms)
@@ -101,16 +102,6 @@ class Receiver:
         command = done.command(keys=watched.packed_keys, arguments=self._claiming(watched, terms, prefix))
         return self._ask(watched, command, prefix, done.kept, is_on_the_way=True)
 
-    @property
-    def is_behind(self) -> bool:
-        """Whether earlier claims may have taken what nobody has yet: only `receive` finds that."""
-        return bool(self._unanswered)
-
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether a claim is likely to bring nothing: the last brought one message, or none."""
-        return self._brought <= 1
-
     def settle(self, command: Command, queues: Sequence[str]) -> Sequence[int]:
         """Run a command that settles what a claim brought, and claim nothing; return the places of what was lost.
 
@@ -118,7 +109,7 @@ class Receiver:
         written to, and by the PING that is who waits. Otherwise it wakes us, who take its processor to go on.
         """
         _, places = self._client.every((_BEFORE, command), doing=_SETTLING)
-        if isinstance(places, Refusal):
+        if type(places) is Refusal:
             raise self._client.error(places, doing=_SETTLING) from places
         self._trust_bells(self._watch(tuple(queues)), are_true=True)
         return cast("Sequence[int]", places)
@@ -188,14 +179,14 @@ class Receiver:
             self._waiting.pop(get_ident(), None)
         if is_called:
             self._is_interrupted = False
-        if isinstance(reply, Refusal):
+        if type(reply) is Refusal:
             raise self._client.error(reply, doing=watched.doing) from reply
         return self._taken(reply, watched, prefix) if reply else [], is_called
 
     def _listen(self, wake: Wake) -> None:
         """Let `interrupt` find the wait. What it said before is in the flag, what it says after comes as a call."""
         self._waiting[get_ident()] = wake
-        wake.hear()
+        wake.forget()
 
     def _claim(self, watched: Watched, terms: Terms) -> list[Delivery]:
         prefix = self._prefix(terms.owner)
@@ -234,7 +225,7 @@ class Receiver:
 
         It gives no envelope of what was kept, see settle.lua.
         """
-        self._brought = 0
+        self.is_at_rest = True
         if len(reply) == 1:
             return []
         if reply[1] is not None:
@@ -250,7 +241,7 @@ class Receiver:
             for raw in envelopes:
                 number += 1
                 found.append(delivery_of(Lease(queue, f"{prefix}{number}{suffix}"), raw))
-        self._brought = number
+        self.is_at_rest = number <= 1
         return found
 
     def _note_lost(self, error: BaseException | None, watched: Watched, prefix: str) -> None:

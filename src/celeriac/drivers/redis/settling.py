@@ -74,6 +74,10 @@ class Settling:
         """Return the command that stores results and acknowledges, of no more than one script takes."""
         if not results:
             return (self._ack, *tags_of(leases))
+        if len(results) == 1 == len(leases):
+            record, name = results[0], self._results + results[0].task_id
+            how = _how_to_store(record.state, record.ttl)
+            return (self._beginning(1), name, _ONE_OF_EACH, record.payload, how, leases[0].tag)
         names, told = self._stored(results)
         counts = _counts(len(results), len(leases))
         return (self._beginning(len(names)), *names, counts, *told, *tags_of(leases))
@@ -137,6 +141,9 @@ def tags_of(leases: Sequence[Lease]) -> list[str]:
 def _counts(results: int, tags: int) -> Packed:
     """Return how many of each settle.lua is told of, where nothing follows."""
     return packed(str(results), str(tags), "0", "0")
+
+
+_ONE_OF_EACH: Final = _counts(1, 1)
 
 
 @lru_cache(maxsize=100)

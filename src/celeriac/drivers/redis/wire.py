@@ -55,7 +55,7 @@ class Wire:
         self._arrivals = select.poll()
         self._arrivals.register(connected, select.POLLIN)
         reader = hiredis.Reader(protocolError=ConnectionLost, replyError=Refusal, notEnoughData=_NOT_YET)
-        self._feed, self._gets = reader.feed, reader.gets
+        self._reader = reader
         self._next: Reply = _NOT_YET
         self.limit(timeout)
 
@@ -76,19 +76,23 @@ class Wire:
 
     def read_many(self, count: int) -> list[Reply]:
         """Return the answers to so many commands that were sent just now, see `read`."""
-        if self._next is _NOT_YET:
+        reader = self._reader
+        reply, self._next = self._next, _NOT_YET
+        if reply is _NOT_YET:
             self._receive()  # they cannot be here yet
+            reply = reader.gets()
         replies: list[Reply] = []
-        while len(replies) < count:
+        while True:
             # What `_take` does, in place: a process that sends or takes reads here for each trip.
-            reply, self._next = self._next, _NOT_YET
-            if reply is _NOT_YET and (reply := self._gets()) is _NOT_YET:
+            if reply is _NOT_YET:
                 self._receive()
             elif type(reply) is Push and not self.reads_pushes:
                 self.is_pushed_to = True
             else:
                 replies.append(reply)
-        return replies
+                if len(replies) == count:
+                    return replies
+            reply = reader.gets()
 
     def call(self, command: Command) -> Reply:
         """Send one command and return its answer. Raises a `Refusal`."""
@@ -155,10 +159,10 @@ class Wire:
         """Return the next whole answer that has come, if there is one."""
         reply, self._next = self._next, _NOT_YET
         if reply is _NOT_YET:
-            reply = self._gets()
+            reply = self._reader.gets()
             while type(reply) is Push and not self.reads_pushes:
                 self.is_pushed_to = True
-                reply = self._gets()
+                reply = self._reader.gets()
         return reply
 
     def _receive(self) -> None:
@@ -174,7 +178,7 @@ class Wire:
     def _take_in(self, chunk: bytes) -> None:
         if not chunk:
             raise ConnectionLost("the server closed the connection")
-        self._feed(chunk)
+        self._reader.feed(chunk)
 
     def _last_words(self) -> str:
         """Return what the server said before it hung up amid a command, such as that this is too large."""
