@@ -13,7 +13,7 @@ from celeriac.drivers.redis.client import beginning, with_source
 from celeriac.drivers.redis.connections import Pool
 from celeriac.drivers.redis.errors import DEPOSED, ConnectionLost, NoAnswer, Refusal
 from celeriac.drivers.redis.keys import Keys, QueueKeys
-from celeriac.drivers.redis.packing import Command, Packed, pack, packed, together
+from celeriac.drivers.redis.packing import Command, Packed, pack, pack_all, packed, together
 from celeriac.drivers.redis.scripts import CLAIM
 from celeriac.drivers.redis.waits import Doors, Wake, readable
 from celeriac.drivers.redis.watcher import Watcher
@@ -118,15 +118,21 @@ class Bell:
                 wire.send(pack(with_source(claim)))  # here: after a failover other connections may lead elsewhere
                 claimed = wire.read()
             return claimed, is_called
-        except ConnectionLost as error:
-            self.drop()
-            error.asker = wire.asker
-            if isinstance(error, NoAnswer):
-                self._pool.doubt()
+        except BaseException as error:
+            self._leave(wire, error)
             raise
-        except BaseException:
-            self.drop()
+
+    def ask(self, commands: Sequence[Command]) -> list[Reply]:
+        """Run commands between two waits, on the connection at hand; return their answers, errors among them."""
+        wire = self._connected()
+        try:
+            wire.send(pack_all(commands))
+            replies = wire.read_many(len(commands))
+        except BaseException as error:
+            self._leave(wire, error)
             raise
+        self._trusted_until = time.monotonic() + _LATE
+        return replies
 
     def drop(self) -> None:
         """Close the connections as they are."""
@@ -136,6 +142,14 @@ class Bell:
             wire.close()
         if self._watcher is not None:
             self._watcher.close()
+
+    def _leave(self, wire: Wire, error: BaseException) -> None:
+        """Close a connection that was broken off; let the error tell who had asked."""
+        self.drop()
+        if isinstance(error, ConnectionLost):
+            error.asker = wire.asker
+            if isinstance(error, NoAnswer):
+                self._pool.doubt()
 
     def _ring(self, span: float) -> bytes:
         return pack(("BLPOP", *self._bells, f"{span:.3f}"))

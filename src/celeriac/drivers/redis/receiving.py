@@ -13,7 +13,7 @@ from typing import Final, cast
 from celeriac.drivers.redis.bell import Bell, Bells, Watched, watched_of, watcher_of
 from celeriac.drivers.redis.client import Client
 from celeriac.drivers.redis.deliveries import delivery_of
-from celeriac.drivers.redis.errors import ConnectionLost, Refusal, WireError
+from celeriac.drivers.redis.errors import DEPOSED, ConnectionLost, Refusal, WireError
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.lost_claims import LostClaim, LostClaims
 from celeriac.drivers.redis.packing import Command, Packed, packed
@@ -79,11 +79,7 @@ class Receiver:
                     bell.tells_all = not found
                     return found
         finally:
-            if self._closings == closings:
-                self._bells.give(bell)
-            else:
-                bell.drop()
-                self._client.pool.close()  # ending the wait may have opened a connection after `close`
+            self._give(bell, closings)
 
     def ack_and_receive(
         self, tags: Sequence[str], queues: Sequence[str], terms: Terms
@@ -108,10 +104,20 @@ class Receiver:
         Who waits for a result hears of it before we are answered: the server writes first to who was last to be
         written to, and by the PING that is who waits. Otherwise it wakes us, who take its processor to go on.
         """
-        _, places = self._client.every((_BEFORE, command), doing=_SETTLING)
+        closings, bell = self._closings, self._bells.take(self._watch(tuple(queues)))
+        try:
+            _, places = bell.ask((_BEFORE, command))
+            bell.tells_all = True
+        except WireError as error:
+            raise self._client.error(error, doing=_SETTLING) from error
+        finally:
+            self._give(bell, closings)
         if type(places) is Refusal:
-            raise self._client.error(places, doing=_SETTLING) from places
-        self._trust_bells(self._watch(tuple(queues)), are_true=True)
+            if places.code in DEPOSED:
+                self._client.pool.doubt()
+            if not places.is_unknown_script:
+                raise self._client.error(places, doing=_SETTLING) from places
+            places = self._client.one(command, doing=_SETTLING)
         return cast("Sequence[int]", places)
 
     def watch(self, queues: Sequence[str], *, wait: float) -> bool:
@@ -160,6 +166,13 @@ class Receiver:
                 self._watched.clear()
             self._watched[names] = known
         return known
+
+    def _give(self, bell: Bell, closings: int) -> None:
+        if self._closings == closings:
+            self._bells.give(bell)
+        else:
+            bell.drop()
+            self._client.pool.close()  # ending a wait may have opened a connection after `close`
 
     def _wait(self, bell: Bell, watched: Watched, terms: Terms, until: float) -> tuple[list[Delivery], bool]:
         """Wait once; return what was claimed then, and whether the wait was interrupted."""
