@@ -74,8 +74,8 @@ class _Embed(Struct):
 
 _K = TypeVar("_K", Headers, _Embed)
 
-_FEW_HEADERS = frozenset({"lang", "task", "id", "ignore_result"})
-"""All that calls of ours have that nothing special is said of."""
+_FEW = 4
+"""Headers that calls of ours have of which nothing special is said: lang, task, id and perhaps ignore_result."""
 _TEXT = frozenset({str})
 _SEQUENCES = frozenset({list, tuple})
 _NO_EMBED = _Embed()
@@ -135,7 +135,7 @@ def decode(message: Message, *, accept: frozenset[str], max_body: int | None = N
     """
     body = _payload(message, accept, max_body)
     headers = message.headers
-    if type(body) is list and headers.keys() <= _FEW_HEADERS and (call := _plain(message, body)) is not None:
+    if type(body) is list and len(headers) <= _FEW and (call := _plain(message, body)) is not None:
         return call
     embed: _Embed | Chained
     if isinstance(body, Chained):
@@ -223,6 +223,8 @@ def _plain(message: Message, body: list[Any]) -> TaskCall | None:
     name, task_id, ignores = headers.get("task"), headers.get("id"), headers.get("ignore_result")
     if len(body) != 3 or body[2] or type(name) is not str or type(task_id) is not str or not (name and task_id):
         return None
+    if len(headers) != (_FEW - 1 if ignores is None else _FEW) or "lang" not in headers:
+        return None  # there are others
     args, kwargs = body[0], body[1]
     if type(args) is not list or type(kwargs) is not dict or (kwargs and not _TEXT.issuperset(map(type, kwargs))):
         return None

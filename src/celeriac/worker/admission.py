@@ -46,7 +46,7 @@ _UNKNOWN_DELAY: Final = 5.0
 """Seconds that a task unknown here rests before any worker sees it again, with ``task_unknown_policy='wait'``."""
 
 
-class Job(Struct, frozen=True, gc=False):
+class Job(Struct, frozen=True):
     """A call that may run now.
 
     `is_doubtful`: it may have run before, since its holder died, or since its message may be there twice.

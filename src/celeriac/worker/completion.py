@@ -94,7 +94,7 @@ class Completer:
         """Whether somebody may wait for what has not been carried out: a result, or the next task."""
         self._waits_for_more = False
         """Whether something waits that cannot go with a claim: see `is_light`."""
-        self._under_way = 0
+        self._under_way: list[None] = []  # an entry for each batch
         self._pause = 0.0
         self._not_before = 0.0
         self._lost: set[str] = set()
@@ -210,7 +210,7 @@ class Completer:
             most = self._most_together() if self._strikes else self._most
             batch, self._waiting = self._waiting[:most], self._waiting[most:]
             self.is_awaited = self._waits_for_more = bool(self._waiting)
-            self._under_way += 1
+            self._under_way.append(None)
         self._pulse.storing()
         return batch
 
@@ -222,8 +222,7 @@ class Completer:
             self._most *= 2
 
     def _ended(self) -> None:
-        with self._guard_waiting:
-            self._under_way -= 1
+        self._under_way.pop()
 
     def _most_together(self) -> int:
         """Return how many go out in one batch: alone what failed alone since others succeeded, or they fail with it."""

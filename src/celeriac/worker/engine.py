@@ -208,7 +208,7 @@ class Engine:
             return 0
         if (free := self._sync.free) == 0:
             return 0
-        limit = max(free, self._claims.size)
+        limit = self._claims.size if free == 1 else max(free, self._claims.size)  # that is at least 1
         return min(self._wear.tasks_left, limit) if self._wear.is_limited else limit
 
     def _claim(self, limit: int) -> Sequence[Delivery]:
@@ -226,7 +226,8 @@ class Engine:
         """Return how many of these to take even if that leaves little for others: what can begin at once, or soon."""
         if self._last_was_async:
             return limit
-        return max(self._sync.free, self._claims.freely)
+        free = self._sync.free
+        return self._claims.freely if free == 1 else max(free, self._claims.freely)
 
     def _admit(self, deliveries: Sequence[Delivery]) -> None:
         if not deliveries:

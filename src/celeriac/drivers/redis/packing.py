@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 import hiredis
 from msgspec import Struct
 
-__all__ = ["NOTHING", "Command", "Packed", "pack", "pack_all", "packed", "together", "unpacked"]
+__all__ = ["NOTHING", "Command", "Packed", "alone", "pack", "pack_all", "packed", "together", "unpacked"]
 
 Command: TypeAlias = tuple[Any, ...]
 """A command and its arguments: text, bytes, numbers, and what is `Packed`, which then it begins with."""
@@ -22,11 +22,12 @@ _pack: Final[Callable[[Command], bytes]] = hiredis.pack_command
 
 
 class Packed(Struct, frozen=True, gc=False):
-    """Arguments that were written once, for commands that differ only in others."""
+    """Arguments that were written once, for commands that differ only in others; or a `whole` command."""
 
     arguments: tuple[str, ...]
     written: bytes
     count: int
+    whole: bytes = b""
 
 
 NOTHING: Final = Packed((), b"", 0)
@@ -40,8 +41,9 @@ def packed(*arguments: str) -> Packed:
 
 def pack(command: Command) -> bytes:
     """Write a command as it goes to the server. Raises TypeError for an argument that is no text, bytes or number."""
-    if type(command[0]) is Packed:
-        return _joined(command)
+    first = command[0]
+    if type(first) is Packed:
+        return first.whole or _joined(command)
     try:
         return _pack(command if _NUMBERS.isdisjoint(map(type, command)) else tuple(map(_text, command)))
     except hiredis.HiredisError as error:
@@ -51,6 +53,12 @@ def pack(command: Command) -> bytes:
 def pack_all(commands: Iterable[Command]) -> bytes:
     """Write several commands that go to the server in one piece. Raises as `pack`."""
     return b"".join(map(pack, commands))
+
+
+def alone(*arguments: str) -> Command:
+    """Return a command that is always the same, written as a whole."""
+    begun = packed(*arguments)
+    return (Packed(begun.arguments, begun.written, begun.count, _joined((begun,))),)
 
 
 def together(*parts: Packed) -> Packed:

@@ -16,7 +16,7 @@ from celeriac.drivers.redis.deliveries import delivery_of
 from celeriac.drivers.redis.errors import DEPOSED, ConnectionLost, Refusal, WireError
 from celeriac.drivers.redis.keys import Keys
 from celeriac.drivers.redis.lost_claims import LostClaim, LostClaims
-from celeriac.drivers.redis.packing import Command, Packed, packed
+from celeriac.drivers.redis.packing import Command, Packed, alone, packed
 from celeriac.drivers.redis.revocations import Heard
 from celeriac.drivers.redis.settling import Done
 from celeriac.drivers.redis.waits import Wake, readable
@@ -27,7 +27,7 @@ from celeriac.interfaces.broker import Delivery, Lease, Outgoing, Terms
 
 __all__ = ["Receiver"]
 
-_BEFORE: Final = (packed("PING"),)  # see `Receiver.settle`; that it is refused is no matter
+_BEFORE: Final = alone("PING")  # see `Receiver.settle`; that it is refused is no matter
 _MOST_WATCHED: Final = 100  # sets of queues, of which each order is one: an engine asks for its few in turn
 _SETTLING: Final = "acknowledging messages"
 _PER_CLAIM: Final = 1000  # messages; the script blocks the server while it runs
