@@ -23,7 +23,7 @@ class Settle(Enum):
     NOTHING = auto()
 
 
-class Completion(Struct, frozen=True, gc=False):
+class Completion(Struct, frozen=True):
     """What is to be stored, sent and settled for one delivery, in that order.
 
     `lease` None stands for a state on the way (STARTED), whose message is not settled. `delay` (seconds) goes with

@@ -23,7 +23,7 @@ class Keeper(Protocol):
     def not_acked(self, batch: Sequence[Completion], error: Exception) -> None: ...
 
 
-class Acks(Struct, gc=False):
+class Acks(Struct):
     """Acknowledgements that go along with another call to the broker: what follows with them, and their results unless
     these are stored already.
     """
