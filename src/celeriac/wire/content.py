@@ -32,6 +32,8 @@ class _Serializer(Struct, frozen=True):
     loads: Callable[[bytes], Any]
     content_type: str
     content_encoding: str
+    is_plain_json: bool
+    """Whether it is `celeriac.wire.json`, and not what a user registered."""
 
 
 _by_name: dict[str, _Serializer] = {}
@@ -105,7 +107,8 @@ def register(
     content_encoding: str = UTF8,
 ) -> None:
     """Add a serializer, or replace one. Call it when modules are imported, in every process that reads or writes."""
-    entry = _Serializer(name, dumps, loads, content_type, content_encoding)
+    is_plain_json = dumps is json.dumps and content_type == JSON
+    entry = _Serializer(name, dumps, loads, content_type, content_encoding, is_plain_json)
     _by_name[name] = entry
     _by_type[content_type] = entry
 
@@ -127,7 +130,7 @@ def type_of(serializer: str) -> tuple[str, str]:
 def is_plain_json(serializer: str) -> bool:
     """Tell whether this name stands for `celeriac.wire.json`, and not for what a user registered."""
     entry = _by_name.get(serializer)
-    return entry is not None and entry.dumps is json.dumps and entry.content_type == JSON
+    return entry is not None and entry.is_plain_json
 
 
 def serializer_of(content_type: str) -> str | None:

@@ -46,8 +46,8 @@ class ClaimSize:
         if mean * _MOST <= self._soon:
             self.size = self.freely = _MOST
         else:
-            self.size = _MOST if mean * _MOST <= self._ahead else max(1, int(self._ahead / mean))
-            self.freely = max(1, int(self._soon / mean))
+            self.size = _MOST if mean * _MOST <= self._ahead else int(self._ahead / mean) or 1
+            self.freely = int(self._soon / mean) or 1
 
     @property
     def reserve(self) -> int:

@@ -300,7 +300,7 @@ class Completer:
                 " it was settled by a call whose answer was lost.",
                 lease.queue, lease.tag,
             )  # fmt: skip
-        return [lease.tag for lease in lost]
+        return [lease.tag for lease in lost] if lost else []
 
     def _without_lost(self, completions: Sequence[Completion]) -> list[Completion]:
         """Return those that are still ours; the others need not be remembered any more. Called with the lock held."""

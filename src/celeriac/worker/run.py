@@ -364,11 +364,12 @@ class TaskRunner:
         return Completion(lease, settle, record, [*sends, *sequel.messages], reason=reason, sequel=sequel)
 
     def _record(self, context: Context, state: str, value: Any, trace: str | None = None) -> ResultRecord | None:
-        call, children = context.call, context.children
+        call = context.call
         failed = state in states.EXCEPTION_STATES
         ignores = self._ignore_result if call.ignore_result is None else call.ignore_result
         if (ignores and not (failed and self._stores_errors)) or not self._keeps_results:
             return None
+        children = context.children
         if children:
             children = [child.as_tuple() for child in children]
         done = _moment(self._now(), UTC)

@@ -107,7 +107,7 @@ class RedisBroker:
             return lost, self._receiver.receive(queues, terms, wait=0)
         if terms.waits and not follow_ups and self._receiver.is_at_rest and (leases or results):
             places = self._receiver.settle(self._settling.one(leases, results), queues)
-            return [leases[place] for place in places], []
+            return [leases[place] for place in places] if places else [], []
         if follow_ups or results:
             places, deliveries = self._receiver.settle_and_receive(
                 self._settling.done(leases, follow_ups, results, queues), queues, terms

@@ -64,7 +64,10 @@ class Doors:
         """Return those that can be read within `wait` seconds, 0 or more."""
         if self._poller is None:
             return select.select(self._sockets.values(), [], [], wait)[0]
-        return [self._sockets[number] for number, _ in self._poller.poll(wait * 1000)]
+        found = []
+        for number, _ in self._poller.poll(wait * 1000):
+            found.append(self._sockets[number])
+        return found
 
 
 def readable(sockets: Sequence[socket.socket | None], wait: float) -> list[socket.socket]:
